@@ -1,0 +1,119 @@
+"""From logits to calibrated probabilities: sigmoid and temperature scaling, applied, read and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.errors import BundleFormatError
+
+METHODS = ("none", "temperature", "temperature_per_label")
+ACTIVATIONS = ("sigmoid", "softmax")
+
+
+def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
+    """1 / (1 + exp(-z)) in float64, without overflow for any z."""
+    z = np.asarray(logits, dtype=np.float64)
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, small) / (1.0 + small)
+
+
+def softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """exp(z) normalised over the last axis, in float64."""
+    z = np.asarray(logits, dtype=np.float64)
+    shifted = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature scaling p = sigmoid(z / T), or softmax(z / T) for single-label tasks (Guo et al. 2017).
+
+    Attributes:
+        method: one of `METHODS`.
+        temperatures: T of every label, shape (L,), all positive.
+        activation: `sigmoid` or `softmax`.
+        fitted_on: the split it was fitted on, None for the identity.
+        before: NLL, Brier score and calibration error before scaling.
+        after: the same after scaling.
+    """
+
+    method: str
+    temperatures: NDArray[np.float64]
+    activation: str = "sigmoid"
+    fitted_on: str | None = None
+    before: Mapping[str, float] = field(default_factory=dict)
+    after: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise BundleFormatError(f"unknown calibration method '{self.method}'; allowed: {', '.join(METHODS)}.")
+        if self.activation not in ACTIVATIONS:
+            raise BundleFormatError(f"unknown activation '{self.activation}'; allowed: {', '.join(ACTIVATIONS)}.")
+        if not (np.isfinite(self.temperatures).all() and (self.temperatures > 0).all()):
+            raise BundleFormatError("calibration temperatures must be positive and finite.")
+
+    @classmethod
+    def identity(cls, num_labels: int, activation: str = "sigmoid") -> Calibration:
+        """No scaling: every temperature is 1."""
+        return cls("none", np.ones(num_labels), activation)
+
+    def apply(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (N, L), of logits of shape (N, L)."""
+        scaled = np.asarray(logits, dtype=np.float64) / self.temperatures
+        return softmax(scaled) if self.activation == "softmax" else sigmoid(scaled)
+
+    def write(self, path: Path) -> None:
+        """Write `calibration.json`."""
+        content = {
+            "method": self.method,
+            "activation": self.activation,
+            "temperatures": [float(value) for value in self.temperatures],
+            "fitted_on": self.fitted_on,
+            "before": dict(self.before),
+            "after": dict(self.after),
+        }
+        path.write_text(json.dumps(content, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """Read `calibration.json`.
+
+        Raises:
+            BundleFormatError: when it is missing, not JSON, or has wrong values.
+        """
+        content = read_json(path)
+        try:
+            return cls(
+                method=content["method"],
+                temperatures=np.asarray(content["temperatures"], dtype=np.float64),
+                activation=content["activation"],
+                fitted_on=content["fitted_on"],
+                before=content["before"],
+                after=content["after"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a bundle's file.
+
+    Raises:
+        BundleFormatError: when the file is missing, not UTF-8 JSON, or not an object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleFormatError(f"{path.name} is missing in {path.parent}.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleFormatError(f"{path.name} in {path.parent} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise BundleFormatError(f"{path.name} in {path.parent} is not a JSON object.")
+    return content

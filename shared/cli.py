@@ -1,0 +1,72 @@
+"""What every command shares: one clear line for a mistake, sensible threads, progress only for people."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from shared.errors import EmotionError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+_OS_HINTS = {
+    errno.ENOSPC: "The disk is full: free some space and run the command again.",
+    errno.EDQUOT: "The disk quota is used up: free some space and run the command again.",
+    errno.EACCES: "Check the permissions of this path.",
+    errno.EROFS: "The file system is read-only: choose another output folder.",
+}
+
+
+def run_command(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` and exit; a user's mistake gives one line on stderr and exit code 2, Ctrl-C gives 130."""
+    try:
+        code = main() or 0
+    except EmotionError as error:
+        code = _complain(str(error))
+    except OSError as error:
+        if error.errno not in _OS_HINTS:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        code = _complain(f"{error.strerror}{where}. {_OS_HINTS[error.errno]}")
+    except KeyboardInterrupt:
+        code = _complain("interrupted", EXIT_INTERRUPTED)
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _complain(message: str, code: int = EXIT_USER_ERROR) -> int:
+    sys.stdout.flush()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def default_threads() -> int:
+    """CPU cores this process may really use: its affinity, capped by the container's CPU quota (at least 1)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_cpus()
+    return max(1, min(allowed, math.floor(quota)) if quota else allowed)
+
+
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """CPU quota in cores from cgroup v2 (`cpu.max`) or v1; None where there is no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        period_us = int((root / "cpu/cpu.cfs_period_us").read_text())
+        return quota_us / period_us if quota_us > 0 else None
+    return None
+
+
+def is_terminal() -> bool:
+    """Whether a person watches: progress is drawn only then."""
+    return sys.stderr.isatty()

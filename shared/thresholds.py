@@ -1,0 +1,88 @@
+"""Decision policies: from calibrated probabilities to yes or no for every label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.calibration import read_json
+from shared.errors import BundleFormatError, InvalidInputError
+
+
+def decide(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.bool_]:
+    """Decisions p >= t, shape (N, L), of probabilities (N, L) and thresholds (L,)."""
+    return np.asarray(probabilities) >= np.asarray(thresholds)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Named decision policies, each a threshold per label.
+
+    Attributes:
+        labels: names of the L labels, in order.
+        values: policy name -> thresholds, shape (L,), each in 0..1.
+        fitted_on: the split the fitted policies come from.
+        default: the policy used when none is named.
+    """
+
+    labels: tuple[str, ...]
+    values: Mapping[str, NDArray[np.float64]]
+    fitted_on: str
+    default: str = "f1"
+
+    def __post_init__(self) -> None:
+        if self.default not in self.values:
+            raise BundleFormatError(f"the default policy '{self.default}' is not among {', '.join(self.values)}.")
+        for name, thresholds in self.values.items():
+            if thresholds.shape != (len(self.labels),):
+                raise BundleFormatError(
+                    f"policy '{name}' has {thresholds.size} thresholds for {len(self.labels)} labels."
+                )
+            if not ((thresholds >= 0) & (thresholds <= 1)).all():
+                raise BundleFormatError(f"policy '{name}' has a threshold outside 0..1.")
+
+    def get(self, name: str | None = None) -> NDArray[np.float64]:
+        """Thresholds of a policy, shape (L,); the default policy for None.
+
+        Raises:
+            InvalidInputError: for an unknown name; the known ones are listed.
+        """
+        chosen = self.default if name is None else name
+        if chosen not in self.values:
+            raise InvalidInputError(f"unknown policy '{chosen}'.", hint=f"Allowed: {', '.join(self.values)}.")
+        return self.values[chosen]
+
+    def write(self, path: Path) -> None:
+        """Write `thresholds.json`, readable as policy -> label -> threshold."""
+        policies = {
+            name: dict(zip(self.labels, (float(value) for value in thresholds), strict=True))
+            for name, thresholds in self.values.items()
+        }
+        content = {"default": self.default, "fitted_on": self.fitted_on, "policies": policies}
+        path.write_text(json.dumps(content, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Policies:
+        """Read `thresholds.json`.
+
+        Raises:
+            BundleFormatError: when it is missing, not JSON, or its policies name different labels.
+        """
+        content = read_json(path)
+        try:
+            policies = content["policies"]
+            labels = tuple(next(iter(policies.values())))
+            for name, values in policies.items():
+                if tuple(values) != labels:
+                    raise BundleFormatError(f"{path.name}: policy '{name}' names other labels than the first policy.")
+            arrays = {
+                name: np.asarray(list(values.values()), dtype=np.float64) for name, values in policies.items()
+            }
+            return cls(labels, arrays, content["fitted_on"], content["default"])
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error
