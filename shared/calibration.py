@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.errors import BundleFormatError
+from shared.files import read_json, write_json
 
 METHODS = ("none", "temperature", "temperature_per_label")
 ACTIVATIONS = ("sigmoid", "softmax")
@@ -79,7 +78,7 @@ class Calibration:
             "before": dict(self.before),
             "after": dict(self.after),
         }
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> Calibration:
@@ -100,20 +99,3 @@ class Calibration:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a bundle's file.
-
-    Raises:
-        BundleFormatError: when the file is missing, not UTF-8 JSON, or not an object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleFormatError(f"{path.name} is missing in {path.parent}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleFormatError(f"{path.name} in {path.parent} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise BundleFormatError(f"{path.name} in {path.parent} is not a JSON object.")
-    return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shared.calibration import read_json
 from shared.errors import BundleFormatError, InvalidInputError
+from shared.files import read_json, write_json
 
 
 def decide(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.bool_]:
@@ -64,7 +63,7 @@ class Policies:
             for name, thresholds in self.values.items()
         }
         content = {"default": self.default, "fitted_on": self.fitted_on, "policies": policies}
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        write_json(path, content)
 
     @classmethod
     def read(cls, path: Path) -> Policies:

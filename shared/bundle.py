@@ -1,0 +1,264 @@
+"""The bundle: one sealed folder that holds what was trained, how it decides, and what it was measured at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.calibration import Calibration
+from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
+from shared.files import read_json, sha256_file, write_json
+from shared.labels import LabelSet
+from shared.thresholds import Policies
+from shared.tokenizer import TextTokenizer
+
+SCHEMA_VERSION = 1
+MANIFEST = "bundle.json"
+ONNX_FOLDER = "onnx"
+VERIFICATION = "verification.json"
+REQUIRED = ("config.json", "model.safetensors", "tokenizer.json", "calibration.json", "thresholds.json", "metrics.json",
+            "reference.npz")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `bundle.json`; `files` maps every sealed file to its sha256."""
+
+    schema_version: int
+    labels: tuple[str, ...]
+    task: str
+    pooling: str
+    max_length: int
+    head_tokens: int
+    files: Mapping[str, str]
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read `bundle.json`.
+
+        Raises:
+            BundleFormatError: when a field is missing or the schema version is not the one this code reads.
+        """
+        content = read_json(path)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise BundleFormatError(
+                f"{path} has schema version {version!r}; this version reads {SCHEMA_VERSION}.",
+                hint="Train the bundle again, or use the release that wrote it.",
+            )
+        try:
+            fields = {name: content[name] for name in cls.__dataclass_fields__}
+        except KeyError as error:
+            raise BundleFormatError(f"{path} lacks the field {error}.") from None
+        return cls(**{**fields, "labels": tuple(fields["labels"])})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Evaluation rows kept for verification: what the trained model said of them.
+
+    Attributes:
+        row_ids: shape (N,).
+        texts: N texts as they were in the corpus.
+        labels: 0/1, shape (N, L).
+        known: entries that were annotated, shape (N, L).
+        logits: of the trained model, float32, shape (N, L).
+        split: the split they come from.
+    """
+
+    row_ids: NDArray[np.str_]
+    texts: list[str]
+    labels: NDArray[np.uint8]
+    known: NDArray[np.bool_]
+    logits: NDArray[np.float32]
+    split: str
+
+    def write(self, path: Path) -> None:
+        """Write `reference.npz`, readable with numpy alone."""
+        np.savez_compressed(
+            path, row_ids=self.row_ids, texts=np.array(self.texts, dtype=np.str_), labels=self.labels,
+            known=self.known, logits=self.logits, split=np.array(self.split),
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, path: Path) -> Reference:
+        """Read `reference.npz`.
+
+        Raises:
+            BundleFormatError: when it is unreadable or its arrays differ in length.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                rows = {name: data[name] for name in ("row_ids", "texts", "labels", "known", "logits", "split")}
+        except Exception as error:  # numpy and zipfile raise several kinds for a broken file
+            raise BundleFormatError(f"{path} is not a readable reference: {error}.") from error
+        if len({len(rows[name]) for name in ("row_ids", "texts", "labels", "known", "logits")}) != 1:
+            raise BundleFormatError(f"the arrays in {path} differ in length.")
+        return cls(rows["row_ids"], rows["texts"].tolist(), rows["labels"], rows["known"], rows["logits"], str(rows["split"]))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and checked."""
+
+    path: Path
+    manifest: Manifest
+    calibration: Calibration
+    policies: Policies
+
+    @classmethod
+    def read(cls, path: Path | str, *, check_files: bool = True) -> Bundle:
+        """Read a bundle and check that its parts agree.
+
+        Args:
+            path: the bundle's folder.
+            check_files: compare every sealed file's sha256 (reads all of them).
+
+        Raises:
+            BundleNotFoundError: when there is no bundle at `path`.
+            BundleFormatError: when a part is missing or the parts disagree.
+            BundleTamperedError: when a file is not the one that was sealed.
+        """
+        folder = Path(path)
+        if not (folder / MANIFEST).is_file():
+            raise BundleNotFoundError(
+                f"no bundle at {folder} ({MANIFEST} is not there).", hint="Make one with: python -m training.run"
+            )
+        manifest = Manifest.read(folder / MANIFEST)
+        _check_files(folder, manifest, check_files)
+        bundle = cls(
+            folder,
+            manifest,
+            Calibration.read(folder / "calibration.json"),
+            Policies.read(folder / "thresholds.json"),
+        )
+        bundle._check_agreement()
+        return bundle
+
+    def _check_agreement(self) -> None:
+        labels = self.manifest.labels
+        LabelSet(labels)
+        if self.policies.labels != labels:
+            raise BundleFormatError(
+                f"thresholds.json and {MANIFEST} disagree: {_difference(self.policies.labels, labels)}."
+            )
+        sizes = {
+            f"labels in {MANIFEST}": len(labels),
+            "outputs in config.json": _num_outputs(self.path / "config.json"),
+            "temperatures in calibration.json": len(self.calibration.temperatures),
+        }
+        if len(set(sizes.values())) != 1:
+            counted = ", ".join(f"{count} {what}" for what, count in sizes.items())
+            raise BundleFormatError(f"the parts of {self.path} disagree: {counted}.")
+
+    @cached_property
+    def label_set(self) -> LabelSet:
+        """The labels in the order of the model's outputs."""
+        return LabelSet(self.manifest.labels)
+
+    @cached_property
+    def seal(self) -> str:
+        """sha256 of `bundle.json`: names this exact bundle."""
+        return sha256_file(self.path / MANIFEST)
+
+    @property
+    def onnx_dir(self) -> Path:
+        """Where the exported models and their verification live."""
+        return self.path / ONNX_FOLDER
+
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer with this bundle's truncation."""
+        return TextTokenizer.from_file(
+            self.path / "tokenizer.json", max_length=self.manifest.max_length, head_tokens=self.manifest.head_tokens
+        )
+
+    def metrics(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        return read_json(self.path / "metrics.json")
+
+    def reference(self) -> Reference:
+        """The rows kept for verification.
+
+        Raises:
+            BundleFormatError: when they are unreadable or have another number of labels.
+        """
+        reference = Reference.read(self.path / "reference.npz")
+        if reference.logits.shape[1:] != (len(self.manifest.labels),):
+            raise BundleFormatError(
+                f"reference.npz has logits of shape {reference.logits.shape} for {len(self.manifest.labels)} labels."
+            )
+        return reference
+
+    def verification(self) -> dict[str, Any] | None:
+        """The content of `onnx/verification.json`, None where nothing was exported."""
+        path = self.onnx_dir / VERIFICATION
+        return read_json(path) if path.is_file() else None
+
+
+def seal(
+    folder: Path,
+    *,
+    labels: tuple[str, ...],
+    task: str,
+    pooling: str,
+    max_length: int,
+    head_tokens: int,
+    provenance: Mapping[str, Any],
+) -> Bundle:
+    """Write `bundle.json` with the sha256 of every file in `folder`, then read the bundle back, checked.
+
+    Raises:
+        BundleFormatError: when a required file is missing or the parts disagree.
+    """
+    files = {name: sha256_file(folder / name) for name in _sealed_names(folder)}
+    manifest = Manifest(SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, files, provenance)
+    write_json(folder / MANIFEST, asdict(manifest))
+    return Bundle.read(folder)
+
+
+def default_bundle_path() -> Path:
+    """The bundle named by the environment variable EMOTION_BUNDLE, else that of the newest run."""
+    return Path(os.environ.get("EMOTION_BUNDLE") or "runs/latest/bundle")
+
+
+def _sealed_names(folder: Path) -> list[str]:
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in paths if path.parts[0] != ONNX_FOLDER and path.as_posix() != MANIFEST]
+
+
+def _check_files(folder: Path, manifest: Manifest, check_contents: bool) -> None:
+    missing = [name for name in {*REQUIRED, *manifest.files} if not (folder / name).is_file()]
+    if missing:
+        raise BundleFormatError(f"{folder} lacks {', '.join(sorted(missing))}.")
+    unsealed = [name for name in REQUIRED if name not in manifest.files]
+    if unsealed:
+        raise BundleFormatError(f"{folder / MANIFEST} does not seal {', '.join(unsealed)}.")
+    if not check_contents:
+        return
+    changed = [name for name, digest in manifest.files.items() if sha256_file(folder / name) != digest]
+    if changed:
+        raise BundleTamperedError(
+            f"{', '.join(changed)} in {folder} changed after the bundle was sealed.",
+            hint="Restore the file, or train again with: python -m training.run",
+        )
+
+
+def _num_outputs(config: Path) -> int:
+    content = read_json(config)
+    names = content.get("id2label")
+    return len(names) if names else int(content.get("num_labels", 2))
+
+
+def _difference(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if len(found) != len(expected):
+        return f"{len(found)} labels against {len(expected)}"
+    position = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
+    return f"label {position} is '{found[position]}' against '{expected[position]}'"

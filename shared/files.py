@@ -1,0 +1,92 @@
+"""Files and folders that are either whole or not there: atomic writes, checksums, JSON objects."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.errors import BundleFormatError
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a bundle's file.
+
+    Raises:
+        BundleFormatError: when the file is missing, not UTF-8 JSON, or not an object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleFormatError(f"{path.name} is missing in {path.parent}.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleFormatError(f"{path.name} in {path.parent} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise BundleFormatError(f"{path.name} in {path.parent} is not a JSON object.")
+    return content
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON; the file is whole or the old one stays."""
+    with replacing_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` that takes its place when the block ends well, and is removed otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """An empty folder beside `target` that takes its place when the block ends well, and is removed otherwise.
+
+    An older `target` stays untouched until the new one is complete.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        _swap(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Rename `new` to `target`; a folder already there is set aside first and put back if the rename fails."""
+    if not target.exists():
+        new.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    try:
+        target.rename(aside / target.name)
+        try:
+            new.rename(target)
+        except OSError:
+            (aside / target.name).rename(target)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

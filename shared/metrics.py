@@ -1,0 +1,194 @@
+"""Multi-label metrics: F1, average precision, Brier score, NLL and calibration error.
+
+Shapes: N examples, L labels. `known` marks the entries that were annotated; the others count nowhere. A label with
+no positive among its known rows has F1 0 when it is predicted or expected nowhere, as in scikit-learn with
+`zero_division=0`, and no average precision (NaN, left out of the mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EPSILON = 1e-7
+"""Probabilities are clipped to [EPSILON, 1 - EPSILON] before a logarithm."""
+
+
+def _arrays(*matrices: ArrayLike, known: ArrayLike | None) -> tuple[list[NDArray[Any]], NDArray[np.bool_]]:
+    arrays = [np.asarray(matrix) for matrix in matrices]
+    mask = np.ones(arrays[0].shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
+    return arrays, mask
+
+
+def counts(
+    truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """True positives, false positives and false negatives of every label, each of shape (L,)."""
+    (y, d), mask = _arrays(truth, decisions, known=known)
+    y, d = (y > 0.5) & mask, d.astype(bool) & mask
+    return (y & d).sum(axis=0), (~y & d).sum(axis=0), (y & ~d).sum(axis=0)
+
+
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
+    """Elementwise quotient, 0 where the denominator is 0."""
+    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+
+
+def f1_per_label(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.float64]:
+    """F1 = 2 TP / (2 TP + FP + FN) of every label, shape (L,)."""
+    tp, fp, fn = counts(truth, decisions, known)
+    return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def macro_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Mean of the labels' F1."""
+    return float(f1_per_label(truth, decisions, known).mean())
+
+
+def micro_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
+    """F1 of all entries pooled."""
+    tp, fp, fn = (int(count.sum()) for count in counts(truth, decisions, known))
+    return float(_ratio(2 * tp, 2 * tp + fp + fn))
+
+
+def samples_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Mean over the examples of each example's own F1."""
+    (y, d), mask = _arrays(truth, decisions, known=known)
+    y, d = (y > 0.5) & mask, d.astype(bool) & mask
+    return float(_ratio(2 * (y & d).sum(axis=1), y.sum(axis=1) + d.sum(axis=1)).mean())
+
+
+def average_precision(
+    truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Average precision of every label, shape (L,), ties handled as one step; NaN for a label with no positive."""
+    (y, p), mask = _arrays(truth, probabilities, known=known)
+    return np.array([_label_ap(y[mask[:, i], i] > 0.5, p[mask[:, i], i]) for i in range(y.shape[1])])
+
+
+def _label_ap(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits = np.cumsum(positive[order])[last_of_tie]
+    precision, recall = hits / (last_of_tie + 1), hits / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def brier(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Mean squared difference between probability and outcome over all known entries."""
+    (y, p), mask = _arrays(truth, probabilities, known=known)
+    return float(np.mean((p - y)[mask] ** 2))
+
+
+def nll(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Mean binary negative log likelihood over all known entries, in nats."""
+    (y, p), mask = _arrays(truth, probabilities, known=known)
+    y, p = y[mask].astype(np.float64), np.clip(p[mask].astype(np.float64), EPSILON, 1 - EPSILON)
+    return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
+
+
+def ece(outcomes: NDArray[Any], probabilities: NDArray[Any], bins: int = 15) -> float:
+    """Expected calibration error of binary outcomes: equal-width bins over 0..1, weighted by their counts.
+
+    Naeini et al. 2015; both arrays of shape (M,).
+    """
+    if not len(outcomes):
+        return 0.0
+    position = np.minimum((probabilities * bins).astype(int), bins - 1)
+    weight = np.bincount(position, minlength=bins)
+    confidence = np.bincount(position, weights=probabilities, minlength=bins)
+    frequency = np.bincount(position, weights=outcomes, minlength=bins)
+    return float(np.abs(confidence - frequency).sum() / weight.sum())
+
+
+def ece_pooled(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None, bins: int = 15) -> float:
+    """Calibration error over all entries pooled."""
+    (y, p), mask = _arrays(truth, probabilities, known=known)
+    return ece(y[mask].astype(np.float64), p[mask].astype(np.float64), bins)
+
+
+def ece_classwise(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None, bins: int = 15) -> float:
+    """Mean over the labels of each label's own calibration error."""
+    (y, p), mask = _arrays(truth, probabilities, known=known)
+    columns = range(y.shape[1])
+    errors = [ece(y[mask[:, i], i].astype(np.float64), p[mask[:, i], i].astype(np.float64), bins) for i in columns]
+    return float(np.mean(errors))
+
+
+def probability_metrics(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None) -> dict[str, float]:
+    """Brier score, NLL and both calibration errors, by name."""
+    return {
+        "brier": brier(truth, probabilities, known),
+        "nll": nll(truth, probabilities, known),
+        "ece_classwise": ece_classwise(truth, probabilities, known),
+        "ece_pooled": ece_pooled(truth, probabilities, known),
+    }
+
+
+def evaluate(
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    decisions: ArrayLike,
+    labels: Sequence[str],
+    known: ArrayLike | None = None,
+) -> dict[str, Any]:
+    """Every metric of one split under one policy, ready for JSON (a missing average precision is None).
+
+    Args:
+        truth: 0/1, shape (N, L).
+        probabilities: calibrated, shape (N, L).
+        decisions: bool, shape (N, L).
+        labels: names of the L columns.
+        known: annotated entries, shape (N, L); all when None.
+    """
+    tp, fp, fn = counts(truth, decisions, known)
+    precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, tp + fn), f1_per_label(truth, decisions, known)
+    ap = average_precision(truth, probabilities, known)
+    has_ap = ~np.isnan(ap)
+    return {
+        "num_examples": len(np.asarray(truth)),
+        "macro_f1": float(f1.mean()),
+        "micro_f1": micro_f1(truth, decisions, known),
+        "samples_f1": samples_f1(truth, decisions, known),
+        "macro_ap": float(ap[has_ap].mean()) if has_ap.any() else None,
+        **probability_metrics(truth, probabilities, known),
+        "per_label": {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(tp[i] + fn[i]),
+                "ap": float(ap[i]) if has_ap[i] else None,
+            }
+            for i, name in enumerate(labels)
+        },
+    }
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.int64]], float],
+    num_examples: int,
+    *,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of row indices (Efron 1979).
+
+    Args:
+        statistic: value for an index array of shape (N,), drawn with replacement.
+        num_examples: N.
+        samples: number of resamples.
+        level: coverage, 0..1.
+        seed: of the resampling.
+    """
+    generator = np.random.default_rng(seed)
+    values = [statistic(generator.integers(0, num_examples, num_examples)) for _ in range(samples)]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
