@@ -1,0 +1,1 @@
+"""The test suite; `tests.helpers` makes tiny models and corpora in process."""
