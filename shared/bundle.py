@@ -102,7 +102,14 @@ class Reference:
             raise BundleFormatError(f"{path} is not a readable reference: {error}.") from error
         if len({len(rows[name]) for name in ("row_ids", "texts", "labels", "known", "logits")}) != 1:
             raise BundleFormatError(f"the arrays in {path} differ in length.")
-        return cls(rows["row_ids"], rows["texts"].tolist(), rows["labels"], rows["known"], rows["logits"], str(rows["split"]))
+        return cls(
+            rows["row_ids"],
+            rows["texts"].tolist(),
+            rows["labels"],
+            rows["known"],
+            rows["logits"],
+            str(rows["split"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,8 @@ class Bundle:
         folder = Path(path)
         if not (folder / MANIFEST).is_file():
             raise BundleNotFoundError(
-                f"no bundle at {folder} ({MANIFEST} is not there).", hint="Make one with: python -m training.run"
+                f"no bundle at {folder} ({MANIFEST} is not there).",
+                hint="Make one with: python -m training.run",
             )
         manifest = Manifest.read(folder / MANIFEST)
         _check_files(folder, manifest, check_files)
@@ -177,7 +185,9 @@ class Bundle:
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer with this bundle's truncation."""
         return TextTokenizer.from_file(
-            self.path / "tokenizer.json", max_length=self.manifest.max_length, head_tokens=self.manifest.head_tokens
+            self.path / "tokenizer.json",
+            max_length=self.manifest.max_length,
+            head_tokens=self.manifest.head_tokens,
         )
 
     def metrics(self) -> dict[str, Any]:

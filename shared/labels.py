@@ -133,7 +133,10 @@ def taxonomy_for(name: str | None, labels: LabelSet) -> Taxonomy:
 
 
 def group_decisions(
-    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating], labels: LabelSet, taxonomy: Taxonomy
+    probabilities: NDArray[np.floating],
+    thresholds: NDArray[np.floating],
+    labels: LabelSet,
+    taxonomy: Taxonomy,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Probability and threshold of every group, both of shape (N, G): a group is decided where any member is.
 

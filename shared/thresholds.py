@@ -79,9 +79,7 @@ class Policies:
             for name, values in policies.items():
                 if tuple(values) != labels:
                     raise BundleFormatError(f"{path.name}: policy '{name}' names other labels than the first policy.")
-            arrays = {
-                name: np.asarray(list(values.values()), dtype=np.float64) for name, values in policies.items()
-            }
+            arrays = {name: np.asarray(list(values.values()), dtype=np.float64) for name, values in policies.items()}
             return cls(labels, arrays, content["fitted_on"], content["default"])
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error

@@ -71,7 +71,7 @@ class TextTokenizer:
     @property
     def vocab_size(self) -> int:
         """Number of token ids, added tokens included."""
-        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     @property
     def fingerprint(self) -> str:

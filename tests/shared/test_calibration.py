@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from shared.calibration import Calibration, sigmoid, softmax
+from shared.errors import BundleFormatError
+
+
+def test_sigmoid_is_exact_at_hand_worked_points_and_never_overflows():
+    assert sigmoid([0.0, np.log(3.0), -np.log(3.0)]).tolist() == pytest.approx([0.5, 0.75, 0.25])
+    with np.errstate(over="raise"):
+        assert sigmoid([1e4, -1e4, np.inf, -np.inf]).tolist() == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_softmax_sums_to_one_for_huge_logits():
+    assert softmax([[1e4, 1e4], [0.0, np.log(3.0)]]).tolist() == [[0.5, 0.5], pytest.approx([0.25, 0.75])]
+
+
+def test_temperature_keeps_the_ranking_and_the_sign_of_the_margin():
+    logits = np.random.default_rng(0).normal(size=(40, 3))
+    scaled = Calibration("temperature_per_label", np.array([0.5, 1.0, 3.0])).apply(logits)
+    assert (np.argsort(scaled, axis=0) == np.argsort(logits, axis=0)).all()
+    assert ((scaled > 0.5) == (logits > 0)).all()
+
+
+def test_the_identity_is_the_sigmoid():
+    logits = np.array([[0.3, -2.0]])
+    assert (Calibration.identity(2).apply(logits) == sigmoid(logits)).all()
+
+
+def test_reading_gives_back_what_was_written(tmp_path):
+    written = Calibration("temperature", np.array([1.3, 1.3]), "softmax", "dev", {"nll": 0.2}, {"nll": 0.1})
+    written.write(tmp_path / "calibration.json")
+    read = Calibration.read(tmp_path / "calibration.json")
+    assert read.temperatures.tolist() == [1.3, 1.3]
+    assert (read.method, read.activation, read.fitted_on, read.before, read.after) == (
+        "temperature", "softmax", "dev", {"nll": 0.2}, {"nll": 0.1},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
+def test_a_temperature_must_be_positive_and_finite(temperature):
+    with pytest.raises(BundleFormatError, match="positive and finite"):
+        Calibration("temperature", np.array([temperature]))
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(BundleFormatError, match="unknown calibration method 'platt'; allowed: none, temperature"):
+        Calibration("platt", np.ones(1))
+    with pytest.raises(BundleFormatError, match="unknown activation 'relu'"):
+        Calibration("none", np.ones(1), "relu")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "not a JSON object"),
+        ('{"method": "none"}', "lacks or garbles 'temperatures'"),
+        (None, "is missing"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "calibration.json").write_text(content)
+    with pytest.raises(BundleFormatError, match=f"calibration.json.*{message}"):
+        Calibration.read(tmp_path / "calibration.json")

@@ -1,0 +1,63 @@
+import errno
+
+import pytest
+
+from shared import cli
+from shared.errors import DataNotFoundError
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(capsys):
+    def main():
+        raise DataNotFoundError("no folder\nhere.", hint="Make it.")
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run_command(main)
+    assert exit_.value.code == cli.EXIT_USER_ERROR
+    assert capsys.readouterr().err == "error: no folder here. Make it.\n"
+
+
+def test_a_full_disk_is_named(capsys):
+    def main():
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/x")
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run_command(main)
+    assert exit_.value.code == cli.EXIT_USER_ERROR
+    assert capsys.readouterr().err.startswith("error: No space left on device (runs/x). The disk is full")
+
+
+def test_ctrl_c_ends_with_130(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run_command(main)
+    assert exit_.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_our_own_bugs_keep_their_traceback():
+    def main():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run_command(main)
+
+
+@pytest.mark.parametrize(("files", "cores"), [
+    ({"cpu.max": "150000 100000"}, 1.5),
+    ({"cpu.max": "max 100000"}, None),
+    ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+    ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+    ({}, None),
+])  # fmt: skip
+def test_the_containers_quota_is_read_from_both_cgroup_versions(tmp_path, files, cores):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert cli._cgroup_cpus(tmp_path) == cores
+
+
+def test_there_is_always_at_least_one_thread(monkeypatch):
+    monkeypatch.setattr(cli, "_cgroup_cpus", lambda: 0.5)
+    assert cli.default_threads() == 1
