@@ -44,6 +44,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 def _complain(message: str, code: int = EXIT_USER_ERROR) -> int:
     sys.stdout.flush()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 

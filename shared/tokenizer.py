@@ -49,7 +49,7 @@ class TextTokenizer:
         if self.budget < 1 or not 0 <= self.head_tokens <= self.budget:
             raise ConfigError(
                 f"max_length {max_length} with head_tokens {self.head_tokens} is not possible: "
-                f"{max_length - self.budget} special tokens are needed and head_tokens must be 0..{max(self.budget, 0)}."
+                f"{max_length - self.budget} special tokens are needed, head_tokens must be 0 to {max(self.budget, 0)}."
             )
         self.pad_id = _pad_id(tokenizer)
 

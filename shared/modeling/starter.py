@@ -111,11 +111,7 @@ def convert_weights(bert: dict[str, NDArray[Any]], num_layers: int) -> dict[str,
 
 
 def _deberta_config(bert: dict[str, Any]) -> dict[str, Any]:
-    kept = (
-        "attention_probs_dropout_prob hidden_act hidden_dropout_prob hidden_size initializer_range intermediate_size "
-        "layer_norm_eps max_position_embeddings num_attention_heads num_hidden_layers pad_token_id type_vocab_size "
-        "vocab_size"
-    ).split()
+    kept = ["attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range", "intermediate_size", "layer_norm_eps", "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size"]
     return {
         "architectures": ["DebertaV2Model"],
         "model_type": "deberta-v2",

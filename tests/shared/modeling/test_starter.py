@@ -36,7 +36,9 @@ def test_computes_the_same_function_as_the_bert_it_was_made_of(checkpoint: Path)
 
 def test_every_weight_of_the_model_is_in_the_file(checkpoint: Path) -> None:
     _, report = DebertaV2Model.from_pretrained(checkpoint, output_loading_info=True)
-    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert not report["mismatched_keys"]
 
 
 def test_relative_embeddings_start_at_zero_and_receive_gradients(checkpoint: Path) -> None:
@@ -45,17 +47,21 @@ def test_relative_embeddings_start_at_zero_and_receive_gradients(checkpoint: Pat
     assert not table.detach().any()
     ids = torch.tensor([[101, 2023, 2003, 2307, 102]])
     model(input_ids=ids).last_hidden_state[0, 1, :7].sum().backward()
-    assert table.grad is not None and table.grad.abs().max() > 0
+    assert table.grad is not None
+    assert table.grad.abs().max() > 0
 
 
 def test_tokenizer_stores_neither_truncation_nor_padding(checkpoint: Path) -> None:
     stored = json.loads((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
-    assert stored["truncation"] is None and stored["padding"] is None
+    assert stored["truncation"] is None
+    assert stored["padding"] is None
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     assert len(tokenizer.encode("word " * 600).ids) == 602
 
 
-def test_second_call_finds_the_first_without_the_package(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_finds_the_first_without_the_package(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(starter, "PACKAGE", "no_such_package")
     before = (checkpoint / "model.safetensors").stat().st_mtime_ns
     assert starter_checkpoint(checkpoint.parent) == checkpoint
@@ -69,7 +75,9 @@ def test_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert starter._cache_root() == Path.home() / ".cache" / "emotion-classifiers"
 
 
-def test_incomplete_folder_is_made_anew_and_nothing_is_left_beside_it(tmp_path: Path, checkpoint: Path) -> None:
+def test_incomplete_folder_is_made_anew_and_nothing_is_left_beside_it(
+    tmp_path: Path, checkpoint: Path
+) -> None:
     damaged = tmp_path / checkpoint.name
     damaged.mkdir()
     (damaged / "config.json").write_text("{}")
