@@ -1,0 +1,1 @@
+"""Corpora: reading, cleaning, splitting, tokens and batches; `corpus.load_data` is the story."""

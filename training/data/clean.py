@@ -1,0 +1,81 @@
+"""What is dropped before training, and how it is counted: empty texts, duplicates, and texts of held-out splits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.text import normalise
+
+
+def text_keys(texts: Sequence[str | None]) -> list[str]:
+    """Normalised texts, "" for a null one: two rows hold the same text when their keys are equal."""
+    return [normalise(text) if isinstance(text, str) else "" for text in texts]
+
+
+def filled_rows(keys: Sequence[str]) -> NDArray[np.intp]:
+    """Rows whose text is neither null nor empty."""
+    return np.flatnonzero([bool(key) for key in keys])
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One row for each text.
+
+    Attributes:
+        rows: the first row of each text, in order, shape (M,).
+        targets: their targets after the vote of all copies, shape (M, L).
+        dropped: rows that were a further copy.
+        conflicts: texts whose copies had different labels.
+    """
+
+    rows: NDArray[np.intp]
+    targets: NDArray[np.float32]
+    dropped: int
+    conflicts: int
+
+
+def merge_duplicates(keys: Sequence[str], targets: NDArray[np.float32]) -> Merged:
+    """Keep the first row of every text and let its copies vote on the labels.
+
+    Copies with equal labels keep them. Where they differ, a label stays when at least half of the copies have it, so
+    two copies that disagree give both labels; where no label reaches half, those with the most votes stay. Soft targets
+    (other than 0 and 1) are averaged.
+
+    Args:
+        keys: normalised texts, N of them.
+        targets: shape (N, L).
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows_of.setdefault(key, []).append(row)
+    first = np.array([rows[0] for rows in rows_of.values()], dtype=np.intp)
+    merged = targets[first].copy()
+    conflicts = 0
+    for position, rows in enumerate(rows_of.values()):
+        copies = targets[rows]
+        if len(rows) > 1 and (copies != copies[0]).any():
+            conflicts += 1
+            merged[position] = _vote(copies)
+    return Merged(first, merged, len(keys) - len(first), conflicts)
+
+
+def _vote(copies: NDArray[np.float32]) -> NDArray[np.float32]:
+    share: NDArray[np.float32] = copies.mean(axis=0, dtype=np.float32)
+    if not np.isin(copies, (0.0, 1.0)).all():
+        return share
+    winners = (share > 0) & (share >= min(0.5, float(share.max())))
+    return winners.astype(np.float32)
+
+
+def repeated_rows(keys: Sequence[str]) -> int:
+    """Rows whose text stood before."""
+    return len(keys) - len(set(keys))
+
+
+def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.intp]:
+    """Rows whose text is not among the held-out ones."""
+    return np.flatnonzero([key not in held_out for key in keys])

@@ -1,0 +1,116 @@
+"""What a user can say about data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.errors import ConfigError
+
+SourceKind = Literal["sample", "goemotions", "table", "semeval2018_ec", "isear", "meld"]
+"""The kinds of sources; `training.data.sources.READERS` holds one reader for each."""
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One corpus."""
+
+    kind: SourceKind = "sample"
+    """Kind of corpus: sample (embedded), goemotions, table (CSV, TSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
+    path: str | None = None
+    """Folder or file of the corpus, or its name on the hub; none for sample, and for goemotions from the hub."""
+    text_column: str | None = None
+    """Tables: name of the text column; detected when left out."""
+    label_column: str | None = None
+    """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
+    delimiter: str | None = None
+    """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
+    labels: list[str] | None = None
+    """Tables: label names in the order of their ids, when the file holds ids; taken from the file when left out."""
+    soft_labels: bool = False
+    """Raw GoEmotions: targets are shares of raters (0..1); otherwise labels that two raters or more gave.
+    Tables: allow 0/1 columns to hold shares in 0..1."""
+    temporal_split: bool = False
+    """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
+    weight: float = 1.0
+    """How often its training rows are seen in an epoch: 0.5 = half of them, another half each time; 2 = all twice."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where texts come from, how they are split and how they are cut into tokens."""
+
+    source: SourceKind = "sample"
+    """Kind of corpus when there is just one: sample, goemotions, table, semeval2018_ec, isear or meld."""
+    path: str | None = None
+    """Folder or file of that corpus, or its name on the hub."""
+    text_column: str | None = None
+    """Tables: name of the text column; detected when left out."""
+    label_column: str | None = None
+    """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
+    delimiter: str | None = None
+    """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
+    soft_labels: bool = False
+    """Raw GoEmotions: targets are shares of raters (0..1); otherwise labels that two raters or more gave."""
+    temporal_split: bool = False
+    """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
+    sources: list[SourceConfig] = field(default_factory=list)
+    """Several corpora to train on together; replaces the keys above."""
+    labels: list[str] | None = None
+    """The model's labels in order; when left out the 28 of GoEmotions, or for a table the labels found in it."""
+    labels_file: str | None = None
+    """The same as a text file, one label a line."""
+    dev_fraction: float = 0.1
+    """Share of rows (0..1) held out as dev where a corpus has no official split."""
+    test_fraction: float = 0.1
+    """Share of rows (0..1) held out as test where a corpus has no official split."""
+    seed: int = 13
+    """Seed of the splits and of the subset; kept apart from the seed of training, so that seeds share their splits."""
+    max_train_rows: int | None = None
+    """Train on a stratified subset of this many rows; all when left out."""
+    min_label_support: int = 10
+    """Labels with fewer training rows than this are named in the report as hard to learn."""
+    max_length: int = 128
+    """Most tokens of a text, special tokens included; longer texts keep their head and tail."""
+    head_tokens: int | None = None
+    """Tokens kept from the start of a longer text, the rest from its end; a quarter of max_length when left out."""
+    cache_dir: str | None = None
+    """Folder of the token cache; $EMOTION_CACHE_DIR or ~/.cache/emotion-classifiers when left out; "none": no cache."""
+
+    def resolved_sources(self) -> tuple[SourceConfig, ...]:
+        """The corpora asked for: `sources`, or the one that the short keys describe.
+
+        Raises:
+            ConfigError: when both are given, or a weight is not positive.
+        """
+        short = SourceConfig(
+            kind=self.source, path=self.path, text_column=self.text_column, label_column=self.label_column,
+            delimiter=self.delimiter, soft_labels=self.soft_labels, temporal_split=self.temporal_split,
+        )  # fmt: skip
+        if not self.sources:
+            return (short,)
+        if short != SourceConfig():
+            raise ConfigError(
+                f"data.sources lists {len(self.sources)} corpora, and data.source, data.path or another key for one "
+                "corpus is given too.",
+                hint="Move that corpus into data.sources, or leave data.sources out.",
+            )
+        for source in self.sources:
+            if not source.weight > 0:
+                raise ConfigError(f"the weight of the source '{source.kind}' is {source.weight}; it must be above 0.")
+        return tuple(self.sources)
+
+    def check_fractions(self) -> None:
+        """Refuse splits that leave nothing.
+
+        Raises:
+            ConfigError: when dev_fraction, test_fraction or max_train_rows is out of range.
+        """
+        dev, test = self.dev_fraction, self.test_fraction
+        if not 0 < dev < 1 or not 0 <= test < 1 or dev + test >= 1:
+            raise ConfigError(
+                f"data.dev_fraction {dev} and data.test_fraction {test} are not possible: "
+                "dev must be above 0, test 0 or more, and their sum below 1."
+            )
+        if self.max_train_rows is not None and self.max_train_rows < 1:
+            raise ConfigError(f"data.max_train_rows is {self.max_train_rows}; it must be 1 or more, or left out.")

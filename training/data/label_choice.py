@@ -1,0 +1,98 @@
+"""Which labels a model gets, and how the labels of a corpus fall into them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ConfigError, DataFormatError
+from shared.labels import GOEMOTIONS, LabelSet
+from training.data.config import DataConfig
+from training.data.files import existing, read_lines
+from training.data.sources.base import RawCorpus
+
+
+def named_labels(config: DataConfig) -> LabelSet | None:
+    """The label set given by `labels` or `labels_file`; None when neither is.
+
+    Raises:
+        ConfigError: when both are given.
+        DataNotFoundError: when the file is missing.
+        DataFormatError: for an empty or repeated name.
+    """
+    if config.labels is not None and config.labels_file is not None:
+        raise ConfigError("data.labels and data.labels_file are both given; give one of them.")
+    if config.labels is not None:
+        return LabelSet(tuple(config.labels))
+    if config.labels_file is None:
+        return None
+    path = existing(Path(config.labels_file), "the label file", "It is a text file with one label a line.")
+    names = [line.strip() for line in read_lines(path)]
+    try:
+        return LabelSet(tuple(names))
+    except DataFormatError as error:
+        raise DataFormatError(f"{path}: {error.message}") from None
+
+
+def choose_labels(named: LabelSet | None, corpora: Sequence[RawCorpus]) -> LabelSet:
+    """The labels of the model: the named ones, else the 28 of GoEmotions, or for tables alone the labels in them.
+
+    Raises:
+        DataFormatError: when a named label is annotated by no corpus.
+    """
+    found = list(dict.fromkeys(name for corpus in corpora for name in corpus.labels))
+    if named is None:
+        only_tables = all(corpus.strict for corpus in corpora)
+        return LabelSet(tuple(found) if only_tables and set(found) != set(GOEMOTIONS) else GOEMOTIONS)
+    known = {name.casefold() for name in found}
+    absent = [name for name in named.names if name.casefold() not in known]
+    if absent:
+        near = difflib.get_close_matches(absent[0], found, n=1)
+        raise DataFormatError(
+            f"the label set names labels that no corpus annotates: {', '.join(absent)}.",
+            hint=f"Did you mean '{near[0]}'?" if near else f"The corpora annotate: {', '.join(found)}.",
+        )
+    return named
+
+
+def columns_in(corpus: RawCorpus, labels: LabelSet) -> dict[int, int]:
+    """Column of the corpus -> column of the model, for every label they share (upper and lower case are the same).
+
+    Raises:
+        DataFormatError: when they share none, when two labels fall together, or when a label of a table is not in
+            the set.
+    """
+    position = {name.casefold(): column for column, name in enumerate(labels.names)}
+    position |= {name: column for column, name in enumerate(labels.names)}
+    shared = {
+        column: position.get(name, position.get(name.casefold(), -1)) for column, name in enumerate(corpus.labels)
+    }
+    outside = [corpus.labels[column] for column, target in shared.items() if target < 0]
+    inside = {column: target for column, target in shared.items() if target >= 0}
+    if (outside and corpus.strict) or not inside:
+        raise DataFormatError(
+            f"{corpus.kind} {corpus.origin} has labels that are not in the label set: {', '.join(outside)}.",
+            hint=f"The label set is: {', '.join(labels.names)}.",
+        )
+    if len(set(inside.values())) < len(inside):
+        twice = [corpus.labels[c] for c, t in inside.items() if list(inside.values()).count(t) > 1]
+        raise DataFormatError(
+            f"{corpus.kind} {corpus.origin}: the labels {', '.join(twice)} fall together in the label set."
+        )
+    return inside
+
+
+def align(
+    targets: NDArray[np.float32], columns: dict[int, int], num_labels: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Targets in the model's columns, shape (N, L), and which of the columns are annotated, shape (L,)."""
+    aligned = np.zeros((len(targets), num_labels), dtype=np.float32)
+    known = np.zeros(num_labels, dtype=np.bool_)
+    ours = list(columns.values())
+    aligned[:, ours] = targets[:, list(columns)]
+    known[ours] = True
+    return aligned, known

@@ -1,0 +1,27 @@
+"""Sources of texts, one file each, and the registry that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from training.data.config import SourceConfig
+from training.data.sources.base import RawCorpus
+from training.data.sources.goemotions import read_goemotions
+from training.data.sources.sample import read_sample
+
+READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
+    "sample": read_sample,
+    "goemotions": read_goemotions,
+}
+"""The reader of every kind in `training.data.config.SourceKind`."""
+
+
+def read_source(source: SourceConfig) -> RawCorpus:
+    """Read one corpus.
+
+    Raises:
+        DataNotFoundError: when it is not where it was looked for.
+        DataFormatError: when a file is not in its format.
+        EmptyDataError: when a file has no content.
+    """
+    return READERS[source.kind](source)

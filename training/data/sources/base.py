@@ -1,0 +1,62 @@
+"""What every source hands over: rows as they stand in its files, with the labels it annotates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRAIN, DEV, TEST = "train", "dev", "test"
+WHOLE = "all"
+"""Name of the only split of a corpus that has no official ones."""
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """Rows of one file or split, nothing dropped yet.
+
+    Attributes:
+        texts: N texts; None where the file has none.
+        targets: 0..1, shape (N, K), K the labels the source annotates.
+        ids: N row names, unique within the source.
+        created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
+    """
+
+    texts: list[str | None]
+    targets: NDArray[np.float32]
+    ids: list[str]
+    created_s: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class RawCorpus:
+    """A corpus as its files have it.
+
+    Attributes:
+        kind: the kind of source.
+        origin: where it was read.
+        labels: the K labels it annotates.
+        splits: train, dev, test; or `all` for a corpus without official splits.
+        licence: under which terms it may be used.
+        strict: whether a label outside the model's set is an error, not dropped.
+        numbered: whether the labels are bare ids, as the file names none.
+        missing: why an official split is not there.
+        refused: rows the source itself left out, by reason.
+        notes: choices made while reading, to be shown.
+    """
+
+    kind: str
+    origin: str
+    labels: tuple[str, ...]
+    splits: Mapping[str, RawSplit]
+    licence: str
+    strict: bool = False
+    numbered: bool = False
+    missing: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
