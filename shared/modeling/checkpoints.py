@@ -1,0 +1,115 @@
+"""Find a checkpoint and load its configuration and weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as hf_logging
+
+from shared.errors import ModelError, ModelNotFoundError
+from shared.modeling.starter import STARTER, starter_checkpoint
+from shared.modeling.tokenizer_files import first_line
+
+_T = TypeVar("_T")
+
+
+def resolve_checkpoint(checkpoint: str | Path) -> str | Path:
+    """The folder of `starter` or of a local checkpoint, else the name on the hub, unchanged.
+
+    Raises:
+        ModelNotFoundError: when a path is given that is no folder.
+    """
+    if str(checkpoint) == STARTER:
+        return starter_checkpoint()
+    path = Path(checkpoint).expanduser()
+    if path.is_dir():
+        return path
+    name = str(checkpoint)
+    if isinstance(checkpoint, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelNotFoundError(f"no folder {name}.", hint=_offline_hint())
+    return name
+
+
+def load_config(source: str | Path) -> PretrainedConfig:
+    """The configuration of an encoder.
+
+    Raises:
+        ModelNotFoundError: when there is none in the folder, or the name cannot be reached.
+        ModelError: when it cannot be read or is not that of an encoder.
+    """
+    if isinstance(source, Path) and not (source / "config.json").is_file():
+        raise ModelNotFoundError(f"no model in {source}: config.json is missing.", hint=_offline_hint())
+    config = _reach(source, lambda: AutoConfig.from_pretrained(source))
+    if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
+        raise ModelError(f"{source} is a {config.model_type} model; an encoder such as DeBERTa or BERT is needed.")
+    return config
+
+
+def load_weights(
+    kind: Any, source: str | Path, config: PretrainedConfig, *, complete: bool = False, **options: bool
+) -> Any:
+    """A model of class `kind` with float32 weights: all of them when `complete`, else at least the encoder's.
+
+    Raises:
+        ModelNotFoundError: when the name cannot be reached.
+        ModelError: when the weights cannot be read or are not those of the model.
+    """
+    given = {"config": config, "dtype": torch.float32, "ignore_mismatched_sizes": not complete, **options}
+    with _quiet():
+        model, report = _reach(source, lambda: kind.from_pretrained(source, output_loading_info=True, **given))
+    missing = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+    if not complete and kind is AutoModelForSequenceClassification:
+        head = tuple(f"{name}." for name in head_modules(model))
+        missing = [key for key in missing if not key.startswith(head)]
+    if missing:
+        raise ModelError(
+            f"the weights in {source} are not those of a {type(model).__name__}: "
+            f"{len(missing)} are missing or of another size, such as {sorted(missing)[0]}."
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from warning that the head is new, which is meant; what is not meant, `load_weights` raises."""
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def _reach(source: str | Path, load: Callable[[], _T]) -> _T:
+    try:
+        return load()
+    except Exception as error:  # the hub's client, safetensors and torch raise types of their own
+        if isinstance(source, Path):
+            raise ModelError(f"the model in {source} cannot be loaded: {first_line(error)}") from error
+        raise ModelNotFoundError(f"the model {source!r} cannot be reached.", hint=_offline_hint()) from error
+
+
+def _offline_hint() -> str:
+    return (
+        f"Without a network use {STARTER!r} or a local folder with config.json, model.safetensors (or "
+        "pytorch_model.bin) and the tokenizer's files."
+    )
+
+
+def head_modules(model: PreTrainedModel) -> list[str]:
+    """Names of the modules outside the encoder that have parameters: what LoRA has to train and save in full."""
+    prefix = model.base_model_prefix
+    names = [
+        name for name, module in model.named_children() if name != prefix and any(True for _ in module.parameters())
+    ]
+    encoder_pooler = getattr(getattr(model, prefix), "pooler", None)
+    return [*names, f"{prefix}.pooler"] if isinstance(encoder_pooler, nn.Module) else names
