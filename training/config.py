@@ -1,0 +1,195 @@
+"""Everything a user can set, section by section; `training.options` reads it from YAML, command line and environment."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from shared.files import replacing_file
+from training.data.config import DataConfig
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where a run writes and how it is repeated."""
+
+    name: str = "default"
+    """Name of the run: it writes to <output_dir>/<name>/ and the link <output_dir>/latest points there at the end."""
+    output_dir: str = "runs"
+    """Folder of all runs."""
+    seed: int = 42
+    """Seed of the new weights, the order of the rows, dropout and bootstrap intervals."""
+    resume: bool = False
+    """Continue the run of this name exactly where its last checkpoint was written."""
+    overwrite: bool = False
+    """Start again although the run of this name is unfinished; its checkpoints are lost."""
+    save_every_steps: PositiveInt | None = None
+    """Write a checkpoint every so many optimiser steps, besides the one after every epoch."""
+    keep_checkpoints: PositiveInt = 2
+    """Newest checkpoints to keep; the best one is always kept too."""
+    log_every_steps: PositiveInt = 20
+    """Optimiser steps between two entries of the training log."""
+    threads: PositiveInt | None = None
+    """CPU threads for training; what the machine or the container allows when left out."""
+    workers: NonNegativeInt = 0
+    """Processes that prepare batches; 0 prepares them in the training process (best for short texts on a CPU)."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The encoder and the classification head."""
+
+    name: str = "starter"
+    """Encoder: "starter" (needs no download), a folder, or a name on the hub such as microsoft/deberta-v3-base."""
+    pooling: Literal["auto", "cls", "mean"] = "auto"
+    """How tokens become one vector: "cls" first token (native class), "mean" of all; "auto" = mean for the starter."""
+    head_width: PositiveInt | None = None
+    """Width of the head's hidden layer; the encoder's width when left out."""
+    head_activation: str | None = None
+    """Activation of the head's hidden layer (gelu, tanh, relu, ...); as in the checkpoint when left out."""
+    head_dropout: ClosedUnitInterval | None = None
+    """Dropout probability before the output layer; as in the checkpoint when left out."""
+    hidden_dropout: ClosedUnitInterval | None = None
+    """Dropout probability of the encoder's hidden states; as in the checkpoint when left out."""
+    attention_dropout: ClosedUnitInterval | None = None
+    """Dropout probability of attention weights; as in the checkpoint when left out."""
+    fast_attention: bool = True
+    """Compute DeBERTa's attention in its faster, equal form."""
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Which weights are trained."""
+
+    method: Literal["full", "lora"] = "full"
+    """"full" trains every weight; "lora" trains low-rank updates (Hu et al. 2021), the pooler and the head."""
+    rank: PositiveInt = 16
+    """LoRA: rank r of the updates."""
+    alpha: PositiveFloat = 32.0
+    """LoRA: updates are scaled by alpha / rank."""
+    dropout: ClosedUnitInterval = 0.05
+    """LoRA: dropout probability before the updates."""
+    targets: list[str] | None = None
+    """LoRA: names of the linear layers to update; attention and feed-forward of the encoder when left out."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    name: Literal["bce"] = "bce"
+    """"bce": binary cross-entropy of every known label."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How it is minimised."""
+
+    epochs: PositiveFloat = 8.0
+    """Passes over the training rows."""
+    max_steps: PositiveInt | None = None
+    """Stop after this many optimiser steps, whatever `epochs` says."""
+    lr: PositiveFloat = 2e-4
+    """Highest learning rate."""
+    weight_decay: NonNegativeFloat = 0.01
+    """Decoupled weight decay (AdamW) of all weights but biases and normalisation."""
+    beta1: ClosedUnitInterval = 0.9
+    """AdamW: decay of the mean of gradients."""
+    beta2: ClosedUnitInterval = 0.999
+    """AdamW: decay of the mean of squared gradients."""
+    epsilon: PositiveFloat = 1e-8
+    """AdamW: added to the denominator."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """Decay of the learning rate to 0 after the warm-up."""
+    warmup_ratio: ClosedUnitInterval = 0.1
+    """Share of all steps in which the learning rate rises from 0."""
+    clip_norm: NonNegativeFloat = 1.0
+    """Largest norm of the gradient of all weights; 0 does not clip."""
+    batch_size: PositiveInt = 32
+    """Rows in one forward pass of one process; times `accumulation` times processes = rows of one optimiser step."""
+    accumulation: PositiveInt = 1
+    """Forward passes whose gradients are summed for one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Autocast: "auto" = fp16 with gradient scaling on CUDA, bf16 on a CPU that computes in it, else fp32."""
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How progress and the result are measured."""
+
+    batch_size: PositiveInt = 64
+    """Rows in one forward pass of evaluation."""
+    patience: PositiveInt | None = 3
+    """Stop after this many evaluations without a better macro F1 on dev (tuned thresholds); never when null."""
+    bootstrap_samples: NonNegativeInt = 1000
+    """Resamples for the intervals of the report; 0 leaves the intervals out."""
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """Temperatures and thresholds, both fitted on dev."""
+
+    method: Literal["temperature", "temperature_per_label", "none"] = "temperature"
+    """One temperature for all labels, one per label (shrunk to the global one), or none."""
+    temperature_shrinkage: NonNegativeFloat = 100.0
+    """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
+    threshold_shrinkage: NonNegativeFloat = 10.0
+    """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
+    precision_target: ClosedUnitInterval = 0.8
+    """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""
+    recall_target: ClosedUnitInterval = 0.8
+    """r of the policy recall@r: the highest threshold of every label with at least this recall on dev."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration of a training run."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    """Where a run writes and how it is repeated."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Where texts come from, how they are split and cut."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The encoder and the classification head."""
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    """Which weights are trained."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """What is minimised."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """How it is minimised."""
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    """How progress and the result are measured."""
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    """Temperatures and thresholds."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of this run."""
+        return Path(self.run.output_dir) / self.run.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested values, ready for YAML or JSON."""
+        return _plain(asdict(self))
+
+    def write(self, path: Path) -> None:
+        """Write the resolved configuration as YAML that `--config` reads."""
+        with replacing_file(path) as temporary:
+            temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The value in the plain types that YAML knows."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):
+            return plain(value)
+    return value
