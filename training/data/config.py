@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt
+
 from shared.errors import ConfigError
 
 SourceKind = Literal["sample", "goemotions", "table", "semeval2018_ec", "isear", "meld"]
@@ -16,7 +18,7 @@ class SourceConfig:
     """One corpus."""
 
     kind: SourceKind = "sample"
-    """Kind of corpus: sample (embedded), goemotions, table (CSV, TSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
+    """Kind of corpus: sample (embedded), goemotions, table (CSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
     path: str | None = None
     """Folder or file of the corpus, or its name on the hub; none for sample, and for goemotions from the hub."""
     text_column: str | None = None
@@ -32,8 +34,22 @@ class SourceConfig:
     Tables: allow 0/1 columns to hold shares in 0..1."""
     temporal_split: bool = False
     """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
-    weight: float = 1.0
+    weight: PositiveFloat = 1.0
     """How often its training rows are seen in an epoch: 0.5 = half of them, another half each time; 2 = all twice."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Which training rows an epoch holds and how they meet in batches."""
+
+    group_by_length: bool = True
+    """Batch rows of similar length, which saves padding."""
+    oversample_below: PositiveInt | None = None
+    """Labels with fewer training rows than this are oversampled; none when left out."""
+    oversample_factor: PositiveFloat = 1.5
+    """How often an oversampled label is seen: 1.5 adds half of its rows again, others in each epoch."""
+    min_presence: NonNegativeInt = 0
+    """Rows of every label in each batch (all processes together), in place of rows of common labels; 0 = as is."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +76,24 @@ class DataConfig:
     """The model's labels in order; when left out the 28 of GoEmotions, or for a table the labels found in it."""
     labels_file: str | None = None
     """The same as a text file, one label a line."""
-    dev_fraction: float = 0.1
+    dev_fraction: ClosedUnitInterval = 0.1
     """Share of rows (0..1) held out as dev where a corpus has no official split."""
-    test_fraction: float = 0.1
+    test_fraction: ClosedUnitInterval = 0.1
     """Share of rows (0..1) held out as test where a corpus has no official split."""
-    seed: int = 13
+    seed: NonNegativeInt = 13
     """Seed of the splits and of the subset; kept apart from the seed of training, so that seeds share their splits."""
-    max_train_rows: int | None = None
+    max_train_rows: PositiveInt | None = None
     """Train on a stratified subset of this many rows; all when left out."""
-    min_label_support: int = 10
+    min_label_support: NonNegativeInt = 10
     """Labels with fewer training rows than this are named in the report as hard to learn."""
-    max_length: int = 128
+    max_length: PositiveInt = 128
     """Most tokens of a text, special tokens included; longer texts keep their head and tail."""
-    head_tokens: int | None = None
+    head_tokens: NonNegativeInt | None = None
     """Tokens kept from the start of a longer text, the rest from its end; a quarter of max_length when left out."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Oversampling, stratified batches and length grouping."""
     cache_dir: str | None = None
-    """Folder of the token cache; $EMOTION_CACHE_DIR or ~/.cache/emotion-classifiers when left out; "none": no cache."""
+    """Folder of the token cache; $EMOTION_CACHE or ~/.cache/emotion-classifiers when left out; "none": no cache."""
 
     def resolved_sources(self) -> tuple[SourceConfig, ...]:
         """The corpora asked for: `sources`, or the one that the short keys describe.

@@ -56,9 +56,14 @@ class Corpus:
             digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def hard_targets(self) -> NDArray[np.bool_]:
+        """Labels as yes or no, shape (N, L): a soft target counts from 0.5 on, an unknown one never."""
+        return (self.targets >= 0.5) & self.known
+
     def support(self, labels: LabelSet) -> dict[str, int]:
         """Rows that carry each label (a soft target counts from 0.5 on)."""
-        counts = ((self.targets >= 0.5) & self.known).sum(axis=0)
+        counts = self.hard_targets.sum(axis=0)
         return {name: int(count) for name, count in zip(labels.names, counts, strict=True)}
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Corpus:
