@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
@@ -108,7 +108,7 @@ def _add_token_rows(model: PreTrainedModel, source: str | Path, extra_tokens: Se
     rows = full.get_vocab_size(with_added_tokens=True)
     if rows > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(rows, mean_resizing=False)
-    table = model.get_input_embeddings().weight
+    table: Any = model.get_input_embeddings().weight
     with torch.no_grad():
         for token in extra_tokens:
             if bare.token_to_id(token) is None:

@@ -108,6 +108,6 @@ class MeanPoolingClassifier(PreTrainedModel):
 def encoder_options(config: PretrainedConfig) -> dict[str, bool]:
     """Arguments that leave out a pooler the mean does not use; unused parameters stop distributed training."""
     model_class = MODEL_MAPPING[type(config)]
-    classes = model_class if isinstance(model_class, tuple) else (model_class,)
+    classes: Any = model_class if isinstance(model_class, tuple) else (model_class,)
     accepted = all("add_pooling_layer" in inspect.signature(found).parameters for found in classes)
     return {"add_pooling_layer": False} if accepted else {}

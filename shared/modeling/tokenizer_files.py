@@ -60,9 +60,8 @@ def load_tokenizer_json(checkpoint: str | Path, *, extra_tokens: Sequence[str] =
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> None:
     """Write `tokenizer.json` and a `tokenizer_config.json` with which transformers takes it as it is."""
     tokenizer.save(str(folder / "tokenizer.json"))
-    present = {
-        role: [name for name in names if tokenizer.token_to_id(name) is not None] for role, names in _ROLES.items()
-    }
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    present = {role: [name for name in names if name in vocabulary] for role, names in _ROLES.items()}
     found = {role: names[0] for role, names in present.items() if names}
     # a named architecture's class replaces the normaliser in transformers 5
     described = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length, **found}
