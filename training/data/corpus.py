@@ -214,6 +214,10 @@ def _report(
     both = len(keys[DEV] & keys[TEST])
     if both:
         notes.append(f"{both:,} texts stand in dev and in test; both are kept as they are")
+    for raw in corpora:
+        dropped = [name for name in raw.labels if name.casefold() not in {label.casefold() for label in labels.names}]
+        if dropped:
+            notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
     support = {name: corpus.support(labels) for name, corpus in splits.items() if corpus is not None}
     rare = [f"{name} {count}" for name, count in support[TRAIN].items() if count < config.min_label_support]
     if rare:

@@ -15,8 +15,9 @@ LENGTH_WEIGHT = 4.0
 class MinimumPresence:
     """Puts at least `presence` rows of every label into each batch, as far as room and rows allow.
 
-    Rows brought in are those used little so far in the epoch and near in length, so that batches keep their width; they replace rows that no label of the batch needs, the commonest first. So rows of rare labels are repeated
-    and others wait for another epoch.
+    Rows brought in are those used little so far in the epoch and near in length, so that batches keep their width; they
+    replace rows that no label of the batch needs, the commonest first. So rows of rare labels are repeated and others
+    wait for another epoch.
 
     Args:
         targets: labels of every row, shape (N, L).

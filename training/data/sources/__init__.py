@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from training.data.config import SourceConfig
 from training.data.sources.base import RawCorpus
 from training.data.sources.goemotions import read_goemotions
+from training.data.sources.isear import read_isear
+from training.data.sources.meld import read_meld
 from training.data.sources.sample import read_sample
+from training.data.sources.semeval2018_ec import read_semeval
+from training.data.sources.table import read_table_source
 
 READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
     "sample": read_sample,
     "goemotions": read_goemotions,
+    "table": read_table_source,
+    "semeval2018_ec": read_semeval,
+    "isear": read_isear,
+    "meld": read_meld,
 }
 """The reader of every kind in `training.data.config.SourceKind`."""
 

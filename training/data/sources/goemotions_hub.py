@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,35 +55,25 @@ def _load(paths: Sequence[Path]) -> RawSplit:
 
 
 def read_hub(licence: str) -> RawCorpus:
-    """Read the configuration `simplified` from the hub.
+    """Read the configuration `simplified` from the hub, or from the hub's cache on this machine.
 
     Raises:
-        DataNotFoundError: when the hub cannot be reached.
+        DataNotFoundError: when the hub cannot be reached and nothing is in the cache.
     """
-    import datasets  # noqa: PLC0415  slow to import, and needed for the hub alone
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  slow to import, and needed for the hub alone
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # noqa: PLC0415
 
-    shown = datasets.utils.is_progress_bar_enabled()
     if not is_terminal():
-        datasets.disable_progress_bars()
+        disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(HUB_NAME, CONFIGURATION)
+        folder = snapshot_download(HUB_NAME, repo_type="dataset", allow_patterns=f"{CONFIGURATION}/*.parquet")
     except Exception as error:  # the library raises many kinds for an unreachable hub
         raise DataNotFoundError(
-            f"GoEmotions was looked for on the hub as {HUB_NAME} ({CONFIGURATION}), and could not be loaded: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}.",
+            f"GoEmotions was looked for on the hub as {HUB_NAME}, and could not be had ({type(error).__name__}).",
             hint="Give data.path a folder with train.tsv and dev.tsv or with the hub's Parquet files; "
             "offline, data.source=sample needs no download.",
         ) from error
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-    splits = {
-        split: _rows(loaded[name].to_dict(), f"{HUB_NAME}, {name}")
-        for split, names in SPLIT_NAMES.items()
-        for name in names
-        if name in loaded
-    }
-    return RawCorpus("goemotions", HUB_NAME, GOEMOTIONS, splits, licence)
+    return replace(read_parquet(Path(folder) / CONFIGURATION, licence), origin=HUB_NAME)
 
 
 def _rows(columns: dict[str, list[Any]], where: str) -> RawSplit:
