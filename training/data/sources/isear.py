@@ -21,7 +21,7 @@ LABELS = {
 }  # fmt: skip
 """The corpus's name -> ours."""
 LICENCE = "research use (Scherer and Wallbott 1994, ISEAR databank); check the terms of your copy"
-HOW = "Get isear.csv from the ISEAR databank (Swiss Center for Affective Sciences) and give it, or its folder, as data.path."
+HOW = "Get isear.csv of the ISEAR databank (Swiss Center for Affective Sciences); give it, or its folder, as data.path."
 LINE_BREAK = " á "
 _NO_RESPONSE = re.compile(r"\W*no\s+response\W*|\s*[\[(]\s*no\s+response\b.*", re.IGNORECASE)
 

@@ -1,0 +1,41 @@
+"""`python -m training.data`: what a corpus holds, before anything is trained on it."""
+
+from __future__ import annotations
+
+import sys
+
+from shared.cli import run_command
+from shared.errors import ModelError
+from shared.modeling.tokenizer_files import load_tokenizer_json
+from shared.tokenizer import TextTokenizer
+from training.config import Config
+from training.data.corpus import load_data
+from training.data.overview import overview
+from training.options import parse_options
+
+DESCRIPTION = (
+    "Print counts, what was dropped, support and co-occurrence of the labels, lengths, leaks and licences of the "
+    "corpora that a run would use."
+)
+
+
+def main() -> None:
+    """Read the corpora of a configuration and print what they hold."""
+    config, _ = parse_options(Config, sys.argv[1:], prog="python -m training.data", description=DESCRIPTION)
+    splits = load_data(config.data)
+    try:
+        tokenizer = TextTokenizer(
+            load_tokenizer_json(config.model.name),
+            max_length=config.data.max_length,
+            head_tokens=config.data.head_tokens,
+        )
+    except ModelError as error:
+        print(
+            f"note: lengths are counted in words, as the tokenizer of {config.model.name} is not here ({error.message})"
+        )
+        tokenizer = None
+    print("\n".join(overview(splits, tokenizer)))
+
+
+if __name__ == "__main__":
+    run_command(main)
