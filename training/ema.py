@@ -49,7 +49,8 @@ class Ema:
     def update(self) -> None:
         """Take the weights as they are now into the average."""
         self.updates += 1
-        average = get_ema_multi_avg_fn(min(self.decay, (1 + self.updates) / (10 + self.updates)))
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         average(list(self._averages.values()), list(self._weights.values()), self.updates)
 
     @contextlib.contextmanager
