@@ -1,4 +1,4 @@
-"""Everything a user can set, section by section; `training.options` reads it from YAML, command line and environment."""
+"""Everything a user can set, section by section; `training.options` reads it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativ
 
 from shared.files import replacing_file
 from training.data.config import DataConfig
+from training.losses.config import LossConfig
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,6 @@ class TuningConfig:
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """What is minimised."""
-
-    name: Literal["bce"] = "bce"
-    """"bce": binary cross-entropy of every known label."""
-
-
-@dataclass(frozen=True)
 class OptimConfig:
     """How it is minimised."""
 
@@ -139,7 +132,7 @@ class CalibrationConfig:
     """One temperature for all labels, one per label (shrunk to the global one), or none."""
     temperature_shrinkage: NonNegativeFloat = 100.0
     """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
-    threshold_shrinkage: NonNegativeFloat = 10.0
+    threshold_shrinkage: NonNegativeFloat = 2.0
     """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
     precision_target: ClosedUnitInterval = 0.8
     """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""
@@ -175,7 +168,8 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, ready for YAML or JSON."""
-        return _plain(asdict(self))
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML that `--config` reads."""

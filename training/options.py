@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import operator
 import os
 import types
 import typing
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import jsonargparse
 import yaml
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from shared.errors import ConfigError
 
@@ -78,7 +80,7 @@ def _make_parser(
     )
     for name, meaning in positionals.items():
         parser.add_argument(name, type=str, help=meaning)
-    parser.add_argument("--config", action=jsonargparse.ActionConfigFile, help="YAML file with any of the keys below.")
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys below.")
     parser.add_class_arguments(options_type)
     return parser
 
@@ -238,8 +240,6 @@ def describe(hint: Any) -> str:
 
 
 def _restrictions(hint: Any) -> list[tuple[str, Any]]:
-    import operator
-
     signs = {operator.gt: ">", operator.ge: ">=", operator.lt: "<", operator.le: "<="}
     return [(signs.get(comparison, "?"), bound) for comparison, bound in getattr(hint, "_restrictions", [])]
 

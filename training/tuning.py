@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from shared.errors import ConfigError
-from shared.modeling.classifier import head_modules
+from shared.modeling.checkpoints import head_modules
 from training.config import TuningConfig
 
 TARGETS = {
@@ -28,21 +28,18 @@ BERT_TARGETS = ("query", "key", "value", "dense")
 """The same for BERT, RoBERTa, ELECTRA and the other architectures that share BERT's names."""
 
 
-def apply_tuning(model: PreTrainedModel, config: TuningConfig, *, checkpointing: bool = False) -> nn.Module:
+def apply_tuning(model: PreTrainedModel, config: TuningConfig) -> nn.Module:
     """The model with the weights to be trained set trainable.
 
     Args:
         model: a classifier.
         config: method and options.
-        checkpointing: recompute activations in the backward pass.
 
     Raises:
         ConfigError: when LoRA finds none of its target layers.
     """
-    model.accepts_loss_kwargs = False  # or transformers 5 scales the loss by world size and accumulation steps
-    if checkpointing:
-        # the re-entrant kind cuts the gradient off wherever the inputs need none, as with LoRA
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # or transformers 5 scales the loss by world size and accumulation steps; peft hands the attribute on
+    model.accepts_loss_kwargs = False  # type: ignore[assignment]
     if config.method == "full":
         return model
     return get_peft_model(model, lora_config(model, config))
@@ -57,17 +54,19 @@ def lora_config(model: PreTrainedModel, config: TuningConfig) -> LoraConfig:
     encoder = model.base_model_prefix
     names = tuple(config.targets) if config.targets else TARGETS.get(model.config.model_type, BERT_TARGETS)
     full = head_modules(model)
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and _within(name, encoder)]
+    linear = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and _within(name, encoder)
+    ]
     linear = [name for name in linear if not any(_within(name, head) for head in full)]
     if not any(name.rsplit(".", 1)[-1] in names for name in linear):
         there = sorted({name.rsplit(".", 1)[-1] for name in linear})
         raise ConfigError(
             f"tuning.targets {', '.join(names)} are not in this {model.config.model_type} encoder; "
-            f"its linear layers are {', '.join(there)}."
+            f"its linear layers are {', '.join(sorted(there))}."
         )
     return LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type]  (a float works and is saved as one)
+        lora_alpha=config.alpha,  # a float works and is saved as one
         lora_dropout=config.dropout,
         target_modules=_pattern(encoder, names),
         exclude_modules="|".join(f"{re.escape(name)}(\\..*)?" for name in full),
@@ -92,7 +91,8 @@ def merged(model: nn.Module) -> PreTrainedModel:
         return model  # type: ignore[return-value]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # peft warns of tied weights that no encoder here has
-        return model.merge_and_unload()  # type: ignore[operator, no-any-return]
+        plain: PreTrainedModel = model.merge_and_unload()
+        return plain
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

@@ -1,0 +1,80 @@
+"""Temperatures fitted on dev: probabilities that can be taken at their word.
+
+Shapes: N examples, L labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from shared.calibration import Calibration
+from shared.metrics import probability_metrics
+from training.config import CalibrationConfig
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LOG_RANGE = (-4.0, 4.0)
+"""Bounds of log T: temperatures from 1/55 to 55."""
+
+
+def fit_calibration(
+    logits: NDArray[np.floating], truth: Bools, known: Bools, *, config: CalibrationConfig, split: str
+) -> Calibration:
+    """Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599) that minimises the NLL.
+
+    Args:
+        logits: shape (N, L).
+        truth: shape (N, L).
+        known: annotated entries, shape (N, L).
+        config: method, and shrinkage of per-label temperatures.
+        split: name of the split these rows are from.
+    """
+    num_labels = logits.shape[1]
+    identity = Calibration.identity(num_labels)
+    if config.method == "none":
+        return identity
+    z = np.asarray(logits, dtype=np.float64)
+    shared = fit_log_temperature(z[known], truth[known])
+    log_temperatures = np.full(num_labels, shared)
+    if config.method == "temperature_per_label":
+        log_temperatures = _per_label(z, truth, known, shared, config.temperature_shrinkage)
+    fitted = Calibration(config.method, np.exp(log_temperatures), fitted_on=split)
+    return Calibration(
+        config.method,
+        fitted.temperatures,
+        fitted_on=split,
+        before=probability_metrics(truth, identity.apply(z), known),
+        after=probability_metrics(truth, fitted.apply(z), known),
+    )
+
+
+def fit_log_temperature(logits: Floats, truth: Bools) -> float:
+    """Logarithm of the T with the least NLL of sigmoid(z / T), for entries of shape (M,); 0 without both outcomes.
+
+    The NLL is convex in 1 / T, so it has one minimum in log T; in log space T stays positive and a factor of two up
+    or down is the same distance.
+    """
+    if truth.all() or not truth.any():
+        return 0.0
+    y = truth.astype(np.float64)
+    result = minimize_scalar(lambda log_t: _nll(logits * np.exp(-log_t), y), bounds=LOG_RANGE, method="bounded")
+    return float(result.x)
+
+
+def _nll(z: Floats, y: Floats) -> float:
+    """Mean of log(1 + e^z) - y z."""
+    return float(np.mean(np.logaddexp(0.0, z) - y * z))
+
+
+def _per_label(logits: Floats, truth: Bools, known: Bools, shared: float, shrinkage: float) -> Floats:
+    """Logarithm of every T, shape (L,): n / (n + shrinkage) of a label's own fit, for n positives, the rest shared."""
+    support = (truth & known).sum(axis=0)
+    own = [
+        fit_log_temperature(z[mask], y[mask]) if count else shared
+        for z, y, mask, count in zip(logits.T, truth.T, known.T, support, strict=True)
+    ]
+    weight = support / np.maximum(support + shrinkage, 1e-9)
+    return np.asarray(weight * np.array(own) + (1 - weight) * shared)

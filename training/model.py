@@ -1,0 +1,89 @@
+"""The classifier and its tokenizer, as the configuration asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from shared.errors import ConfigError
+from shared.modeling.classifier import HeadOptions, build_classifier
+from shared.modeling.starter import STARTER
+from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
+from shared.tokenizer import TextTokenizer
+from training.config import Config, ModelConfig
+
+DEFAULT_HEAD_DROPOUT = 0.1
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A checkpoint's tokenizer: as it is saved in the bundle, and with the truncation of this run."""
+
+    source: Tokenizer
+    tokens: TextTokenizer
+
+
+def build_tokenizer(config: Config) -> TextEncoder:
+    """The tokenizer of the checkpoint with the truncation of `config`.
+
+    Raises:
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        ConfigError: when max_length and head_tokens do not fit together.
+    """
+    source = load_tokenizer_json(config.model.name, extra_tokens=EXTRA_TOKENS)
+    tokens = TextTokenizer(source, max_length=config.data.max_length, head_tokens=config.data.head_tokens)
+    return TextEncoder(source, tokens)
+
+
+def build_model(config: Config, labels: Sequence[str]) -> PreTrainedModel:
+    """The classifier with a new head for `labels`, in float32.
+
+    Raises:
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        ConfigError: when an option does not fit the architecture.
+    """
+    options = config.model
+    model = build_classifier(
+        options.name,
+        labels=labels,
+        pooling=pooling_of(options),  # type: ignore[arg-type]
+        head=HeadOptions(
+            width=options.head_width,
+            activation=options.head_activation,
+            dropout=DEFAULT_HEAD_DROPOUT if options.head_dropout is None else float(options.head_dropout),
+        ),
+        extra_tokens=EXTRA_TOKENS,
+        hidden_dropout=options.hidden_dropout,
+        attention_dropout=options.attention_dropout,
+        fast_attention=options.fast_attention,
+    )
+    _check_length(model, config.data.max_length)
+    return model
+
+
+def pooling_of(options: ModelConfig) -> str:
+    """`cls` or `mean`: the starter was pretrained with mean pooling, other encoders have a native class."""
+    if options.pooling != "auto":
+        return options.pooling
+    return "mean" if options.name == STARTER else "cls"
+
+
+def _check_length(model: PreTrainedModel, max_length: int) -> None:
+    """Refuse rows longer than the position embeddings.
+
+    Raises:
+        ConfigError: when `data.max_length` is more than the encoder can take.
+    """
+    config = model.config
+    if not getattr(config, "position_biased_input", True):
+        return  # relative positions alone: any length
+    # RoBERTa's positions start after the padding id
+    reserved = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest and max_length > longest - reserved:
+        raise ConfigError(
+            f"data.max_length is {max_length}; {config.model_type} here takes at most {longest - reserved} tokens."
+        )

@@ -1,0 +1,104 @@
+"""Figures of the report as inline SVG: text and axes take the colour of the page, so they suit light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+_INK = "#010203"
+"""Drawn in this colour, then replaced by the colour of the page's text."""
+_COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444")
+_STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "emotion", "font.family": "sans-serif", "font.size": 10,
+    "text.color": _INK, "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.15, "grid.color": _INK,
+    "axes.facecolor": "none", "figure.facecolor": "none", "legend.frameon": False,
+}  # fmt: skip
+
+
+def reliability(
+    truth: NDArray[np.bool_], known: NDArray[np.bool_], probabilities: Mapping[str, NDArray[np.float64]], bins: int = 15
+) -> str:
+    """How often a label is there when a probability is given, over equal-width bins.
+
+    Args:
+        truth: shape (N, L).
+        known: annotated entries, shape (N, L).
+        probabilities: name -> shape (N, L).
+        bins: number of bins over 0..1.
+    """
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], linestyle=":", color=_INK, linewidth=1)
+        for (name, matrix), colour in zip(probabilities.items(), _COLOURS, strict=False):
+            p, y = matrix[known], truth[known]
+            position = np.minimum((p * bins).astype(int), bins - 1)
+            weight = np.bincount(position, minlength=bins)
+            filled = weight > 0
+            confidence = np.bincount(position, weights=p, minlength=bins)[filled] / weight[filled]
+            frequency = np.bincount(position, weights=y, minlength=bins)[filled] / weight[filled]
+            axes.plot(confidence, frequency, marker="o", markersize=4, color=colour, label=name)
+        axes.set(xlabel="probability given", ylabel="share of rows with the label", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(loc="upper left")
+
+    return _svg(draw, width=5.0, height=4.2)
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> str:
+    """Loss in training and on dev, and macro F1 on dev, over the steps."""
+
+    def series(name: str) -> tuple[list[float], list[float]]:
+        entries = [entry for entry in history if name in entry]
+        return [entry["step"] for entry in entries], [entry[name] for entry in entries]
+
+    def draw(axes: Axes) -> None:
+        axes.plot(*series("loss"), color=_COLOURS[0], linewidth=1, label="train loss")
+        axes.plot(*series("eval_loss"), color=_COLOURS[1], marker="o", markersize=4, label="dev loss")
+        axes.set(xlabel="optimiser step", ylabel="loss")
+        right = axes.twinx()
+        right.spines["right"].set_visible(True)
+        right.grid(visible=False)
+        right.plot(*series("eval_macro_f1"), color=_COLOURS[2], marker="s", markersize=4, label="dev macro F1")
+        right.set(ylabel="macro F1", ylim=(0, 1))
+        lines = [*axes.get_lines(), *right.get_lines()]
+        axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+
+    return _svg(draw, width=7.0, height=3.6)
+
+
+def label_bars(scores: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
+    """F1 of every label, the best first, with its interval where there is one."""
+    order = sorted(scores, key=lambda name: scores[name])
+
+    def draw(axes: Axes) -> None:
+        values = [scores[name] for name in order]
+        axes.barh(order, values, color=_COLOURS[0], alpha=0.75)
+        for row, name in enumerate(order):
+            if name in intervals:
+                axes.plot(intervals[name], [row, row], color=_INK, linewidth=1)
+        axes.set(xlabel="F1", xlim=(0, 1))
+        axes.grid(axis="y", visible=False)
+        axes.margins(y=0.01)
+
+    return _svg(draw, width=7.0, height=0.8 + 0.22 * len(order))
+
+
+def _svg(draw: Any, *, width: float, height: float) -> str:
+    """The drawing as an SVG element without a document around it."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure.add_subplot())
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    content = buffer.getvalue()
+    content = re.sub(r"<metadata>.*?</metadata>", "", content[content.index("<svg") :], flags=re.DOTALL)
+    return content.replace(_INK, "currentColor")

@@ -1,0 +1,53 @@
+"""What can be known to fail before anything expensive starts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from shared.errors import ConfigError, DataNotFoundError
+from training.config import Config
+
+FREE_BYTES = 1_000_000_000
+"""Least free space to start with: a small model's checkpoints and bundle."""
+HUB_KINDS = frozenset({"goemotions"})
+"""Kinds of sources whose path may be a name on the hub instead of a folder."""
+
+
+def preflight(config: Config) -> None:
+    """Check the run's name, that its folder can be written, that there is room, and that data paths exist.
+
+    Raises:
+        ConfigError: for a name that cannot be a folder, a folder that cannot be written, or a full disk.
+        DataNotFoundError: for a path where nothing is.
+    """
+    _check_name(config.run.name)
+    _check_folder(config.run_dir)
+    for source in config.data.resolved_sources():
+        if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
+            raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
+
+
+def _check_name(name: str) -> None:
+    if not name or name == "latest" or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise ConfigError(
+            f"run.name is {name!r}; allowed is a folder name without slashes, no dot in front, and not 'latest'."
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {folder.absolute()}: {error.strerror}.", hint="Choose another with --run.output_dir."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES:
+        raise ConfigError(
+            f"only {free / 1e9:.1f} GB are free for {folder.absolute()}; at least {FREE_BYTES / 1e9:g} GB are needed.",
+            hint="Free some space, or choose another place with --run.output_dir.",
+        )

@@ -1,0 +1,58 @@
+"""Several training processes: who writes, who waits, and how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import distributed
+
+from shared.cli import default_threads
+
+
+def is_main() -> bool:
+    """Whether this process writes: the first of all that were launched."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def world_size() -> int:
+    """Number of processes launched together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start(threads: int | None) -> int:
+    """Join the other processes if there are any, and set this one's CPU threads; their number is returned."""
+    if world_size() > 1 and not distributed.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        if backend == "nccl":
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        distributed.init_process_group(backend)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
+    chosen = threads or max(1, default_threads() // local)
+    torch.set_num_threads(chosen)
+    return chosen
+
+
+@contextlib.contextmanager
+def main_first() -> Iterator[None]:
+    """The first process runs the block before all others, so that they find what it wrote."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def finish() -> None:
+    """Leave the group together: a process that goes first can abort the others."""
+    if distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

@@ -1,0 +1,151 @@
+"""What a person sees while a run trains, what the log keeps, and how a run is stopped without losing work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from shared.cli import is_terminal
+
+log = logging.getLogger("training")
+
+
+class StopRequest:
+    """Whether Ctrl-C or SIGTERM asked for an end; a second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = True
+        log.warning("Stopping after this step and saving a checkpoint; press Ctrl-C again to stop at once.")
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Handle SIGINT and SIGTERM inside the block; outside of the main thread nothing is changed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class SaveCallback(TrainerCallback):
+    """Writes further checkpoints: every so many steps, and before a stop that was asked for.
+
+    Args:
+        every_steps: optimiser steps between two checkpoints; none but those of the epochs when None.
+        request: raises KeyboardInterrupt once its checkpoint is written.
+    """
+
+    def __init__(self, every_steps: int | None, request: StopRequest) -> None:
+        self.every_steps = every_steps
+        self.request = request
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Ask for a checkpoint where one is due."""
+        due = self.every_steps is not None and state.global_step % self.every_steps == 0
+        control.should_save = control.should_save or due or self.request.received
+        return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop now that everything is written."""
+        if self.request.received:
+            raise KeyboardInterrupt
+
+
+class ProgressCallback(TrainerCallback):
+    """One line an evaluation, a moving line on a terminal, and every figure in `train.jsonl`.
+
+    Args:
+        path: of the log.
+        enabled: False on all processes but one.
+    """
+
+    def __init__(self, path: Path, *, enabled: bool) -> None:
+        self.path = path
+        self.enabled = enabled
+        self.start = time.monotonic()
+        self.first_step = 0
+        self.loss = float("nan")
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock; on resume drop what the log says of later steps."""
+        self.start, self.first_step = time.monotonic(), state.global_step
+        if self.enabled:
+            kept = [line for line in _read_lines(self.path) if json.loads(line)["step"] <= state.global_step]
+            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move the line on the terminal."""
+        if self.enabled and is_terminal():
+            done = state.global_step - self.first_step
+            rest = (time.monotonic() - self.start) / max(1, done) * (state.max_steps - state.global_step)
+            sys.stderr.write(
+                f"\r\033[Kstep {state.global_step}/{state.max_steps}  epoch {state.epoch or 0:.2f}"
+                f"  loss {self.loss:.4f}  {_duration(rest)} left"
+            )
+            sys.stderr.flush()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Append the figures to the log."""
+        if not self.enabled or not logs:
+            return
+        self.loss = logs.get("loss", self.loss)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Tell the result of an evaluation."""
+        if not self.enabled or not metrics:
+            return
+        if is_terminal():
+            sys.stderr.write("\r\033[K")
+        score, best = metrics["eval_macro_f1"], state.best_metric
+        log.info(
+            "epoch %.2f  train loss %.4f  dev loss %.4f  dev macro F1 %.4f%s  %s",
+            state.epoch or 0.0, self.loss, metrics["eval_loss"], score,
+            " (best)" if best is None or score > best else "", _duration(time.monotonic() - self.start),
+        )  # fmt: skip
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

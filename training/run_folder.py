@@ -1,0 +1,130 @@
+"""The folder of one run: what is in it, whether it was finished, and the link to the newest run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import ConfigError
+from training.config import Config
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_MAY_DIFFER = {"run.resume", "run.overwrite", "run.threads", "run.workers", "run.keep_checkpoints",
+               "run.save_every_steps", "run.log_every_steps", "data.cache_dir"}  # fmt: skip
+"""Keys that change nothing in what is computed, so that a resumed run may have others."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints, `checkpoint-<step>` each."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs."""
+        return self.path / "logs"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle; there once the run is finished."""
+        return self.path / "bundle"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "training.yaml"
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is complete: its state is the last file written, so it must be readable."""
+        found = [(int(match[1]), path) for path in self._folders() if (match := _CHECKPOINT.fullmatch(path.name))]
+        return next((path for _, path in sorted(found, reverse=True) if read_state(path) is not None), None)
+
+    def _folders(self) -> list[Path]:
+        return list(self.checkpoints.iterdir()) if self.checkpoints.is_dir() else []
+
+    def is_unfinished(self) -> bool:
+        """Whether there are checkpoints of a run that did not get to its bundle."""
+        return self.last_checkpoint() is not None and not (self.path / "finished").is_file()
+
+    def prepare(self, config: Config) -> Path | None:
+        """Make the folder ready and say where to resume from, None for the beginning.
+
+        Raises:
+            ConfigError: when an unfinished run would be lost, or a resumed one has another configuration.
+        """
+        checkpoint = self.last_checkpoint()
+        if config.run.resume:
+            if self.config.is_file():
+                self._check_same(config)
+        elif self.is_unfinished() and not config.run.overwrite:
+            raise ConfigError(
+                f"{self.path} holds an unfinished run (newest checkpoint: {checkpoint and checkpoint.name}).",
+                hint="Continue it with --run.resume true, start again with --run.overwrite true, "
+                "or choose another --run.name.",
+            )
+        else:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            shutil.rmtree(self.logs, ignore_errors=True)
+            checkpoint = None
+        for folder in (self.checkpoints, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.path / "finished").unlink(missing_ok=True)
+        config.write(self.config)
+        return checkpoint
+
+    def _check_same(self, config: Config) -> None:
+        before = _flat(yaml.safe_load(self.config.read_text(encoding="utf-8")) or {})
+        now = _flat(config.to_dict())
+        differing = [key for key in now if key not in _MAY_DIFFER and before.get(key, now[key]) != now[key]]
+        if differing:
+            changes = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in differing)
+            raise ConfigError(
+                f"the run in {self.path} cannot be resumed with another configuration: {changes}.",
+                hint=f"Resume with: {self.resume_command()}",
+            )
+
+    def resume_command(self) -> str:
+        """The command that continues this run."""
+        return f"python -m training.run --config {self.config} --run.resume true"
+
+    def finish(self) -> None:
+        """Mark the run as finished and let `latest` point to it, in one step that cannot be seen half done."""
+        (self.path / "finished").touch()
+        latest = self.path.parent / "latest"
+        with tempfile.TemporaryDirectory(prefix=".latest.", dir=self.path.parent) as folder:
+            link = Path(folder) / "latest"
+            link.symlink_to(self.path.name, target_is_directory=True)
+            if latest.is_dir() and not latest.is_symlink():
+                raise ConfigError(
+                    f"{latest} is a folder, not a link.", hint="Move it away; runs may not be named latest."
+                )
+            link.replace(latest)
+
+
+def read_state(checkpoint: Path) -> dict[str, Any] | None:
+    """The trainer's state in a checkpoint, None when it is missing or was cut off."""
+    try:
+        content = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

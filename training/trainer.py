@@ -1,0 +1,235 @@
+"""The training loop: Hugging Face's Trainer with our loss, batches, optimiser, schedule and measure of progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainingArguments
+
+from shared.calibration import sigmoid
+from shared.metrics import macro_f1
+from shared.thresholds import decide
+from shared.tokenizer import TextTokenizer
+from training.config import Config
+from training.data.collate import Collator
+from training.losses.masked import Loss
+from training.optimiser import build_optimizer, build_schedule
+from training.policies import count_on_grid, f1_thresholds
+from training.precision import Precision
+from training.progress import ProgressCallback, SaveCallback, StopRequest
+from training.run_folder import RunFolder, read_state
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Encoded splits, the order of the training rows, and the loss over them."""
+
+    train: datasets.Dataset
+    dev: datasets.Dataset
+    sampler: Sampler[int]
+    tokenizer: TextTokenizer
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How training went.
+
+    Attributes:
+        steps: optimiser steps done.
+        best_step: step of the checkpoint whose weights the model has now.
+        best_macro_f1: its macro F1 on dev, with thresholds fitted there, before calibration.
+        history: every logged figure, in order.
+    """
+
+    steps: int
+    best_step: int
+    best_macro_f1: float
+    history: list[dict[str, Any]]
+
+
+class EmotionTrainer(Trainer):
+    """Trainer with a masked loss over `labels` and `known`, a given order of rows, and our optimiser and schedule."""
+
+    def __init__(self, *, config: Config, rows: TrainingRows, **options: Any) -> None:
+        super().__init__(**options)
+        self.config = config
+        self.sampler = rows.sampler
+        self.loss = rows.loss
+
+    def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
+        return self.sampler
+
+    def compute_loss(  # type: ignore[override]  # the versions of transformers differ in further arguments
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Tensor | tuple[Tensor, Any]:
+        """The loss of a batch, and the model's outputs when asked for."""
+        encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known")}
+        outputs = model(**encoded)
+        loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
+        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
+
+    def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
+        """AdamW over the trainable weights."""
+        if self.optimizer is None and self.model is not None:
+            self.optimizer = build_optimizer(self.model, self.config.optim)
+        return self.optimizer  # type: ignore[return-value]
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Warm-up and decay; the ratio is taken here because versions of transformers differ on it."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = build_schedule(
+                optimizer or self.create_optimizer(), self.config.optim, num_training_steps
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+def train(
+    model: nn.Module,
+    rows: TrainingRows,
+    config: Config,
+    folder: RunFolder,
+    *,
+    precision: Precision,
+    resume_from: Path | None = None,
+) -> Progress:
+    """Train the model; it ends with the weights of the best checkpoint.
+
+    Args:
+        model: with the weights to be trained set trainable.
+        rows: encoded splits and the order of training.
+        config: the whole configuration.
+        folder: where checkpoints and logs go.
+        precision: of the forward pass.
+        resume_from: a checkpoint of the same run.
+
+    Raises:
+        KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
+    """
+    request = StopRequest()
+    trainer = build_trainer(model, rows, config, folder, precision=precision, request=request)
+    stopped = resume_from is not None and _had_stopped_early(resume_from)
+    if stopped and resume_from is not None:
+        _restore_finished(trainer, resume_from)
+    else:
+        with request.listening():
+            trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        if request.received:
+            raise KeyboardInterrupt
+    # or every later forward pass would run in autocast too
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    state = trainer.state
+    best = float(state.best_metric) if state.best_metric is not None else float("nan")
+    return Progress(state.global_step, _step_of(state.best_model_checkpoint), best, list(state.log_history))
+
+
+def build_trainer(
+    model: nn.Module,
+    rows: TrainingRows,
+    config: Config,
+    folder: RunFolder,
+    *,
+    precision: Precision,
+    request: StopRequest | None = None,
+) -> EmotionTrainer:
+    """The Trainer of a run, ready to train."""
+    arguments = training_arguments(config, folder, precision)
+    callbacks = [
+        ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
+        SaveCallback(config.run.save_every_steps, request or StopRequest()),
+    ]
+    if config.eval.patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=int(config.eval.patience)))
+    trainer = EmotionTrainer(
+        config=config,
+        rows=rows,
+        model=model,
+        args=arguments,
+        train_dataset=rows.train,
+        eval_dataset=_longest_first(rows.dev),
+        data_collator=Collator(rows.tokenizer).__call__,  # the object's tokenizer is not one that Trainer can save
+        compute_metrics=lambda prediction: tuned_macro_f1(prediction, config.calibration.threshold_shrinkage),
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
+    return trainer
+
+
+def training_arguments(config: Config, folder: RunFolder, precision: Precision) -> TrainingArguments:
+    """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`."""
+    optim, run = config.optim, config.run
+    on_gpu = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(folder.checkpoints),
+        num_train_epochs=float(optim.epochs),
+        max_steps=-1 if optim.max_steps is None else int(optim.max_steps),
+        per_device_train_batch_size=int(optim.batch_size),
+        per_device_eval_batch_size=int(config.eval.batch_size),
+        gradient_accumulation_steps=int(optim.accumulation),
+        gradient_checkpointing=optim.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        max_grad_norm=float(optim.clip_norm),
+        learning_rate=float(optim.lr),
+        fp16=precision.name == "fp16",
+        bf16=precision.name == "bf16",
+        use_cpu=not on_gpu,
+        seed=run.seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=int(run.keep_checkpoints),
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=int(run.log_every_steps),
+        label_names=["labels", "known"],
+        remove_unused_columns=False,
+        dataloader_num_workers=run.workers,
+        dataloader_pin_memory=on_gpu,
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+def tuned_macro_f1(prediction: EvalPrediction, shrinkage: float) -> dict[str, float]:
+    """Macro F1 with thresholds fitted on the same rows: the measure by which checkpoints are chosen."""
+    targets, known = (np.asarray(array) for array in prediction.label_ids)
+    probabilities, truth = sigmoid(prediction.predictions), targets >= 0.5
+    thresholds = f1_thresholds(count_on_grid(truth, probabilities, known), shrinkage)
+    return {"macro_f1": macro_f1(truth, decide(probabilities, thresholds), known)}
+
+
+def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:
+    """Rows by length, so that a batch pads little."""
+    lengths = np.asarray(encoded.data.column("length").to_numpy())
+    return encoded.select(np.argsort(-lengths, kind="stable"))
+
+
+def _had_stopped_early(checkpoint: Path) -> bool:
+    """Whether the run was at its end when this checkpoint was written, for lack of progress."""
+    callbacks = (read_state(checkpoint) or {}).get("stateful_callbacks", {})
+    stopping = callbacks.get("EarlyStoppingCallback", {})
+    patience = stopping.get("args", {}).get("early_stopping_patience")
+    counted = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
+    return patience is not None and counted >= patience
+
+
+def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
+    """Take up the state and the best weights of a run that has nothing left to train."""
+    trainer.state = type(trainer.state).load_from_json(str(checkpoint / "trainer_state.json"))
+    trainer._load_best_model()  # type: ignore[no-untyped-call]
+
+
+def _step_of(checkpoint: str | None) -> int:
+    return int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0
