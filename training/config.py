@@ -104,6 +104,9 @@ class OptimConfig:
     """Largest norm of the gradient of all weights; 0 does not clip."""
     batch_size: PositiveInt = 32
     """Rows in one forward pass of one process; times `accumulation` times processes = rows of one optimiser step."""
+    ema_decay: ClosedUnitInterval | None = None
+    """Evaluate and keep the exponential moving average of the weights: this decay per optimiser step (0.999 averages
+    over about 1,000 steps, fewer at the start); no average when null."""
     accumulation: PositiveInt = 1
     """Forward passes whose gradients are summed for one optimiser step."""
     gradient_checkpointing: bool = False

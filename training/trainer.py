@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from shared.thresholds import decide
 from shared.tokenizer import TextTokenizer
 from training.config import Config
 from training.data.collate import Collator
+from training.ema import Ema, EmaCallback
 from training.losses.masked import Loss
 from training.optimiser import build_optimizer, build_schedule
 from training.policies import count_on_grid, f1_thresholds
@@ -56,13 +58,22 @@ class Progress:
 
 
 class EmotionTrainer(Trainer):
-    """Trainer with a masked loss over `labels` and `known`, a given order of rows, and our optimiser and schedule."""
+    """Trainer with a masked loss over `labels` and `known`, a given order of rows, and our optimiser and schedule.
+
+    With `optim.ema_decay` the average of the weights is what is evaluated, and what the best checkpoint gives; the
+    checkpoint's `model.safetensors` holds the weights that training continues with, the average lies beside it.
+    """
 
     def __init__(self, *, config: Config, rows: TrainingRows, **options: Any) -> None:
         super().__init__(**options)
         self.config = config
         self.sampler = rows.sampler
         self.loss = rows.loss
+        self.ema: Ema | None = None
+        if config.optim.ema_decay is not None:
+            weights = options["model"].named_parameters()
+            self.ema = Ema([item for item in weights if item[1].requires_grad], config.optim.ema_decay)
+            self.add_callback(EmaCallback(self.ema))  # type: ignore[no-untyped-call]
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         return self.sampler
@@ -92,6 +103,27 @@ class EmotionTrainer(Trainer):
             )
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Metrics of the averaged weights where there are any, else of the model's own."""
+        with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            return super().evaluate(*args, **options)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[no-untyped-call]
+        if self.ema is not None and self.args.should_save:
+            self.ema.save(Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
+        if self.ema is not None and checkpoint is not None:
+            self.ema.load(Path(checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()  # type: ignore[no-untyped-call]
+        if self.ema is not None:
+            self.ema.load(Path(str(self.state.best_model_checkpoint)))
+            self.ema.copy_to_model()
 
 
 def train(
@@ -228,7 +260,7 @@ def _had_stopped_early(checkpoint: Path) -> bool:
 def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
     """Take up the state and the best weights of a run that has nothing left to train."""
     trainer.state = type(trainer.state).load_from_json(str(checkpoint / "trainer_state.json"))
-    trainer._load_best_model()  # type: ignore[no-untyped-call]
+    trainer._load_best_model()
 
 
 def _step_of(checkpoint: str | None) -> int:
