@@ -15,6 +15,7 @@ from shared.errors import EmotionError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 _OS_HINTS = {
     errno.ENOSPC: "The disk is full: free some space and run the command again.",
@@ -28,8 +29,12 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and exit; a user's mistake gives one line on stderr and exit code 2, Ctrl-C gives 130."""
     try:
         code = main() or 0
+        sys.stdout.flush()
     except EmotionError as error:
         code = _complain(str(error))
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader has gone; nothing may be flushed any more
+        code = EXIT_BROKEN_PIPE
     except OSError as error:
         if error.errno not in _OS_HINTS:
             raise
@@ -37,8 +42,6 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
         code = _complain(f"{error.strerror}{where}. {_OS_HINTS[error.errno]}")
     except KeyboardInterrupt:
         code = _complain("interrupted", EXIT_INTERRUPTED)
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
     sys.exit(code)
 
 

@@ -1,4 +1,6 @@
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -61,3 +63,13 @@ def test_the_containers_quota_is_read_from_both_cgroup_versions(tmp_path, files,
 def test_there_is_always_at_least_one_thread(monkeypatch):
     monkeypatch.setattr(cli, "_cgroup_cpus", lambda: 0.5)
     assert cli.default_threads() == 1
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback():
+    writer = "from shared.cli import run_command; run_command(lambda: print('line\\n' * 100_000))"
+    command = [sys.executable, "-c", writer]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == cli.EXIT_BROKEN_PIPE
