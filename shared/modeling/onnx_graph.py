@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 OPSET = 20
 """The first with `Gelu`; ONNX Runtime has it since 1.17."""
 
-CONTRIBUTED = "com.microsoft"
-"""Domain of ONNX Runtime's own operators."""
+IR_VERSION = 9
+"""The one that belongs to the opset; newer ones shut out older runtimes for nothing."""
 
-_IR_VERSION = 9
+PRODUCER = "emotion-classifiers"
 
 
 class GraphBuilder:
-    """Collects nodes and constants in order; `scope` prefixes their names, and a node's output has its node's name."""
+    """Collects nodes and constants; `scope` prefixes their names, and a node's output is called as the node."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, NDArray[Any]] = {}
-        self._names: set[str] = set()
         self._scope: list[str] = []
+        self._taken: set[str] = set()
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -38,65 +38,44 @@ class GraphBuilder:
         finally:
             self._scope.pop()
 
-    def constant(self, name: str, value: ArrayLike) -> str:
-        """Store an array under the current scope and return its name; equal names must hold equal arrays."""
+    def _full(self, name: str) -> str:
         full = "/".join((*self._scope, name))
-        array = np.asarray(value)
-        if full in self._constants and not np.array_equal(self._constants[full], array):
-            raise ValueError(f"two different constants are called {full}")
-        self._constants[full] = array
+        if full in self._taken:
+            raise ValueError(f"the graph already has a node or constant called {full}")
+        self._taken.add(full)
+        return full
+
+    def constant(self, name: str, value: ArrayLike) -> str:
+        """Store an array under the current scope; its full name."""
+        full = self._full(name)
+        self._constants[full] = np.asarray(value)
         return full
 
     def ints(self, *values: int) -> str:
-        """A shared int64 vector, such as a shape or axes."""
-        name = "ints[" + ",".join(map(str, values)) + "]"
+        """An int64 vector, such as a shape or axes, shared by all that ask for the same one."""
+        name = f"ints/{','.join(map(str, values))}"
         self._constants[name] = np.array(values, dtype=np.int64)
         return name
 
-    def node(
-        self, operator: str, *inputs: str, name: str, domain: str = "", outputs: Sequence[str] = (), **attributes: Any
-    ) -> str:
-        """Add a node and return its first output, called as the node is; `outputs` name further ones."""
-        full = "/".join((*self._scope, name))
-        if full in self._names:
-            raise ValueError(f"two nodes are called {full}")
-        self._names.add(full)
-        extra = ["/".join((*self._scope, output)) for output in outputs]
-        self._nodes.append(
-            helper.make_node(operator, list(inputs), [full, *extra], name=full, domain=domain, **attributes)
-        )
+    def node(self, operator: str, *inputs: str, name: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node of one output under the current scope; the output's name, which is the node's too."""
+        full = self._full(name)
+        self._nodes.append(helper.make_node(operator, list(inputs), [full], name=full, domain=domain, **attributes))
         return full
 
     def model(
         self,
+        name: str,
         *,
         inputs: Sequence[onnx.ValueInfoProto],
         outputs: Sequence[onnx.ValueInfoProto],
-        name: str,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str],
     ) -> onnx.ModelProto:
-        """The finished model, checked by `onnx.checker`."""
+        """The finished model; each output must be called as the node that makes it."""
         constants = [numpy_helper.from_array(array, key) for key, array in self._constants.items()]
         graph = helper.make_graph(self._nodes, name, list(inputs), list(outputs), constants)
         model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIBUTED, 1)],
-            ir_version=_IR_VERSION,
-            producer_name="emotion-classifiers",
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name=PRODUCER
         )
-        helper.set_model_props(model, dict(metadata or {}))
+        helper.set_model_props(model, dict(metadata))
         return model
-
-
-def tensor(name: str, kind: int, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
-    """Description of a graph input or output."""
-    return helper.make_tensor_value_info(name, kind, list(shape))
-
-
-INT64, FLOAT, INT32, INT8, FLOAT16 = (
-    TensorProto.INT64,
-    TensorProto.FLOAT,
-    TensorProto.INT32,
-    TensorProto.INT8,
-    TensorProto.FLOAT16,
-)

@@ -1,0 +1,1 @@
+"""From a sealed bundle to predictions: export, verification, offline prediction and the HTTP service."""

@@ -1,0 +1,126 @@
+"""Exported models and their verification: which precisions a bundle may serve, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.runtime import CUDA
+from shared.bundle import Bundle
+from shared.errors import ConfigError, VerificationError
+from shared.files import sha256_file
+
+FILES = {"fp32": "model.onnx", "int8": "model_int8.onnx", "fp16": "model_fp16.onnx"}
+"""Precision -> its file in the bundle's onnx folder."""
+
+SCHEMA_VERSION = 1
+"""Of `verification.json`."""
+
+_PREFERENCE = {CUDA: ("fp16", "fp32", "int8")}
+_CPU_PREFERENCE = ("int8", "fp32", "fp16")
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """One verified ONNX model of a bundle; `report` is its part of `verification.json`."""
+
+    precision: str
+    path: Path
+    report: Mapping[str, Any]
+
+
+def check_precision(precision: str) -> str:
+    """`precision` itself.
+
+    Raises:
+        ConfigError: when it is none of `FILES`.
+    """
+    if precision not in FILES:
+        raise ConfigError(f"unknown precision '{precision}'.", hint=f"Allowed: {', '.join(FILES)}.")
+    return precision
+
+
+def choose_model(bundle: Bundle, *, precision: str | None = None, provider: str) -> ExportedModel:
+    """The model to serve: the one named, else the best verified precision for `provider`.
+
+    Args:
+        bundle: the bundle, already read and checked.
+        precision: a key of `FILES`, or None for int8 on a CPU and fp16 on CUDA where verified, else fp32.
+        provider: ONNX Runtime's name of the provider that will run it.
+
+    Raises:
+        ConfigError: for an unknown precision.
+        VerificationError: when the bundle is unverified, its verification failed or is stale, or a model changed since.
+    """
+    reports = read_reports(bundle)
+    if precision is not None:
+        return check_model(bundle, check_precision(precision), reports)
+    usable = [name for name in _PREFERENCE.get(provider, _CPU_PREFERENCE) if reports.get(name, {}).get("passed")]
+    if not usable:
+        failed = ", ".join(reports) or "none"
+        raise VerificationError(
+            f"no exported model of {bundle.path} passed its verification (exported: {failed}).", hint=_mend(bundle)
+        )
+    return check_model(bundle, usable[0], reports)
+
+
+def read_reports(bundle: Bundle) -> dict[str, Any]:
+    """Precision -> its part of `verification.json`.
+
+    Raises:
+        VerificationError: when there is no verification, or it belongs to another state of the bundle.
+    """
+    verification = bundle.verification()
+    if verification is None:
+        raise VerificationError(f"{bundle.path} is unverified: it has no onnx/verification.json.", hint=_mend(bundle))
+    version = verification.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise VerificationError(
+            f"the verification of {bundle.path} has schema version {version!r}; this version reads {SCHEMA_VERSION}.",
+            hint=_mend(bundle),
+        )
+    if verification.get("bundle_seal") != bundle.seal:
+        raise VerificationError(
+            f"the verification of {bundle.path} is stale: bundle.json changed after it was made.", hint=_mend(bundle)
+        )
+    reports = verification.get("precisions")
+    return reports if isinstance(reports, dict) else {}
+
+
+def check_model(bundle: Bundle, precision: str, reports: Mapping[str, Any]) -> ExportedModel:
+    """The model of one precision, once its report and its checksums allow it.
+
+    Raises:
+        VerificationError: when it was not exported, failed, or its file changed since.
+    """
+    report = reports.get(precision)
+    if report is None:
+        exported = ", ".join(reports) or "none"
+        raise VerificationError(
+            f"{bundle.path} has no verified {precision} model (exported: {exported}).", hint=_mend(bundle, precision)
+        )
+    if not report.get("passed"):
+        reasons = "; ".join(report.get("failures", ())) or "no reason recorded"
+        raise VerificationError(
+            f"the verification of the {precision} model of {bundle.path} failed: {reasons}.", hint=_mend(bundle, precision)
+        )
+    digests = {FILES[precision]: report.get("sha256"), **report.get("data_files", {})}
+    for name, digest in digests.items():
+        _check_file(bundle, precision, name, digest)
+    return ExportedModel(precision, bundle.onnx_dir / FILES[precision], report)
+
+
+def _check_file(bundle: Bundle, precision: str, name: str, digest: str | None) -> None:
+    path = bundle.onnx_dir / name
+    if not path.is_file():
+        raise VerificationError(f"onnx/{name} is missing in {bundle.path}.", hint=_mend(bundle, precision))
+    if sha256_file(path) != digest:
+        raise VerificationError(
+            f"onnx/{name} in {bundle.path} changed after it was verified.", hint=_mend(bundle, precision)
+        )
+
+
+def _mend(bundle: Bundle, precision: str | None = None) -> str:
+    return f"Run: python -m serving.export {bundle.path}" + (f" --precision {precision}" if precision else "")

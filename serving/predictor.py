@@ -1,0 +1,165 @@
+"""From texts to logits with a verified ONNX model; imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import ArrayLike, NDArray
+
+from serving.exported import ExportedModel, choose_model
+from serving.runtime import CPU, active_provider, open_session, resolve_provider
+from shared.bundle import Bundle
+from shared.errors import VerificationError
+from shared.thresholds import Policies
+from shared.tokenizer import Encoded, TextTokenizer
+
+MAX_BATCH_TOKENS = 4096
+"""Most tokens of one padded batch, padding included: bounds the memory of a call."""
+
+INPUTS = ("input_ids", "attention_mask")
+OUTPUT = "logits"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A verified model ready to run; thread-safe, as ONNX Runtime's sessions are.
+
+    Attributes:
+        bundle: what the model was sealed with.
+        model: the ONNX file in use and its verification.
+        session: ONNX Runtime's session on it.
+        tokenizer: the bundle's own.
+    """
+
+    bundle: Bundle
+    model: ExportedModel
+    session: ort.InferenceSession
+    tokenizer: TextTokenizer
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        precision: str | None = None,
+        provider: str | None = None,
+        threads: int | None = None,
+    ) -> Predictor:
+        """Open a bundle's best verified model, or the one of `precision`.
+
+        Args:
+            path: the bundle's folder.
+            precision: fp32, int8 or fp16; None picks int8 on a CPU and fp16 on CUDA where verified, else fp32.
+            provider: cpu, cuda, or None for the best one here.
+            threads: intra-op threads; what the CPU quota allows when None.
+
+        Raises:
+            BundleError: when the bundle is missing, incomplete or was changed.
+            VerificationError: when the model is unverified, failed, or is not the one verified.
+            ConfigError: for an unknown precision or provider.
+        """
+        bundle = Bundle.read(path)
+        wanted = resolve_provider(provider)
+        model = choose_model(bundle, precision=precision, provider=wanted)
+        session = open_session(model.path, threads=threads, provider=wanted)
+        if active_provider(session) == CPU != wanted and precision is None:
+            model = choose_model(bundle, provider=CPU)
+            session = open_session(model.path, threads=threads, provider=CPU)
+        check_metadata(session, bundle, model.precision)
+        return cls(bundle, model, session, bundle.tokenizer())
+
+    @property
+    def precision(self) -> str:
+        """Precision of the model in use."""
+        return self.model.precision
+
+    @cached_property
+    def provider(self) -> str:
+        """ONNX Runtime's name of the provider that really runs it."""
+        return active_provider(self.session)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the L labels, in the order of the logits."""
+        return self.bundle.manifest.labels
+
+    @property
+    def policies(self) -> Policies:
+        """The bundle's decision policies."""
+        return self.bundle.policies
+
+    def run(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
+        """Logits of one padded batch, shape (N, L)."""
+        if not encoded:
+            return np.zeros((0, len(self.labels)), dtype=np.float32)
+        logits: NDArray[np.float32] = self.session.run([OUTPUT], self.tokenizer.pad(encoded))[0]
+        return logits
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits of any number of texts, shape (N, L), in their order; run in batches of similar length."""
+        encoded = self.tokenizer.encode(texts)
+        found = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
+        for rows in batches_by_length([len(row.ids) for row in encoded]):
+            found[rows] = self.run([encoded[row] for row in rows])
+        return found
+
+    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (N, L), of logits of shape (N, L)."""
+        return self.bundle.calibration.apply(logits)
+
+
+def batches_by_length(lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length, none with more than `max_tokens` tokens after padding.
+
+    A row longer than `max_tokens` is a batch of its own.
+    """
+    batch: list[int] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        if batch and lengths[row] * (len(batch) + 1) > max_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def check_metadata(session: ort.InferenceSession, bundle: Bundle, precision: str) -> None:
+    """Check that a model carries this bundle's labels in their order, its weights and its inputs and output.
+
+    Raises:
+        VerificationError: naming what differs.
+    """
+    hint = f"Run: python -m serving.export {bundle.path} --precision {precision}"
+    for problem in metadata_problems(session, bundle):
+        raise VerificationError(f"the {precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint)
+
+
+def metadata_problems(session: ort.InferenceSession, bundle: Bundle) -> Iterator[str]:
+    """What in a model's names, shapes or metadata disagrees with its bundle, a phrase each."""
+    inputs = tuple(value.name for value in session.get_inputs())
+    if set(inputs) != set(INPUTS):
+        yield f"inputs are {', '.join(inputs)}, expected {', '.join(INPUTS)}"
+    outputs = [(value.name, value.shape[-1]) for value in session.get_outputs()]
+    if outputs != [(OUTPUT, len(bundle.manifest.labels))]:
+        described = ", ".join(f"{name} with {width} columns" for name, width in outputs)
+        yield f"outputs are {described}, expected {OUTPUT} with {len(bundle.manifest.labels)} columns"
+    metadata: dict[str, Any] = session.get_modelmeta().custom_metadata_map
+    labels = tuple(json.loads(metadata.get("labels", "[]")))
+    if labels != bundle.manifest.labels:
+        yield _label_difference(labels, bundle.manifest.labels)
+    if metadata.get("weights_sha256") != bundle.manifest.files["model.safetensors"]:
+        yield "it was exported from other weights than the bundle's model.safetensors"
+
+
+def _label_difference(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    if len(found) != len(expected):
+        return f"it has {len(found)} labels, the bundle {len(expected)}"
+    place = next(i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1])
+    return f"label {place} is '{found[place]}' in the model and '{expected[place]}' in bundle.json"

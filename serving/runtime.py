@@ -1,0 +1,105 @@
+"""ONNX Runtime sessions: which provider really runs, how many threads, and a memory arena that stays bounded."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import onnxruntime as ort
+
+from shared.cli import default_threads
+from shared.errors import BundleFormatError, ConfigError
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+PROVIDERS = {"cpu": CPU, "cuda": CUDA}
+"""Short names of the providers that are used, best last."""
+
+_LOG_ERRORS_ONLY = 3
+
+
+def available_provider() -> str:
+    """The best provider this machine can run: CUDA where a device answers, else the CPU.
+
+    ONNX Runtime lists CUDA wherever its GPU package is installed, so the driver itself is asked.
+    """
+    return CUDA if CUDA in ort.get_available_providers() and _cuda_devices() > 0 else CPU
+
+
+def _cuda_devices() -> int:
+    """CUDA devices the driver reports; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def resolve_provider(name: str | None) -> str:
+    """ONNX Runtime's name of a provider given by its short name, None or "auto" for the best one.
+
+    Raises:
+        ConfigError: for an unknown name, or for CUDA where no CUDA device answers.
+    """
+    if name is None or name == "auto":
+        return available_provider()
+    wanted = PROVIDERS.get(name.lower(), name)
+    if wanted not in PROVIDERS.values():
+        raise ConfigError(f"unknown provider '{name}'.", hint=f"Allowed: auto, {', '.join(PROVIDERS)}.")
+    if wanted == CUDA and available_provider() != CUDA:
+        raise ConfigError("provider 'cuda' was asked for, but no CUDA device answers here.", hint="Use cpu or auto.")
+    return wanted
+
+
+def open_session(
+    onnx_file: Path, *, threads: int | None = None, provider: str | None = None
+) -> ort.InferenceSession:
+    """A session on `onnx_file`; `active_provider` of it tells what really runs.
+
+    Args:
+        onnx_file: the model.
+        threads: intra-op threads; what the affinity and the container's CPU quota allow when None.
+        provider: cpu, cuda, or None for the best one here.
+
+    Raises:
+        BundleFormatError: when ONNX Runtime cannot read the file.
+        ConfigError: for a provider that is unknown or not here.
+    """
+    wanted = resolve_provider(provider)
+    if not onnx_file.is_file():
+        raise BundleFormatError(f"no ONNX model at {onnx_file}.", hint=f"Write it with: {export_command(onnx_file)}")
+    providers: list[tuple[str, dict[str, str]]] = [(CPU, {})]
+    if wanted == CUDA:
+        ort.preload_dlls()
+        providers.insert(0, (CUDA, {"arena_extend_strategy": "kSameAsRequested"}))
+    try:
+        return ort.InferenceSession(str(onnx_file), session_options(threads), providers=providers)
+    except Exception as error:  # its exceptions share no base class of their own
+        reason = " ".join(str(error).split())[:300]
+        raise BundleFormatError(
+            f"{onnx_file} cannot be loaded by ONNX Runtime: {reason}.", hint=f"Write it anew with: {export_command(onnx_file)}"
+        ) from error
+
+
+def session_options(threads: int | None = None) -> ort.SessionOptions:
+    """Options of every session: threads from the quota, and memory that follows the batch, not the longest ever seen."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _LOG_ERRORS_ONLY
+    options.enable_mem_pattern = False
+    return options
+
+
+def active_provider(session: ort.InferenceSession) -> str:
+    """The provider a session really runs on: only the session itself knows."""
+    return str(session.get_providers()[0])
+
+
+def export_command(path: Path) -> str:
+    """The command that writes the ONNX models of the bundle that `path`, a file in its onnx folder, belongs to."""
+    return f"python -m serving.export {path.parent.parent}"
