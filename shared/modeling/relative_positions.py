@@ -50,6 +50,7 @@ class RelativeRows:
 
 
 @functools.lru_cache(maxsize=2048)
+@torch.inference_mode(False)  # or rows kept from a prediction could not be used in a training step
 def relative_rows(length: int, span: int, buckets: int, max_distance: int, device: torch.device) -> RelativeRows:
     """Rows for every distance between tokens of a text of `length` T, among the `2 * span` of the table."""
     distance = torch.arange(1 - length, length, device=device)
