@@ -58,6 +58,10 @@ class ModelConfig:
     """Dropout probability of the encoder's hidden states; as in the checkpoint when left out."""
     attention_dropout: ClosedUnitInterval | None = None
     """Dropout probability of attention weights; as in the checkpoint when left out."""
+    bottom_dropout: ClosedUnitInterval | None = None
+    """Dropout probability of hidden states in the lowest layer, in place of hidden_dropout; needs top_dropout too."""
+    top_dropout: ClosedUnitInterval | None = None
+    """The same in the highest layer; the layers between change linearly from one to the other."""
     fast_attention: bool = True
     """Compute DeBERTa's attention in its faster, equal form."""
 
@@ -66,8 +70,9 @@ class ModelConfig:
 class TuningConfig:
     """Which weights are trained."""
 
-    method: Literal["full", "lora"] = "full"
-    """"full" trains every weight; "lora" trains low-rank updates (Hu et al. 2021), the pooler and the head."""
+    method: Literal["full", "lora", "partial", "progressive"] = "full"
+    """"full" trains every weight; "lora" low-rank updates (Hu et al. 2021), the pooler and the head; "partial" the top
+    layers and the head; "progressive" the same at first, then layer after layer downwards (Howard and Ruder 2018)."""
     rank: PositiveInt = 16
     """LoRA: rank r of the updates."""
     alpha: PositiveFloat = 32.0
@@ -76,6 +81,16 @@ class TuningConfig:
     """LoRA: dropout probability before the updates."""
     targets: list[str] | None = None
     """LoRA: names of the linear layers to update; attention and feed-forward of the encoder when left out."""
+    top_layers: NonNegativeInt = 2
+    """Partial, progressive: layers trained besides the head, counted from the top; 0 trains the head alone."""
+    train_pooler: bool = True
+    """Partial: train the pooler that some encoders have inside (BERT); a new one is part of the head."""
+    unfreeze: Literal["schedule", "plateau"] = "schedule"
+    """Progressive: unfreeze every so many epochs, or after so many evaluations without a better macro F1 on dev."""
+    unfreeze_every: PositiveFloat = 1.0
+    """Progressive: epochs, or evaluations, between two stages; after the lowest layer come the embeddings."""
+    unfreeze_layers: PositiveInt = 1
+    """Progressive: layers that each stage adds."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +101,34 @@ class OptimConfig:
     """Passes over the training rows."""
     max_steps: PositiveInt | None = None
     """Stop after this many optimiser steps, whatever `epochs` says."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "adafactor"] = "adamw"
+    """Each needs its own `lr`: sgd about 100 times that of adamw; that of adafactor is a share of a weight's size."""
     lr: PositiveFloat = 2e-4
-    """Highest learning rate."""
+    """Highest learning rate of the encoder (of its top layer, when rates differ by layer)."""
+    head_lr: PositiveFloat | None = None
+    """Highest learning rate of the head; `lr` when null."""
+    layer_decay: ClosedUnitInterval = 1.0
+    """Each layer's learning rate is that of the layer above times this; 0.8 to 0.95 are usual, 1 = no difference."""
     weight_decay: NonNegativeFloat = 0.01
-    """Decoupled weight decay (AdamW) of all weights but biases and normalisation."""
+    """Weight decay of all weights but biases and normalisation; adam, sgd and rmsprop add it to the gradient."""
+    l1: NonNegativeFloat = 0.0
+    """Added to the loss: this times the sum of |w| over all trained matrices."""
+    l2: NonNegativeFloat = 0.0
+    """Added to the loss: this times the sum of w^2 over all trained matrices."""
     beta1: ClosedUnitInterval = 0.9
-    """AdamW: decay of the mean of gradients."""
+    """adamw, adam: decay of the mean of gradients."""
     beta2: ClosedUnitInterval = 0.999
-    """AdamW: decay of the mean of squared gradients."""
+    """adamw, adam, rmsprop: decay of the mean of squared gradients."""
     epsilon: PositiveFloat = 1e-8
-    """AdamW: added to the denominator."""
-    schedule: Literal["linear", "cosine"] = "linear"
-    """Decay of the learning rate to 0 after the warm-up."""
+    """adamw, adam, rmsprop: added to the denominator."""
+    momentum: ClosedUnitInterval = 0.9
+    """sgd, rmsprop: share of the last step that is kept."""
+    schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
+    """After the warm-up the learning rate decays to 0 (linear, cosine), stays, or falls when macro F1 on dev stalls."""
+    plateau_factor: ClosedUnitInterval = 0.5
+    """Plateau: factor of each reduction."""
+    plateau_patience: PositiveInt = 1
+    """Plateau: evaluations in a row without a better macro F1 before a reduction; less than eval.patience."""
     warmup_ratio: ClosedUnitInterval = 0.1
     """Share of all steps in which the learning rate rises from 0."""
     clip_norm: NonNegativeFloat = 1.0

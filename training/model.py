@@ -14,6 +14,7 @@ from shared.modeling.starter import STARTER
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
+from training.graded_dropout import grade_dropout
 
 DEFAULT_HEAD_DROPOUT = 0.1
 
@@ -61,6 +62,7 @@ def build_model(config: Config, labels: Sequence[str]) -> PreTrainedModel:
         fast_attention=options.fast_attention,
     )
     _check_length(model, config.data.max_length)
+    _grade_dropout(model, options)
     return model
 
 
@@ -69,6 +71,22 @@ def pooling_of(options: ModelConfig) -> str:
     if options.pooling != "auto":
         return options.pooling
     return "mean" if options.name == STARTER else "cls"
+
+
+def _grade_dropout(model: PreTrainedModel, options: ModelConfig) -> None:
+    """Dropout by layer where it is asked for.
+
+    Raises:
+        ConfigError: when only one end is given.
+    """
+    if options.bottom_dropout is None and options.top_dropout is None:
+        return
+    if options.bottom_dropout is None or options.top_dropout is None:
+        raise ConfigError(
+            f"model.bottom_dropout is {options.bottom_dropout} and model.top_dropout {options.top_dropout}; "
+            "give both, or neither."
+        )
+    grade_dropout(model, options.bottom_dropout, options.top_dropout)
 
 
 def _check_length(model: PreTrainedModel, max_length: int) -> None:

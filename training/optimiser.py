@@ -7,42 +7,78 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from shared.errors import ConfigError
 from training.config import OptimConfig
+from training.parameter_groups import parameter_groups
+from training.plateau import PlateauSchedule
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
-    return torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay),
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        fused=True,  # the same numbers in one pass over memory, on CPU and CUDA
+    """The optimiser that `config` names, over the trainable weights.
+
+    AdamW and Adafactor decay weights apart from the gradient (Loshchilov and Hutter 2019,
+    https://arxiv.org/abs/1711.05101; Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235); SGD, Adam and RMSprop
+    add the decay to the gradient, as their authors did.
+
+    Raises:
+        ConfigError: when rates differ by layer and the encoder has no stack of layers.
+    """
+    groups = parameter_groups(
+        model, lr=config.lr, weight_decay=config.weight_decay, layer_decay=config.layer_decay, head_lr=config.head_lr
     )
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: matrices with decay; biases and normalisation, which are vectors, without."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [weight for weight in trainable if weight.dim() > 1], "weight_decay": weight_decay},
-        {"params": [weight for weight in trainable if weight.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    betas = (config.beta1, config.beta2)
+    # fused: the same numbers in one pass over memory, on CPU and CUDA
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(
+            groups, lr=config.lr, alpha=config.beta2, eps=config.epsilon, momentum=config.momentum
+        )
+    return torch.optim.Adafactor(groups, lr=config.lr)
 
 
 def build_schedule(
     optimizer: torch.optim.Optimizer, config: OptimConfig, num_steps: int, last_step: int = -1
-) -> LambdaLR:
-    """Linear warm-up from 0, then linear or cosine decay to 0 at the last of `num_steps` optimiser steps."""
+) -> LRScheduler:
+    """Linear warm-up from 0, then what `config.schedule` names.
+
+    Linear and cosine decay reach 0 at the last of `num_steps` optimiser steps; plateau waits for scores of dev.
+    """
     warmup = math.ceil(config.warmup_ratio * num_steps)
+    if config.schedule == "plateau":
+        return PlateauSchedule(
+            optimizer,
+            warmup_steps=warmup,
+            factor=config.plateau_factor,
+            patience=config.plateau_patience,
+            last_epoch=last_step,
+        )
 
     def factor(step: int) -> float:
         if step < warmup:
-            return step / warmup
-        rest: float = max(0.0, (num_steps - step) / max(1, num_steps - warmup))
-        return 0.5 * (1.0 - math.cos(math.pi * rest)) if config.schedule == "cosine" else rest
+            return float(step / warmup)
+        if config.schedule == "constant":
+            return 1.0
+        rest = max(0.0, (num_steps - step) / max(1, num_steps - warmup))
+        return 0.5 * (1.0 - math.cos(math.pi * rest)) if config.schedule == "cosine" else float(rest)
 
     return LambdaLR(optimizer, factor, last_step)
+
+
+def weight_penalty(model: nn.Module, l1: float, l2: float) -> torch.Tensor:
+    """l1 sum |w| + l2 sum w^2 over the trainable matrices, a scalar to be added to the loss."""
+    matrices = [weight for weight in model.parameters() if weight.requires_grad and weight.dim() > 1]
+    terms: list[Any] = []
+    if l1:
+        terms += [l1 * weight.abs().sum() for weight in matrices]
+    if l2:
+        terms += [l2 * weight.square().sum() for weight in matrices]
+    if not terms:
+        raise ConfigError("there is nothing to penalise: no matrix is trained, or optim.l1 and optim.l2 are 0.")
+    return torch.stack(terms).sum()

@@ -16,17 +16,35 @@ HUB_KINDS = frozenset({"goemotions"})
 
 
 def preflight(config: Config) -> None:
-    """Check the run's name, that its folder can be written, that there is room, and that data paths exist.
+    """Check that options fit together, the run's name and folder, that there is room, and that data paths exist.
 
     Raises:
-        ConfigError: for a name that cannot be a folder, a folder that cannot be written, or a full disk.
+        ConfigError: for options that defeat each other, a name that cannot be a folder, a folder that cannot be
+            written, or a full disk.
         DataNotFoundError: for a path where nothing is.
     """
+    _check_patience(config)
     _check_name(config.run.name)
     _check_folder(config.run_dir)
     for source in config.data.resolved_sources():
         if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
             raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
+
+
+def _check_patience(config: Config) -> None:
+    """Refuse to wait for a plateau longer than the run waits before it stops."""
+    waits = []
+    if config.optim.schedule == "plateau":
+        waits.append(("optim.plateau_patience", config.optim.plateau_patience))
+    if config.tuning.method == "progressive" and config.tuning.unfreeze == "plateau":
+        waits.append(("tuning.unfreeze_every", config.tuning.unfreeze_every))
+    for key, wait in waits:
+        if config.eval.patience is not None and wait >= config.eval.patience:
+            raise ConfigError(
+                f"{key} is {wait:g} and eval.patience {config.eval.patience}: the run would stop before anything is "
+                "done about a plateau.",
+                hint=f"Make eval.patience larger than {wait:g}, or null.",
+            )
 
 
 def _check_name(name: str) -> None:

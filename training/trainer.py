@@ -22,11 +22,13 @@ from training.config import Config
 from training.data.collate import Collator
 from training.ema import Ema, EmaCallback
 from training.losses.masked import Loss
-from training.optimiser import build_optimizer, build_schedule
+from training.optimiser import build_optimizer, build_schedule, weight_penalty
+from training.plateau import PlateauSchedule
 from training.policies import count_on_grid, f1_thresholds
 from training.precision import Precision
 from training.progress import ProgressCallback, SaveCallback, StopRequest
 from training.run_folder import RunFolder, read_state
+from training.tuning import build_unfreezing
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,13 @@ class EmotionTrainer(Trainer):
         encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known")}
         outputs = model(**encoded)
         loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
+        optim = self.config.optim
+        if model.training and (optim.l1 or optim.l2):
+            loss = loss + weight_penalty(model, optim.l1, optim.l2)
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
     def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
-        """AdamW over the trainable weights."""
+        """The configured optimiser over the trainable weights."""
         if self.optimizer is None and self.model is not None:
             self.optimizer = build_optimizer(self.model, self.config.optim)
         return self.optimizer  # type: ignore[return-value]
@@ -98,16 +103,18 @@ class EmotionTrainer(Trainer):
     ) -> torch.optim.lr_scheduler.LRScheduler:
         """Warm-up and decay; the ratio is taken here because versions of transformers differ on it."""
         if self.lr_scheduler is None:
-            self.lr_scheduler = build_schedule(
-                optimizer or self.create_optimizer(), self.config.optim, num_training_steps
-            )
+            schedule = build_schedule(optimizer or self.create_optimizer(), self.config.optim, num_training_steps)
+            self.lr_scheduler = schedule  # type: ignore[assignment]  # any schedule of torch will do
             self._created_lr_scheduler = True
-        return self.lr_scheduler
+        return self.lr_scheduler  # type: ignore[return-value]
 
     def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
         """Metrics of the averaged weights where there are any, else of the model's own."""
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
-            return super().evaluate(*args, **options)
+            metrics = super().evaluate(*args, **options)
+        if self.is_in_train and isinstance(self.lr_scheduler, PlateauSchedule):
+            self.lr_scheduler.observe(metrics["eval_macro_f1"])
+        return metrics
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[no-untyped-call]
@@ -182,6 +189,8 @@ def build_trainer(
     ]
     if config.eval.patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=int(config.eval.patience)))
+    if config.tuning.method == "progressive":
+        callbacks.append(build_unfreezing(model, config.tuning))
     trainer = EmotionTrainer(
         config=config,
         rows=rows,

@@ -1,4 +1,4 @@
-"""Which weights are trained: all of them, or low-rank updates merged at the end."""
+"""Which weights are trained: all of them, the top of the network, or low-rank updates merged at the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from transformers import PreTrainedModel
 from shared.errors import ConfigError
 from shared.modeling.checkpoints import head_modules
 from training.config import TuningConfig
+from training.partial import train_top_layers
+from training.unfreezing import UnfreezeCallback
 
 TARGETS = {
     "deberta": ("in_proj", "dense"),
@@ -36,13 +38,35 @@ def apply_tuning(model: PreTrainedModel, config: TuningConfig) -> nn.Module:
         config: method and options.
 
     Raises:
-        ConfigError: when LoRA finds none of its target layers.
+        ConfigError: when LoRA finds none of its target layers, or the encoder has fewer layers than asked for.
     """
     # or transformers 5 scales the loss by world size and accumulation steps; peft hands the attribute on
     model.accepts_loss_kwargs = False  # type: ignore[assignment]
-    if config.method == "full":
-        return model
-    return get_peft_model(model, lora_config(model, config))
+    if config.method == "lora":
+        return get_peft_model(model, lora_config(model, config))
+    if config.method == "partial":
+        train_top_layers(model, config.top_layers, pooler=config.train_pooler)
+    return model  # progressive unfreezing begins with the training, when the optimiser has all weights
+
+
+def build_unfreezing(model: nn.Module, config: TuningConfig) -> UnfreezeCallback:
+    """Progressive unfreezing as configured.
+
+    Raises:
+        ConfigError: when the encoder has fewer layers than asked for, or for a part of an evaluation.
+    """
+    if config.unfreeze == "plateau" and config.unfreeze_every % 1:
+        raise ConfigError(
+            f"tuning.unfreeze_every is {config.unfreeze_every}; with tuning.unfreeze plateau it counts evaluations and "
+            "must be a whole number."
+        )
+    return UnfreezeCallback(
+        model,
+        start=config.top_layers,
+        layers=config.unfreeze_layers,
+        on=config.unfreeze,
+        every=config.unfreeze_every,
+    )
 
 
 def lora_config(model: PreTrainedModel, config: TuningConfig) -> LoraConfig:

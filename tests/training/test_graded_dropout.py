@@ -8,8 +8,10 @@ from torch import nn
 from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.helpers import tiny_checkpoint
+from training.config import Config, ModelConfig
 from training.graded_dropout import grade_dropout, hidden_dropouts
 from training.layers import find_depths
+from training.model import build_model
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "bert"])
@@ -44,3 +46,15 @@ def test_layers_without_dropout_are_refused(tiny_model):
     layer.attention.output.dropout = layer.output.dropout = nn.Identity()
     with pytest.raises(ConfigError, match="layer 1 has no dropout of hidden states"):
         grade_dropout(model, 0.0, 0.1)
+
+
+def test_the_model_is_built_with_it(tiny_model):
+    config = Config(model=ModelConfig(name=str(tiny_model), bottom_dropout=0.0, top_dropout=0.3))
+    layers = find_depths(build_model(config, ("joy", "anger"))).layers
+    assert [hidden_dropouts(layer)[0].p for layer in layers] == [0.0, 0.3]
+
+
+def test_one_end_alone_is_refused(tiny_model):
+    config = Config(model=ModelConfig(name=str(tiny_model), top_dropout=0.3))
+    with pytest.raises(ConfigError, match=r"model\.bottom_dropout is None and model\.top_dropout 0\.3; give both"):
+        build_model(config, ("joy", "anger"))
