@@ -86,7 +86,7 @@ def recall_thresholds(counts: Counts, target: float) -> Floats:
     """The highest threshold of every label with at least this recall; the lowest of all for a label that has none."""
     enough = counts.recall >= target
     highest = len(GRID) - 1 - np.argmax(enough[:, ::-1], axis=1)
-    return np.where(enough.any(axis=1), GRID[highest], GRID[0])
+    return np.asarray(np.where(enough.any(axis=1), GRID[highest], GRID[0]))
 
 
 def fit_policies(

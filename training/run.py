@@ -72,7 +72,7 @@ def run(config: Config) -> Bundle | None:
 
         set_seed(config.run.seed)
         encoder = build_tokenizer(config)
-        model = apply_tuning(build_model(config, data.labels.names), config.tuning)
+        model = apply_tuning(build_model(config, data.labels.names, label_frequencies(data.train)), config.tuning)
         rows = _training_rows(config, data, encoder)
         session.tell_model(model, precision)
 
