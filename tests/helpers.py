@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-WORDS = """i you we they it the a my your our this that is was am are be been feel felt happy sad angry glad proud afraid
-worried calm tired love hate like miss thank thanks sorry so very too not never always today tomorrow yesterday night morning
-work school home family friend friends mother father sister dog cat food rain sun train bus day week job news music game good
-bad great awful nice new old lost found won failed passed and but because when if with for to of in on at about from
-wonderful terrible scared nervous excited bored curious confused surprised relieved grateful ashamed . , ! ? ' ’""".split()
+_VOCABULARY = """i you we they it the a my your our this that is was am are be been feel felt happy sad angry glad proud
+afraid worried calm tired love hate like miss thank thanks sorry so very too not never always today tomorrow yesterday
+night morning work school home family friend friends mother father sister dog cat food rain sun train bus day week job
+news music game good bad great awful nice new old lost found won failed passed and but because when if with for to of
+in on at about from wonderful terrible scared nervous excited bored curious confused surprised relieved grateful
+ashamed . , ! ? ' ’"""
+WORDS = _VOCABULARY.split()
 
 
 def write_tiny_tokenizer(folder: Path) -> Path:
