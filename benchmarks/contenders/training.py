@@ -1,0 +1,68 @@
+"""A whole training step, Hugging Face's attention against ours: the same weights, data, dropout and optimiser."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from benchmarks.contenders.model import ModelShape, random_batch, random_model
+from shared.labels import GOEMOTIONS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STOCK, OURS = "HF eager", "ours"
+PRECISIONS = ("bf16", "fp32")
+
+
+def training_steps(
+    shape: ModelShape, batch: int, length: int, precision: str, threads: int
+) -> dict[str, Callable[[], object]]:
+    """One call a contender: forward, backward, clipping and AdamW, as transformers' Trainer does them.
+
+    Args:
+        shape: of the network, with its usual dropout of 0.1.
+        batch: N, examples a step.
+        length: T, tokens of each.
+        precision: bf16 (autocast) or fp32.
+        threads: of torch.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    return {name: _step(_model(shape, name), shape, batch, length, precision) for name in (STOCK, OURS)}
+
+
+def _model(shape: ModelShape, name: str) -> nn.Module:
+    from shared.modeling.fast_attention import use_fast_attention
+
+    model = random_model(shape)
+    if name == OURS:
+        use_fast_attention(model)
+    model.train()
+    return model
+
+
+def _step(model: nn.Module, shape: ModelShape, batch: int, length: int, precision: str) -> Callable[[], object]:
+    import torch
+
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
+    rows = random_batch(batch, length, shape.vocabulary)
+    inputs = {name: torch.from_numpy(values) for name, values in rows.items()}
+    truth = (torch.rand(batch, len(GOEMOTIONS)) < 0.04).float()  # about the mean of a GoEmotions row
+
+    def autocast() -> contextlib.AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+
+    def step() -> object:
+        with autocast():
+            logits = model(**inputs).logits
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), truth)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    return step

@@ -1,0 +1,97 @@
+"""The races of the report: who can run here, whether all compute the same, and everyone's time in every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.contenders.contender import Contender, Run, UnavailableError
+from benchmarks.contenders.model import ModelShape, padded_batch, random_batch
+from benchmarks.contenders.sources import Subject
+from benchmarks.contenders.training import training_steps
+from benchmarks.measure.footprint import measure_footprint
+from benchmarks.measure.progress import Progress
+from benchmarks.measure.rounds import Clock, Plan, interleave
+from benchmarks.reporting.results import Cell, Entry, Seconds, Step
+
+AGREEMENT_LENGTHS = (5, 17, 40)
+FOOTPRINT_CELL = Cell(8, 128)
+
+
+class Field:
+    """The contenders that could be opened, in `entries`; `missing` tells why the others could not."""
+
+    def __init__(self, subject: Subject, threads: int) -> None:
+        self._bench, self._shape, self._threads = subject.bench, subject.shape, threads
+        self._runs: dict[str, Run] = {}
+        self._files: dict[str, Path] = {}
+        self.entries: dict[str, Entry] = {}
+        self.missing: dict[str, str] = {}
+
+    def enter(self, contender: Contender) -> None:
+        """Prepare, open and run it once beside the others, or note why that is not possible."""
+        try:
+            file = contender.prepare(self._bench)
+            run = contender.open(file, self._threads)
+            logits = run(self._agreement_batch())
+        except UnavailableError as error:
+            self.missing[contender.name] = str(error)
+            return
+        except Exception as error:  # a peer that fails in its own way must not end the run
+            self.missing[contender.name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return
+        self._runs[contender.name], self._files[contender.name] = run, file
+        difference = float(np.abs(logits - self._reference(logits)).max())
+        self.entries[contender.name] = Entry(contender.precision, _size(file), difference)
+
+    def race(self, cell: Cell, plan: Plan, clock: Clock) -> Mapping[str, Seconds]:
+        """Everyone's seconds a call on one batch of this cell."""
+        batch = random_batch(*cell, self._shape.vocabulary)
+        return interleave({name: partial(run, batch) for name, run in self._runs.items()}, plan, clock)
+
+    def weigh(self, name: str) -> None:
+        """Measure one contender's load time and memory in a process of its own."""
+        footprint = measure_footprint(
+            name, self._files[name], threads=self._threads, vocabulary=self._shape.vocabulary,
+            batch=FOOTPRINT_CELL.batch, length=FOOTPRINT_CELL.length,
+        )  # fmt: skip
+        self.entries[name] = replace(self.entries[name], footprint=footprint)
+
+    def _agreement_batch(self) -> Mapping[str, np.ndarray]:
+        return padded_batch(AGREEMENT_LENGTHS, self._shape.vocabulary)
+
+    def _reference(self, logits: np.ndarray) -> np.ndarray:
+        """Logits of the first contender that entered; its own when it is that one."""
+        first = next(iter(self._runs.values()))
+        return first(self._agreement_batch()) if len(self._runs) > 1 else logits
+
+
+def race_steps(
+    shape: ModelShape,
+    cells: Sequence[Cell],
+    precisions: Iterable[str],
+    *,
+    threads: int,
+    plan: Plan,
+    clock: Clock,
+    progress: Progress,
+) -> dict[Step, Mapping[str, Seconds]]:
+    """Seconds of a training step, Hugging Face's attention against ours, in every cell and precision."""
+    found: dict[Step, Mapping[str, Seconds]] = {}
+    for precision in precisions:
+        for cell in cells:
+            step = Step(precision, cell)
+            progress.step(f"training step {step}")
+            found[step] = interleave(training_steps(shape, *cell, precision, threads), plan, clock)
+    return found
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file with its external data, or of a checkpoint's weights."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))

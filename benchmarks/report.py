@@ -1,0 +1,164 @@
+"""Measure the model against its peers and write benchmarks/reports/<date>/; `make bench` runs this.
+
+What is measured: seconds of one call, in a grid of batch x tokens, of Hugging Face's network in PyTorch, of optimum's
+stock export and our export in ONNX Runtime, and of OpenVINO on both; seconds of a training step; load time, memory
+and file size; and what the machine can do at most. Why in one process and in turns: the speed of a machine drifts by
+more than the differences looked for, and only a ratio taken within the same seconds means something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.contenders.lineup import SLOW, lineup
+from benchmarks.contenders.model import SHAPES, STARTER, ModelShape
+from benchmarks.contenders.ours_onnx import base_files
+from benchmarks.contenders.sources import Subject, bundle_subject, random_subject
+from benchmarks.contenders.training import PRECISIONS
+from benchmarks.measure.limits import measure_limits
+from benchmarks.measure.machine import describe_machine
+from benchmarks.measure.progress import Progress
+from benchmarks.measure.rounds import Clock, Plan
+from benchmarks.measure.threads import limit_threads
+from benchmarks.race import Field, race_steps
+from benchmarks.reporting.line import as_json
+from benchmarks.reporting.results import Cell, Results
+from benchmarks.reporting.write import write_report
+from shared.cli import run_command
+
+GRID = tuple(
+    Cell(*cell)
+    for cell in ((1, 8), (1, 16), (1, 32), (1, 128), (1, 512), (8, 8), (8, 32), (8, 128), (8, 512), (32, 32))
+)
+QUICK_GRID = (Cell(1, 16), Cell(8, 32), Cell(32, 32))
+TRAINING_CELLS = (Cell(32, 24), Cell(16, 128))
+CLOCK_NAMES: dict[Clock, str] = {time.perf_counter: "wall clock", time.process_time: "CPU time of the process"}
+REPORTS = Path(__file__).parent / "reports"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much to measure; quick runs answer fewer promises and wobble more."""
+
+    cells: Sequence[Cell] = GRID
+    training_cells: Sequence[Cell] = TRAINING_CELLS
+    precisions: Sequence[str] = PRECISIONS
+    training_shape: ModelShape = STARTER
+    left_out: Sequence[str] = ()
+    plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
+    training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=15, min_rounds=5, budget_s=30, warmup=1))
+    limit_seconds: float = 0.5
+    limit_scale: int = 1
+    with_base_files: bool = True
+    with_footprints: bool = True
+
+
+QUICK = Scale(
+    cells=QUICK_GRID,
+    precisions=("bf16",),
+    left_out=SLOW,
+    plan=Plan(max_rounds=9, min_rounds=3, budget_s=8),
+    training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=8, warmup=1),
+    limit_seconds=0.2,
+    with_base_files=False,
+)
+
+
+def measure(subject: Subject, threads: int, scale: Scale, clock: Clock, progress: Progress) -> Results:
+    """The whole run: limits, everyone's entrance, the races, the costs, and the limits once more."""
+    progress.step("limits of the machine")
+    machine = describe_machine()
+    limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale)
+    entrants = Field(subject, threads)
+    for contender in lineup():
+        progress.step(f"preparing {contender.name}")
+        if contender.name in scale.left_out:
+            entrants.missing[contender.name] = "left out of a quick run"
+        else:
+            entrants.enter(contender)
+    cells = {}
+    for cell in scale.cells:
+        progress.step(f"batch x tokens {cell}")
+        cells[cell] = entrants.race(cell, scale.plan, clock)
+    steps = race_steps(
+        scale.training_shape, scale.training_cells, scale.precisions,
+        threads=threads, plan=scale.training_plan, clock=clock, progress=progress,
+    )  # fmt: skip
+    for name in list(entrants.entries) if scale.with_footprints else []:
+        progress.step(f"cost of {name}")
+        entrants.weigh(name)
+    progress.step("files of DeBERTa-v3-base")
+    files = base_files(subject.bench.cache.parent) if scale.with_base_files else {}
+    progress.step("limits of the machine")
+    limits = limits.best(measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale))
+    return Results(
+        title=subject.title, shape=subject.shape, threads=threads, clock=CLOCK_NAMES[clock], machine=machine,
+        limits=limits, entries=entrants.entries, missing=entrants.missing, cells=cells,
+        training_shape=scale.training_shape, steps=steps, base_files=files,
+    )  # fmt: skip
+
+
+def count_steps(scale: Scale) -> int:
+    """How many steps `measure` will show."""
+    contenders = len(lineup())
+    opened = contenders - len(scale.left_out)
+    return 3 + contenders + len(scale.cells) + len(scale.precisions) * len(scale.training_cells) + opened
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Close other programs first. The last line of stdout is one JSON object, the report before it Markdown.",
+    )
+    parser.add_argument("--quick", action="store_true", help="three cells, few rounds, no compilers: about two minutes")
+    parser.add_argument("--threads", type=_positive, default=1, help="threads of every contender (default 1)")
+    parser.add_argument(
+        "--cpu-time", action="store_true",
+        help="count CPU seconds in place of the wall clock: for a look on a machine that is not quiet, with one thread",
+    )  # fmt: skip
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--bundle", type=Path, help="measure this bundle's model and its own exports")
+    source.add_argument(
+        "--shape", choices=sorted(SHAPES), default="deberta-v3-small",
+        help="measure random weights in this shape (default deberta-v3-small)",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, help="folder to write (default benchmarks/reports/<date>)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> int:
+    """Run the command; `scale` replaces the grid for tests."""
+    options = parse_arguments(arguments)
+    limit_threads(options.threads)
+    scale = scale or (QUICK if options.quick else Scale())
+    subject = bundle_subject(options.bundle) if options.bundle else random_subject(SHAPES[options.shape])
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    progress = Progress(count_steps(scale))
+    results = measure(subject, options.threads, scale, clock, progress)
+    progress.close()
+    target = options.output or REPORTS / (datetime.date.today().isoformat() + ("-quick" if options.quick else ""))
+    write_report(results, target)
+    print((target / "report.md").read_text(encoding="utf-8"))
+    print(f"Written to {target}.")
+    print(json.dumps(as_json(results)))
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contenders.lineup import by_name
+from benchmarks.contenders.model import TINY
+from benchmarks.measure.rounds import Plan
+from benchmarks.report import Scale, main, parse_arguments
+from benchmarks.reporting.results import Cell
+from shared.errors import ConfigError
+
+SMOKE = Scale(
+    cells=(Cell(1, 8), Cell(8, 32)),
+    training_cells=(Cell(2, 8),),
+    precisions=("bf16",),
+    training_shape=TINY,
+    left_out=(
+        "HF torch.compile",
+        "OpenVINO, stock fp32",
+        "OpenVINO, stock int8",
+        "OpenVINO, ours fp32",
+        "OpenVINO, ours int8",
+    ),
+    plan=Plan(max_rounds=2, min_rounds=1, budget_s=0, warmup=0),
+    training_plan=Plan(max_rounds=1, min_rounds=1, budget_s=0, warmup=0),
+    limit_seconds=0.0,
+    limit_scale=16,
+    with_base_files=False,
+    with_footprints=False,
+)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_tiny_model_writes_a_report_and_one_line_of_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMOTION_CACHE", str(tmp_path / "cache"))
+    target = tmp_path / "report"
+    assert main(["--shape", "tiny", "--output", str(target)], scale=SMOKE) == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line == json.loads((target / "report.json").read_text(encoding="utf-8"))
+    assert {"HF eager", "stock fp32", "stock int8", "ours fp32", "ours int8"} <= set(line["contenders"])
+    for name, entry in line["contenders"].items():
+        assert entry["difference"] < (1e-4 if entry["precision"] == "fp32" else 0.05), name
+    assert set(line["cells"]) == {"1 x 8", "8 x 32"}
+    assert set(line["training"]["bf16 2 x 8"]) == {"HF eager", "ours"}
+    assert "not measured" in (target / "report.md").read_text(encoding="utf-8")
+
+
+def test_help_teaches_and_wrong_threads_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"])
+    assert "in turns" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse_arguments(["--threads", "0"])
+    assert "0 is not 1 or more" in capsys.readouterr().err
+
+
+def test_an_unknown_contender_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no contender 'theirs'.*stock int8"):
+        by_name("theirs")
