@@ -1,0 +1,174 @@
+"""The gate around every route: request ids, keys, one form for every error, and what is counted and logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.answers import error_body
+from serving.state import ServiceState
+from shared.errors import NotReadyError, OverloadedError, RequestError
+
+logger = logging.getLogger("emotion.access")
+
+LIMITED = frozenset({"/predict"})
+"""Routes that do work: their number in flight is limited."""
+
+PROTECTED = LIMITED | {"/model"}
+"""Routes that need a key where keys are set."""
+
+QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+"""Routes that probes call all the time: not logged while they succeed."""
+
+KNOWN = PROTECTED | QUIET | {"/", "/docs", "/docs.json"}
+OWN = "x-emotion-form"
+"""Marks, inside the process, an error that already has the one form."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
+    404: ("not_found", "NotFoundError", "there is nothing at this path; see /docs.json for what there is."),
+    405: ("method_not_allowed", "MethodNotAllowedError", "this path does not take this method; see /docs.json."),
+    503: ("not_ready", "NotReadyError", "the service is not ready; wait until GET /readyz answers 200."),
+}
+"""Status -> error, error_type and detail of errors that come from the framework."""
+
+UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log has it under this request's id.")
+
+
+def form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and extra headers of an error."""
+    extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
+    if error.status == 401:
+        extra["www-authenticate"] = "Bearer"
+    return error.status, json.dumps(error_body(error)).encode(), extra
+
+
+def framework_form(status: int) -> bytes:
+    """Body of an error that came from the framework, by its status."""
+    error, error_type, detail = STATUS_ERRORS.get(status, UNEXPECTED)
+    return json.dumps({"error": error, "error_type": error_type, "detail": detail}).encode()
+
+
+class Gate:
+    """ASGI middleware; `state` is filled when the service starts."""
+
+    def __init__(self, app: ASGIApp, state: ServiceState) -> None:
+        self.app = app
+        self.state = state
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through."""
+        if scope["type"] == "http":
+            await self._pass(scope, receive, send)
+        elif scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        exchange = _Exchange(scope, headers, send, closing=self.state.is_open and self.state.engine.draining)
+        limited = exchange.path in LIMITED
+        self._count(limited)
+        try:
+            self._admit(exchange.path, headers)
+            await self.app(scope, receive, exchange.send)
+        except RequestError as error:
+            await exchange.fail(*form(error))
+        except Exception:
+            logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
+            await exchange.fail(500, framework_form(500), {})
+        finally:
+            self._count(-limited)
+            self._record(exchange)
+
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        if self.state.is_open:
+            self.state.metrics.in_flight.set(self._in_flight)
+
+    def _admit(self, path: str, headers: Mapping[str, str]) -> None:
+        """Refuse what need not even be read.
+
+        Raises:
+            RequestError: NotReadyError, UnauthorizedError or OverloadedError.
+        """
+        if not self.state.is_open:
+            raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
+        if path in PROTECTED:
+            self.state.keys.check(headers)
+        if path in LIMITED and self._in_flight > self.state.settings.max_concurrency:
+            raise OverloadedError(f"{self.state.settings.max_concurrency} requests are in flight already.")
+
+    def _record(self, exchange: _Exchange) -> None:
+        if not self.state.is_open:
+            return
+        seconds = time.perf_counter() - exchange.started
+        route = exchange.path if exchange.path in KNOWN else "other"
+        self.state.metrics.finished(route, exchange.status, seconds)
+        quiet = route in QUIET and exchange.status < 400
+        if self.state.settings.access_log and not quiet:
+            fields = {
+                "request_id": exchange.request_id,
+                "method": exchange.method,
+                "route": route,
+                "status": exchange.status,
+                "duration_ms": round(seconds * 1000, 2),
+            }
+            logger.info("request", extra={"fields": fields})
+
+
+class _Exchange:
+    """One request and its answer on the way out; an error that lacks the one form is given it."""
+
+    def __init__(self, scope: Scope, headers: Headers, send: Send, *, closing: bool) -> None:
+        self.started = time.perf_counter()
+        self.path: str = scope["path"]
+        self.method: str = scope["method"] if scope["method"].isalpha() and len(scope["method"]) < 10 else "other"
+        given = headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.status = 0
+        self._send = send
+        self._closing = closing
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            if message["status"] >= 400 and OWN not in headers:
+                self._replaced = True
+                await self.fail(message["status"], framework_form(message["status"]), {})
+                return
+            del headers[OWN]
+            headers["x-request-id"] = self.request_id
+            if self._closing:
+                headers["connection"] = "close"
+            self.status = message["status"]
+        if not self._replaced:
+            await self._send(message)
+
+    async def fail(self, status: int, body: bytes, extra: Mapping[str, str]) -> None:
+        """Answer with an error, unless an answer has begun."""
+        if self.status:
+            return
+        self.status = status
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-request-id": self.request_id,
+            **({"connection": "close"} if self._closing else {}),
+            **extra,
+        }
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body})

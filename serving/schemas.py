@@ -1,0 +1,164 @@
+"""What a client sends and what it gets: the shapes of `POST /predict`, checked before anything is dispatched."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+
+from shared.errors import BadRequestError, InvalidInputError
+from shared.text import normalise
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_EXAMPLE = '{"texts": ["I passed the exam!"]}'
+
+Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+
+
+class PredictRequest(BaseModel):
+    """Texts and how to decide: give either `texts` or `text`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    texts: list[Any] | None = Field(
+        default=None,
+        min_length=1,
+        description="The texts; one that is not usable gets an error of its own, in its place.",
+    )
+    text: Any = Field(default=None, description="A single text, in place of `texts`.")
+    policy: StrictStr | None = Field(
+        default=None, description="Decision policy, see GET /model; if unset, the default."
+    )
+    thresholds: dict[StrictStr, Probability] | None = Field(
+        default=None, description="Thresholds of single labels, in place of the policy's."
+    )
+    top_k: Annotated[StrictInt, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="List the k most probable labels, decided or not; without it, the decided ones."
+    )
+    taxonomy: StrictStr | None = Field(default=None, description="goemotions, ekman or sentiment; see GET /model.")
+    probabilities: StrictBool = Field(default=False, description="Add the probability of every label.")
+
+    @model_validator(mode="after")
+    def _one_of_text_and_texts(self) -> PredictRequest:
+        if (self.texts is None) == ("text" not in self.model_fields_set):
+            raise ValueError(f"give either `text` or `texts`, for example {_EXAMPLE}")
+        return self
+
+    @property
+    def single(self) -> bool:
+        """Whether the request is about one text, so that its error is the request's error."""
+        return self.texts is None
+
+    @property
+    def candidates(self) -> list[Any]:
+        """What was given as texts, unchecked."""
+        return [self.text] if self.texts is None else self.texts
+
+
+class LabelScore(BaseModel):
+    """One label: decided where its probability reaches its threshold."""
+
+    label: str
+    probability: float
+    threshold: float
+    decided: bool
+
+
+class ErrorBody(BaseModel):
+    """The one form of every error, for a request or for one text of it."""
+
+    error: str = Field(description="Short name, for programs: invalid_input, overloaded, ...")
+    error_type: str = Field(description="Class of the error.")
+    detail: str = Field(description="What was wrong and what is allowed, for people.")
+
+
+class TextResult(BaseModel):
+    """The answer for one text: labels, or an error of its own."""
+
+    labels: list[LabelScore] | None = Field(default=None, description="Most probable first.")
+    probabilities: dict[str, float] | None = Field(default=None, description="Of every label, when asked for.")
+    truncated: bool | None = Field(default=None, description="Whether the middle of the text was left out.")
+    num_tokens: int | None = Field(default=None, description="Tokens of the whole text, special tokens included.")
+    error: ErrorBody | None = None
+
+
+class PredictResponse(BaseModel):
+    """One result a text, in their order; a request with `text` gets one result."""
+
+    results: list[TextResult]
+    policy: str
+    taxonomy: str
+    model: str = Field(description="Seal of the bundle that answered, see GET /model.")
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value of a body.
+
+    Raises:
+        BadRequestError: when it is not UTF-8 JSON, or holds NaN, an infinity or an absurdly deep or long value.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise BadRequestError("the body is not UTF-8.", hint=f"Send JSON such as {_EXAMPLE}") from None
+    except json.JSONDecodeError as error:
+        raise BadRequestError(
+            f"the body is not valid JSON (line {error.lineno}, column {error.colno}).", hint=f"Send {_EXAMPLE}"
+        ) from None
+    except (ValueError, RecursionError):
+        raise BadRequestError("the body holds a value that JSON does not allow, or is nested too deeply.") from None
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+def parse_request(body: bytes, *, max_texts: int) -> PredictRequest:
+    """The checked request in a body.
+
+    Raises:
+        BadRequestError: when the body is not JSON.
+        InvalidInputError: when a field is missing, unknown or has a value that is not allowed.
+    """
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise InvalidInputError("the body must be a JSON object.", hint=f"Send {_EXAMPLE}")
+    try:
+        request = PredictRequest.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInputError(describe(error), hint=f"A valid request: {_EXAMPLE}") from None
+    if len(request.candidates) > max_texts:
+        raise InvalidInputError(f"{len(request.candidates)} texts in one request; allowed: at most {max_texts}.")
+    return request
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error in words that repeat nothing the client sent except the names of known fields."""
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "extra_forbidden":
+            problems.append(f"unknown field (allowed: {', '.join(PredictRequest.model_fields)})")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {message}" if name else message)
+    return "; ".join(dict.fromkeys(problems)) + "."
+
+
+def check_text(value: Any, *, max_characters: int) -> str:
+    """The text itself, when it can be classified.
+
+    Raises:
+        InvalidInputError: when it is not a string, empty, too long, or not valid Unicode.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError("the text is not a string.")
+    if len(value) > max_characters:
+        raise InvalidInputError(f"the text has {len(value)} characters; allowed: at most {max_characters}.")
+    if _SURROGATE.search(value):
+        raise InvalidInputError("the text is not valid Unicode: it holds half a surrogate pair.")
+    if not normalise(value):
+        raise InvalidInputError("the text is empty: it holds no visible character.")
+    return value

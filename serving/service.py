@@ -1,0 +1,58 @@
+"""The BentoML service: `bentoml serve` in the root of the repository starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import bentoml
+
+from serving.lifecycle import drain_on_sigterm
+from serving.logs import configure_logging
+from serving.middleware import Gate
+from serving.preflight import check_before_serving
+from serving.routes import build_routes
+from serving.settings import process_count, read_settings
+from serving.state import ServiceState
+
+STATE = ServiceState()
+
+
+@bentoml.service(
+    name="emotion",
+    workers=process_count(),
+    metrics={"enabled": False},  # its series are named after raw paths, without bound; ours: serving/metrics.py
+    logging={"access": {"enabled": False}},  # ours is structured and has request ids: serving/logs.py
+)
+@bentoml.asgi_app(build_routes(STATE), path="/")
+class EmotionService:
+    """Calibrated emotion probabilities over HTTP; see `/docs`."""
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def check() -> None:
+        """Refuse what must not be served; BentoML calls this once, before any worker starts."""
+        check_before_serving()
+
+    def __init__(self) -> None:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the batcher's threads are the parallelism
+        configure_logging()
+        STATE.open(read_settings())
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
+        drain_on_sigterm(STATE.engine, STATE.settings.drain_s)
+        self.loading = asyncio.create_task(STATE.engine.start())
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Answer what is held."""
+        await self.loading
+        await STATE.engine.stop()
+
+    async def __is_ready__(self) -> bool:
+        return STATE.engine.ready
+
+
+EmotionService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defined]

@@ -1,0 +1,87 @@
+"""What the service can be told by environment variables, with defaults that suit a small CPU container."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.bundle import default_bundle_path
+from shared.cli import default_threads
+from shared.errors import ConfigError
+
+PREFIX = "EMOTION_"
+
+
+class Settings(BaseSettings):
+    """Every setting is the environment variable EMOTION_<NAME>, for example EMOTION_MAX_TEXTS."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    bundle: Path = Field(default_factory=default_bundle_path, description="folder of the bundle to serve")
+    precision: str | None = Field(default=None, description="fp32, int8 or fp16; the best verified one if unset")
+    provider: str | None = Field(default=None, description="cpu or cuda; the best one here if unset")
+
+    processes: int = Field(default=1, ge=1, description="server processes, each with a model of its own")
+    workers: int | None = Field(default=None, ge=1, description="threads that run the model; by the CPU quota if unset")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of a model run; by the CPU quota if unset")
+    batch_tokens: int = Field(default=1024, ge=16, description="most tokens of one model run, padding included")
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="largest request body, in bytes")
+    max_texts: int = Field(default=256, ge=1, description="most texts of one request")
+    max_characters: int = Field(default=20_000, ge=1, description="most characters of one text")
+    queue_texts: int = Field(default=1024, ge=1, description="most texts waiting or running; more are answered 429")
+    max_concurrency: int = Field(default=1024, ge=1, description="most requests in flight; more are answered 429")
+    deadline_ms: int = Field(default=10_000, ge=1, description="time for one request, in ms; a header may shorten it")
+
+    api_keys: SecretStr = Field(
+        default=SecretStr(""), description="API keys, separated by commas; none are asked if empty"
+    )
+    api_key_file: Path | None = Field(
+        default=None, description="file with an API key a line; read again when it changes"
+    )
+
+    drain_s: float = Field(default=1.0, ge=0, description="time to go on accepting after SIGTERM, in s")
+    access_log: bool = Field(default=True, description="one JSON line a request, without any text")
+
+    @property
+    def model_workers(self) -> int:
+        """Threads that run the model at the same time: one a core up to four, then one for four cores."""
+        cores = max(1, default_threads() // self.processes)
+        return self.workers or (cores if cores <= 4 else max(4, cores // 4))
+
+    @property
+    def threads_per_run(self) -> int:
+        """CPU threads of one model run, so that all workers together use the quota once."""
+        return self.threads or max(1, default_threads() // self.processes // self.model_workers)
+
+
+def process_count() -> int:
+    """Server processes asked for; BentoML wants to know when the service is declared, before settings are checked."""
+    value = os.environ.get(f"{PREFIX}PROCESSES", "")
+    return int(value) if value.isdecimal() and int(value) else 1
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigError: naming every variable whose value is not allowed.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise ConfigError(f"the environment does not fit the service ({problems}).") from None
+    if settings.queue_texts < settings.max_texts:
+        raise ConfigError(
+            f"{PREFIX}QUEUE_TEXTS is {settings.queue_texts}, less than the {settings.max_texts} texts one request "
+            f"may have.",
+            hint=f"Raise it, or lower {PREFIX}MAX_TEXTS.",
+        )
+    return settings

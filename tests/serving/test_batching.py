@@ -1,0 +1,341 @@
+"""Laws of the batcher, with a model whose answer for a text is its own length and first letter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from serving.batching import Batcher
+from shared.errors import DeadlineError, NotReadyError, OverloadedError
+from shared.tokenizer import Encoded
+
+
+class FakeModel:
+    """Tokens are characters; the row of a text is [length, code of its first letter]."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.running = threading.Event()
+        self.batches: list[list[int]] = []
+        self.texts_run: list[str] = []
+        self.fail_on: set[str] = set()
+        self.die_on: set[str] = set()
+        self.encoding_threads: set[str] = set()
+
+    def hold(self) -> None:
+        """Let the next run wait for the gate."""
+        self.running.clear()
+        self.gate.clear()
+
+    def encode(self, texts):
+        self.encoding_threads.add(threading.current_thread().name)
+        if any("untokenisable" in text for text in texts):
+            raise RuntimeError("tokenizer")
+        return [Encoded(np.array([ord(c) for c in text], np.int32), len(text), len(text) > 50) for text in texts]
+
+    def run(self, encoded):
+        self.running.set()
+        self.gate.wait(5)
+        texts = ["".join(map(chr, row.ids)) for row in encoded]
+        if self.die_on & set(texts):
+            self.die_on.clear()
+            raise SystemExit
+        if self.fail_on & set(texts):
+            raise RuntimeError("model")
+        self.batches.append([len(text) for text in texts])
+        self.texts_run += texts
+        return np.array([[len(text), ord(text[0])] for text in texts], dtype=float)
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.num_tokenised = self.num_run = self.crashes = 0
+
+    def tokenised(self, num_texts, seconds):
+        self.num_tokenised += num_texts
+
+    def ran(self, lengths, waits, seconds):
+        assert len(lengths) == len(waits)
+        assert min(waits) >= 0
+        self.num_run += len(lengths)
+
+    def crashed(self):
+        self.crashes += 1
+
+
+@contextlib.asynccontextmanager
+async def running(model=None, *, workers=2, max_tokens=200, max_texts=1000, seen=None):
+    batcher = Batcher(
+        model or FakeModel(), workers=workers, max_tokens=max_tokens, max_texts=max_texts, observer=seen or Seen()
+    )
+    try:
+        yield batcher
+    finally:
+        (model or batcher._model).gate.set()
+        await asyncio.wait_for(batcher.close(), 5)
+
+
+def expected(text: str) -> list[float]:
+    return [len(text), ord(text[0])]
+
+
+def values(rows) -> list[list[float]]:
+    return [row.probabilities.tolist() for row in rows]
+
+
+async def until(condition, timeout_s=5.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "the condition never came true"
+        await asyncio.sleep(0.002)
+
+
+def test_every_request_gets_the_rows_of_its_own_texts_in_order():
+    async def main():
+        rng = random.Random(0)
+        requests = [
+            ["abcdefgh"[rng.randrange(8)] * rng.randint(1, 80) for _ in range(rng.randint(0, 9))] for _ in range(120)
+        ]
+        seen, model = Seen(), FakeModel()
+        async with running(model, seen=seen) as batcher:
+            answers = await asyncio.gather(*(batcher.submit(texts, timeout_s=10) for texts in requests))
+            assert batcher.held == 0
+        assert [values(rows) for rows in answers] == [[expected(text) for text in texts] for texts in requests]
+        num_texts = sum(map(len, requests))
+        assert seen.num_tokenised == seen.num_run == num_texts == sum(map(len, model.batches))
+        assert all(len(lengths) == 1 or max(lengths) * len(lengths) <= 200 for lengths in model.batches)
+
+    asyncio.run(main())
+
+
+def test_rows_tell_length_and_truncation():
+    async def main():
+        async with running() as batcher:
+            short, long = await batcher.submit(["abc", "d" * 60], timeout_s=5)
+        assert (short.num_tokens, short.truncated) == (3, False)
+        assert (long.num_tokens, long.truncated) == (60, True)
+
+    asyncio.run(main())
+
+
+def test_texts_that_wait_together_run_together_and_a_lone_one_runs_at_once():
+    async def main():
+        model = FakeModel()
+        async with running(model, workers=1) as batcher:
+            await batcher.submit(["lone"], timeout_s=5)
+            assert model.batches == [[4]]
+            model.hold()
+            first = asyncio.create_task(batcher.submit(["first"], timeout_s=5))
+            await until(model.running.is_set)
+            rest = [asyncio.create_task(batcher.submit(["other"], timeout_s=5)) for _ in range(8)]
+            await asyncio.sleep(0)
+            model.gate.set()
+            await asyncio.gather(first, *rest)
+        assert model.batches == [[4], [5], [5] * 8]
+
+    asyncio.run(main())
+
+
+def test_tokenising_happens_off_the_event_loop():
+    async def main():
+        model = FakeModel()
+        async with running(model) as batcher:
+            await batcher.submit(["text"], timeout_s=5)
+        assert threading.current_thread().name not in model.encoding_threads
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_is_refused_with_a_time_to_come_back():
+    async def main():
+        model = FakeModel()
+        model.hold()
+        async with running(model, max_texts=5) as batcher:
+            held = asyncio.create_task(batcher.submit(["a", "b", "c", "d"], timeout_s=5))
+            await asyncio.sleep(0)
+            with pytest.raises(OverloadedError, match=r"the queue is full \(5 texts\)") as caught:
+                await batcher.submit(["e", "f"], timeout_s=5)
+            assert caught.value.retry_after_s >= 1
+            fits = asyncio.create_task(batcher.submit(["e"], timeout_s=5))
+            await asyncio.sleep(0)
+            model.gate.set()
+            assert values(await held) == [expected(text) for text in "abcd"]
+            assert values(await fits) == [expected("e")]
+            assert batcher.held == 0
+
+    asyncio.run(main())
+
+
+def test_a_queue_longer_than_the_deadline_is_refused_at_once():
+    async def main():
+        model = FakeModel()
+        async with running(model) as batcher:
+            batcher._seconds_per_text = 1.0
+            model.hold()
+            held = asyncio.create_task(batcher.submit(["a"] * 3, timeout_s=5))
+            await asyncio.sleep(0)
+            with pytest.raises(OverloadedError, match=r"the queue is 3.0 s long, the deadline 2.0 s") as caught:
+                await batcher.submit(["b"], timeout_s=2)
+            assert caught.value.retry_after_s == 3
+            model.gate.set()
+            await held
+
+    asyncio.run(main())
+
+
+def test_a_passed_deadline_is_answered_and_its_text_is_not_computed():
+    async def main():
+        model = FakeModel()
+        async with running(model, workers=1) as batcher:
+            model.hold()
+            running_now = asyncio.create_task(batcher.submit(["running"], timeout_s=5))
+            await until(model.running.is_set)
+            with pytest.raises(DeadlineError, match="no answer within the deadline of 20 ms"):
+                await batcher.submit(["late"], timeout_s=0.02)
+            assert batcher.held == 1
+            model.gate.set()
+            await running_now
+            assert values(await batcher.submit(["next"], timeout_s=5)) == [expected("next")]
+        assert "late" not in model.texts_run
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_request_is_not_computed():
+    async def main():
+        model = FakeModel()
+        async with running(model, workers=1) as batcher:
+            model.hold()
+            running_now = asyncio.create_task(batcher.submit(["running"], timeout_s=5))
+            await until(model.running.is_set)
+            gone = asyncio.create_task(batcher.submit(["gone"] * 5, timeout_s=5))
+            await asyncio.sleep(0)
+            gone.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+            assert batcher.held == 1
+            model.gate.set()
+            await running_now
+        assert model.texts_run == ["running"]
+
+    asyncio.run(main())
+
+
+def test_a_text_that_breaks_the_model_costs_its_neighbours_nothing():
+    async def main():
+        model, seen = FakeModel(), Seen()
+        model.fail_on = {"bad"}
+        async with running(model, workers=1, seen=seen) as batcher:
+            model.hold()
+            blocker = asyncio.create_task(batcher.submit(["blocker"], timeout_s=5))
+            await until(model.running.is_set)
+            calls = [asyncio.create_task(batcher.submit(texts, timeout_s=5)) for texts in (["good"], ["bad", "fine"])]
+            await asyncio.sleep(0)
+            model.gate.set()
+            await blocker
+            (good,), (bad, fine) = [await call for call in calls]
+        assert values([good, fine]) == [expected("good"), expected("fine")]
+        assert isinstance(bad, NotReadyError)
+        assert "the model failed on this text" in str(bad)
+        assert seen.crashes == 2  # the batch, then the text alone
+
+    asyncio.run(main())
+
+
+def test_a_dead_thread_costs_what_it_held_and_is_replaced():
+    async def main():
+        model, seen = FakeModel(), Seen()
+        model.die_on = {"deadly"}
+        async with running(model, workers=1, seen=seen) as batcher:
+            (row,) = await batcher.submit(["deadly"], timeout_s=5)
+            assert isinstance(row, NotReadyError)
+            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
+        assert seen.crashes == 1
+
+    asyncio.run(main())
+
+
+def test_a_text_that_breaks_the_tokenizer_costs_its_neighbours_nothing():
+    async def main():
+        model = FakeModel()
+        async with running(model, workers=1) as batcher:
+            model.hold()
+            blocker = asyncio.create_task(batcher.submit(["blocker"], timeout_s=5))
+            await until(model.running.is_set)
+            calls = [asyncio.create_task(batcher.submit([text], timeout_s=5)) for text in ("good", "untokenisable")]
+            await asyncio.sleep(0)
+            model.gate.set()
+            await blocker
+            (good,), (bad,) = [await call for call in calls]
+        assert values([good]) == [expected("good")]
+        assert isinstance(bad, NotReadyError)
+
+    asyncio.run(main())
+
+
+def test_closing_answers_what_is_held_and_refuses_the_rest():
+    async def main():
+        model = FakeModel()
+        batcher = Batcher(model, workers=2, max_tokens=200, max_texts=1000, observer=Seen())
+        model.hold()
+        held = [asyncio.create_task(batcher.submit([f"text {i}"], timeout_s=5)) for i in range(20)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0)
+        with pytest.raises(NotReadyError, match="shutting down"):
+            await batcher.submit(["too late"], timeout_s=5)
+        assert not closing.done()
+        model.gate.set()
+        assert [values(await task) for task in held] == [[expected(f"text {i}")] for i in range(20)]
+        await asyncio.wait_for(closing, 5)
+
+    asyncio.run(main())
+
+
+def test_no_texts_give_no_rows():
+    async def main():
+        async with running() as batcher:
+            assert await batcher.submit([], timeout_s=5) == []
+
+    asyncio.run(main())
+
+
+def test_counts_add_up_when_requests_are_cancelled_refused_and_late_at_random():
+    async def main():
+        rng = random.Random(1)
+        model, seen = FakeModel(), Seen()
+        outcomes = {"answered": 0, "refused": 0, "late": 0, "cancelled": 0}
+
+        async def client(number: int) -> None:
+            texts = ["x" * rng.randint(1, 60) for _ in range(rng.randint(1, 5))]
+            timeout_s = rng.choice([0.0005, 5])
+            call = asyncio.create_task(batcher.submit(texts, timeout_s=timeout_s))
+            if rng.random() < 0.2:
+                await asyncio.sleep(0)
+                call.cancel()
+            try:
+                rows = await call
+                assert values(rows) == [expected(text) for text in texts]
+                outcomes["answered"] += 1
+            except OverloadedError:
+                outcomes["refused"] += 1
+            except DeadlineError:
+                outcomes["late"] += 1
+            except asyncio.CancelledError:
+                outcomes["cancelled"] += 1
+
+        async with running(model, max_texts=50, seen=seen) as batcher:
+            for start in range(0, 600, 30):
+                await asyncio.gather(*(client(start + i) for i in range(30)))
+            assert batcher.held == 0
+        assert sum(outcomes.values()) == 600
+        assert all(outcomes.values())
+
+    asyncio.run(main())

@@ -1,0 +1,246 @@
+"""The real `bentoml serve` over HTTP, with a stand-in model: what clients, probes and operators see."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from serving.predictor import Predictor
+from serving.schemas import PredictResponse
+from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
+from tests.serving.servers import free_port, metric, serve_and_fail, serving
+
+pytestmark = pytest.mark.slow
+
+CANARY = "zebracrossing"
+TEXTS = ["i am happy", "you are so sad today", "the dog won !", "thank you so much my friend, this is a wonderful day"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return stand_in_bundle(tmp_path_factory.mktemp("http") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, bundle):
+    settings = {"max_body_bytes": 100_000, "max_texts": 120, "max_characters": 2000}
+    with serving(tmp_path_factory.mktemp("server"), bundle, **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=server.url, timeout=10) as found:
+        yield found
+
+
+def probabilities(result):
+    return {entry["label"]: entry["probability"] for entry in result["labels"]}
+
+
+def test_predictions_are_those_of_the_predictor(client, bundle):
+    found = client.post("/predict", json={"texts": TEXTS, "probabilities": True})
+    assert found.status_code == 200
+    PredictResponse.model_validate(found.json())
+    predictor = Predictor.load(bundle, threads=1)
+    expected = predictor.probabilities(predictor.logits(TEXTS))
+    got = [[*result["probabilities"].values()] for result in found.json()["results"]]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_a_single_text_is_answered_in_the_same_shape(client):
+    one = client.post("/predict", json={"text": TEXTS[0]}).json()
+    many = client.post("/predict", json={"texts": TEXTS}).json()
+    assert one["results"] == many["results"][:1]
+    assert client.post("/predict", json={"text": " "}).status_code == 422
+
+
+def test_one_bad_text_among_a_hundred_costs_the_others_nothing(client):
+    texts = [f"{TEXTS[i % 4]} {i}" for i in range(100)]
+    alone = [client.post("/predict", json={"text": text}).json()["results"][0] for text in texts[:10]]
+    for bad in ("", 7, None, "x" * 2001, "\ud800"):
+        mixed = [*texts[:50], bad, *texts[51:]]
+        body = json.dumps({"texts": mixed})
+        results = client.post("/predict", content=body).json()["results"]
+        assert results[50]["error"]["error"] == "invalid_input"
+        assert [i for i, result in enumerate(results) if "error" in result] == [50]
+        for result, single in zip(results[:10], alone, strict=True):
+            assert probabilities(result) == pytest.approx(probabilities(single), abs=2e-6)
+
+
+def test_long_texts_are_truncated_and_say_so(client):
+    result = client.post("/predict", json={"text": "happy " * 200}).json()["results"][0]
+    assert result["truncated"]
+    assert result["num_tokens"] == 202 > MAX_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "error"),
+    [
+        ({"content": b'{"texts": ["' + CANARY.encode()}, 400, "bad_request"),
+        ({"content": b"\xff" + CANARY.encode()}, 400, "bad_request"),
+        ({"json": {"texts": [CANARY], CANARY: CANARY}}, 422, "invalid_input"),
+        ({"json": {"text": CANARY, "policy": CANARY}}, 422, "invalid_input"),
+        ({"json": {"texts": [CANARY] * 121}}, 422, "invalid_input"),
+        ({"json": {"text": CANARY}, "headers": {"X-Request-Timeout-Ms": "soon"}}, 422, "invalid_input"),
+        ({"json": {"text": CANARY * 10_000}}, 413, "too_large"),
+    ],
+)
+def test_every_error_has_its_status_and_the_one_form(client, server, request_, status, error):
+    answer = client.post("/predict", **request_)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"error", "error_type", "detail"}
+    assert answer.json()["error"] == error
+    assert CANARY not in answer.text
+    assert CANARY not in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_body_without_a_length_is_limited_while_it_is_read(client):
+    def chunks():
+        for _ in range(300):
+            yield b"x" * 1000
+
+    assert client.post("/predict", content=chunks()).status_code == 413
+
+
+def test_paths_and_methods_that_do_not_exist_have_the_one_form_too(client):
+    for method, path, status in (("GET", f"/{CANARY}", 404), ("GET", "/predict", 405), ("DELETE", "/model", 405)):
+        answer = client.request(method, path)
+        assert answer.status_code == status
+        assert set(answer.json()) == {"error", "error_type", "detail"}
+        assert CANARY not in answer.text
+
+
+def test_the_model_is_described(client, bundle):
+    found = client.get("/model").json()
+    assert found["labels"][0] == "admiration"
+    assert found["default_policy"] == "f1"
+    assert list(found["taxonomies"]) == ["goemotions", "ekman", "sentiment"]
+    assert found["policies"]["half"]["joy"] == 0.5
+    assert found["verification"]["passed"] is True
+    assert found["metrics"] == {"dev": {"macro_f1": 0.5}}
+
+
+def test_probes_documents_and_page_answer(client):
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    document = client.get("/docs.json").json()
+    assert "/predict" in document["paths"]
+    assert "swagger-ui" in client.get("/docs").text
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://" not in page.text.replace("http://www.w3.org/", "")
+    assert "https://" not in page.text
+
+
+def test_request_ids_are_kept_or_made(client, server):
+    assert client.get("/model", headers={"X-Request-Id": "abc-123"}).headers["x-request-id"] == "abc-123"
+    made = client.get("/model", headers={"X-Request-Id": "no spaces please"}).headers["x-request-id"]
+    assert len(made) == 32
+    entries = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    assert {"abc-123", made} <= {entry.get("request_id") for entry in entries}
+
+
+def test_metrics_count_what_was_answered(client, server):
+    def counted() -> list[float]:
+        return [
+            metric(server.url, "emotion_requests_total", {"route": "/predict", "status": "200"}),
+            metric(server.url, "emotion_texts_total", {"outcome": "answered"}),
+            metric(server.url, "emotion_texts_total", {"outcome": "invalid_input"}),
+            metric(server.url, "emotion_queue_wait_seconds_count"),
+        ]
+
+    before = counted()
+    client.post("/predict", json={"texts": ["i am happy", ""]})
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 1, 1, 1]
+
+
+def test_many_clients_at_once_are_all_answered(server):
+    def ask(number: int) -> list[str]:
+        with httpx.Client(base_url=server.url, timeout=20) as own:
+            texts = [f"{TEXTS[number % 4]} {i}" for i in range(5)]
+            return [own.post("/predict", json={"text": text}).json()["results"][0]["num_tokens"] for text in texts]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(32)))
+    for number, answer in enumerate(answers):
+        assert answer == answers[number % 4]
+
+
+def test_a_slow_or_broken_client_harms_nobody(server, client):
+    host, port = server.url.removeprefix("http://").split(":")
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\nX-Request-Timeout-Ms: 200\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as half:
+        half.sendall(head + b'{"te')
+        half.settimeout(5)
+        assert half.recv(200).startswith(b"HTTP/1.1 504")
+    with socket.create_connection((host, int(port)), timeout=5) as gone:
+        gone.sendall(head + b'{"te')
+    assert client.post("/predict", json={"text": "still here"}).status_code == 200
+
+
+def test_keys_are_asked_for_where_they_are_set(tmp_path, bundle):
+    with serving(tmp_path, bundle, api_keys="one,two", access_log="false") as server:
+        with httpx.Client(base_url=server.url, timeout=10) as client:
+            refused = client.post("/predict", json={"text": "i am happy"})
+            assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert client.get("/model").status_code == 401
+            assert client.get("/livez").status_code == 200
+            for headers in ({"X-API-Key": "two"}, {"Authorization": "Bearer one"}):
+                assert client.post("/predict", json={"text": "i am happy"}, headers=headers).status_code == 200
+        assert '"request"' not in server.log
+
+
+def test_sigterm_answers_what_is_under_way_and_then_ends(tmp_path, bundle):
+    with serving(tmp_path, bundle, drain_s=1) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.connect()
+        server.terminate()
+        time.sleep(0.3)
+        assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 503
+        connection.request("POST", "/predict", json.dumps({"text": "i am happy"}))
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert server.process.wait(20) == 0
+
+
+def test_what_must_not_be_served_ends_the_command_with_one_line(tmp_path, bundle):
+    unverified = stand_in_bundle(tmp_path / "unverified")
+    (unverified / "onnx" / "verification.json").unlink()
+    changed = stand_in_bundle(tmp_path / "changed")
+    (changed / "thresholds.json").write_text("{}", encoding="utf-8")
+    cases = {
+        unverified: "is unverified: it has no onnx/verification.json. Run: python -m serving.export",
+        changed: "thresholds.json",
+        tmp_path / "nothing": "no bundle at",
+    }
+    for path, message in cases.items():
+        code, output = serve_and_fail(tmp_path, path)
+        lines = [line for line in output.splitlines() if line.startswith("error: ")]
+        assert (code, len(lines)) == (2, 1), output
+        assert message in lines[0]
+        assert "Traceback" not in output
+
+
+def test_a_port_in_use_and_a_wrong_setting_end_the_command_with_one_line(tmp_path, bundle):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = serve_and_fail(tmp_path, bundle, port)
+    assert code == 2
+    assert f"error: port {port} is in use. Choose another: bentoml serve --port {port + 1}" in output
+    code, output = serve_and_fail(tmp_path, bundle, free_port(), max_texts="many")
+    assert code == 2
+    assert "error: the environment does not fit the service (EMOTION_MAX_TEXTS: " in output
