@@ -1,0 +1,114 @@
+"""Export a bundle to ONNX and verify it: `python -m serving.export BUNDLE [--precision fp32 int8 fp16]`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from serving.commands import CommandParser
+from serving.exported import FILES, check_model, check_precision, read_reports
+from serving.optimum_export import export_with_optimum
+from serving.verification import describe, summarise, verify_model
+from shared.bundle import VERIFICATION, Bundle
+from shared.cli import run_command
+from shared.errors import EmotionError, VerificationError
+from shared.files import replacing_folder, write_json
+from shared.modeling.classifier import load_classifier
+from shared.modeling.export_graph import export_graph, why_not
+
+DEFAULT_PRECISIONS = ("fp32",)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export the bundle that the command line names."""
+    parser = CommandParser(prog="serving.export", description=__doc__)
+    parser.add_argument("bundle", type=Path, help="the bundle's folder")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        default=DEFAULT_PRECISIONS,
+        help=f"any of {', '.join(FILES)} (default: {' '.join(DEFAULT_PRECISIONS)})",
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads of the verification (default: the CPU quota's)")
+    options = parser.parse_args(arguments)
+    precisions = [check_precision(name) for name in options.precision]
+    export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads)
+
+
+def export_bundle(bundle: Bundle, precisions: Sequence[str], *, threads: int | None = None) -> dict[str, Any]:
+    """Write and verify the ONNX models of a bundle; the content of its new `verification.json`.
+
+    The onnx folder is replaced when everything passed, and otherwise stays as it was. Models of other precisions in it
+    are kept where their verification still holds.
+
+    Raises:
+        ExportError: when the model cannot be exported.
+        VerificationError: when a model is out of its tolerance; by how much is said.
+    """
+    reference = bundle.reference()
+    with replacing_folder(bundle.onnx_dir) as folder:
+        reports = _keep_verified(bundle, folder, without=precisions)
+        source = folder / "source.onnx"
+        write_fp32(bundle, source)
+        for precision in (name for name in FILES if name in precisions):
+            path = folder / FILES[precision]
+            shutil.copyfile(source, path)
+            reports[precision] = verify_model(bundle, precision, path, reference, threads=threads)
+            sys.stdout.write(summarise(precision, reports[precision]) + "\n")
+            if not reports[precision]["passed"]:
+                raise VerificationError(
+                    f"the {precision} export of {bundle.path} failed its verification, so nothing was written: "
+                    f"{'; '.join(reports[precision]['failures'])}."
+                )
+        source.unlink()
+        content = describe(bundle, reports)
+        write_json(folder / VERIFICATION, content)
+    return content
+
+
+def write_fp32(bundle: Bundle, path: Path) -> None:
+    """Write the bundle's model in fp32: as a graph of our own for DeBERTa-v2, through optimum for the others.
+
+    Raises:
+        ExportError: when the model cannot be exported.
+    """
+    metadata = {
+        "labels": json.dumps(bundle.manifest.labels),
+        "weights_sha256": bundle.manifest.files["model.safetensors"],
+        "max_length": str(bundle.manifest.max_length),
+    }
+    classifier = load_classifier(bundle.path, fast_attention=False)
+    reason = why_not(classifier)
+    if reason is None:
+        model = export_graph(classifier, max_length=bundle.manifest.max_length, metadata=metadata)
+        onnx.save(model, path)
+    else:
+        sys.stdout.write(f"exporting through optimum: {reason}\n")
+        export_with_optimum(classifier, path, metadata=metadata)
+
+
+def _keep_verified(bundle: Bundle, folder: Path, without: Sequence[str]) -> dict[str, Any]:
+    """Copy the models whose verification still holds into `folder`; their reports."""
+    kept = {}
+    try:
+        reports = read_reports(bundle)
+    except EmotionError:
+        return {}
+    for precision in reports.keys() & FILES.keys() - set(without):
+        try:
+            model = check_model(bundle, precision, reports)
+        except VerificationError:
+            continue
+        shutil.copyfile(model.path, folder / model.path.name)
+        kept[precision] = dict(model.report)
+    return kept
+
+
+if __name__ == "__main__":
+    run_command(main)
