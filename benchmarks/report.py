@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.arguments import positive_int
 from benchmarks.contenders.lineup import SLOW, lineup
 from benchmarks.contenders.model import SHAPES, STARTER, ModelShape
 from benchmarks.contenders.ours_onnx import base_files
@@ -120,7 +121,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         epilog="Close other programs first. The last line of stdout is one JSON object, the report before it Markdown.",
     )
     parser.add_argument("--quick", action="store_true", help="three cells, few rounds, no compilers: about two minutes")
-    parser.add_argument("--threads", type=_positive, default=1, help="threads of every contender (default 1)")
+    parser.add_argument("--threads", type=positive_int, default=1, help="threads of every contender (default 1)")
     parser.add_argument(
         "--cpu-time", action="store_true",
         help="count CPU seconds in place of the wall clock: for a look on a machine that is not quiet, with one thread",
@@ -151,13 +152,6 @@ def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> 
     print(f"Written to {target}.")
     print(json.dumps(as_json(results)))
     return 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
 
 
 if __name__ == "__main__":

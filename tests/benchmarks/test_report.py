@@ -56,7 +56,7 @@ def test_help_teaches_and_wrong_threads_are_refused(capsys: pytest.CaptureFixtur
     assert "in turns" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         parse_arguments(["--threads", "0"])
-    assert "0 is not 1 or more" in capsys.readouterr().err
+    assert "'0' is not a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_an_unknown_contender_is_answered_with_those_there_are() -> None:

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from benchmarks.arguments import header, positive_int, positive_number
+from benchmarks.load import main, parse_arguments
+from benchmarks.traffic.client import Client, Target, check_loopback
+from shared.errors import ConfigError, NotReadyError
+
+
+async def predict(request: Request) -> JSONResponse:
+    texts = (await request.json())["texts"]
+    if request.headers.get("x-mood") == "busy":
+        return JSONResponse({"error": "overloaded"}, 429)
+    if request.headers.get("x-mood") == "sloppy":
+        return JSONResponse({"results": []})
+    if request.headers.get("x-mood") == "slow":
+        await asyncio.sleep(5)
+    return JSONResponse({"results": [{"labels": []} for _ in texts]})
+
+
+async def ready(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ready")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    app = Starlette(routes=[Route("/predict", predict, methods=["POST"]), Route("/readyz", ready)])
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.mark.parametrize("mode", [["--rate", "200"], ["--clients", "3"]])
+def test_a_run_answers_with_one_line_of_json_and_a_plot(
+    url: str, mode: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*mode, "--seconds", "0.4", "--warmup-s", "0.1", "--url", url, "--output", str(tmp_path / "run")]
+    assert main([*arguments, "--texts-per-request", "2"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    content = json.loads(shown[-1])
+    assert content["outcomes"] == {"ok": content["requests"]}
+    assert content["requests"] > 10
+    assert content["texts_per_s"] == pytest.approx(2 * content["throughput_per_s"], abs=0.02)
+    assert content == json.loads((tmp_path / "run" / "load.json").read_text(encoding="utf-8"))
+    ET.parse(tmp_path / "run" / "load.svg")
+    assert "| ok |" in "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("mood", "timeout_s", "outcome"),
+    [("busy", 5.0, "http 429"), ("sloppy", 5.0, "wrong answer"), ("slow", 0.1, "timeout")],
+)
+def test_outcomes_are_told_apart(url: str, mood: str, timeout_s: float, outcome: str) -> None:
+    async def send() -> str:
+        async with Client(Target(url, headers={"x-mood": mood}, timeout_s=timeout_s)) as client:
+            return await client.send(b'{"texts": ["a"]}')
+
+    assert asyncio.run(send()) == outcome
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_service_that_is_not_there_is_refused_or_never_ready() -> None:
+    async def send(url: str) -> str:
+        async with Client(Target(url)) as client:
+            outcome = await client.send(b"{}")
+            with pytest.raises(NotReadyError, match="not ready after 0.1 s: no answer"):
+                await client.wait_until_ready(0.1)
+            return outcome
+
+    assert asyncio.run(send(f"http://127.0.0.1:{free_port()}")) == "connection refused"
+
+
+def test_load_stays_on_this_machine_unless_told_otherwise() -> None:
+    for url in ("http://127.0.0.1:3000", "http://localhost", "http://[::1]:80"):
+        check_loopback(url)
+    for url in ("http://example.org", "http://10.0.0.1:3000"):
+        with pytest.raises(ConfigError, match="is not this machine.*--allow-remote"):
+            check_loopback(url)
+    with pytest.raises(ConfigError, match="is no address"):
+        check_loopback("nonsense")
+    with pytest.raises(ConfigError, match="is not this machine"):
+        main(["--clients", "1", "--url", "http://example.org"])
+
+
+def test_the_help_teaches_the_two_modes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"])
+    shown = capsys.readouterr().out
+    assert "coordinated" in shown
+    assert "For example:" in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rate", "1", "--clients", "1"], ["--rate", "-1"], ["--clients", "0"]])
+def test_a_run_needs_exactly_one_mode_with_a_positive_number(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(arguments)
+
+
+def test_values_of_the_command_line_are_checked() -> None:
+    import argparse
+
+    assert (positive_int("3"), positive_number("0.5"), header("a: b")) == (3, 0.5, ("a", "b"))
+    for check, bad, message in (
+        (positive_int, "1.5", "not a whole number of 1 or more"), (positive_number, "nan", "not a number above 0"),
+        (positive_number, "x", "not a number above 0"), (header, "nothing", "is not a header like"),
+    ):  # fmt: skip
+        with pytest.raises(argparse.ArgumentTypeError, match=message):
+            check(bad)
