@@ -39,7 +39,12 @@ def trained(model, tiny_model, path, *, checkpointing=False, steps=4):
     config = Config(
         run=RunConfig(log_every_steps=1),
         optim=OptimConfig(
-            max_steps=steps, lr=5e-2, warmup_ratio=0.0, batch_size=12, gradient_checkpointing=checkpointing, weight_decay=0.0
+            max_steps=steps,
+            lr=5e-2,
+            warmup_ratio=0.0,
+            batch_size=12,
+            gradient_checkpointing=checkpointing,
+            weight_decay=0.0,
         ),
         eval=EvalConfig(patience=None),
     )
@@ -81,7 +86,9 @@ def test_targets_that_are_not_there_are_named_with_those_that_are(tiny_model):
 
 def test_named_targets_alone_are_updated(tiny_model):
     model = apply_tuning(classifier(tiny_model), TuningConfig(method="lora", targets=["value_proj"]))
-    assert {n.split(".lora_")[0].rsplit(".", 1)[-1] for n, _ in model.named_parameters() if ".lora_" in n} == {"value_proj"}
+    assert {n.split(".lora_")[0].rsplit(".", 1)[-1] for n, _ in model.named_parameters() if ".lora_" in n} == {
+        "value_proj"
+    }
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
