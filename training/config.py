@@ -10,6 +10,7 @@ import yaml
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from shared.files import replacing_file
+from training.data.augment.config import AugmentConfig
 from training.data.config import DataConfig
 from training.losses.config import LossConfig
 
@@ -182,6 +183,8 @@ class Config:
     """Where a run writes and how it is repeated."""
     data: DataConfig = field(default_factory=DataConfig)
     """Where texts come from, how they are split and cut."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Further training texts for rare labels."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The encoder and the classification head."""
     tuning: TuningConfig = field(default_factory=TuningConfig)

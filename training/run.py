@@ -20,6 +20,7 @@ from shared.cli import run_command
 from training import processes
 from training.calibrate import fit_calibration
 from training.config import Config
+from training.data.augment.rows import augment_train
 from training.data.batching import build_sampler
 from training.data.corpus import Corpus, Splits, load_data
 from training.data.encode import encode_corpus, lengths_of, token_cache
@@ -87,15 +88,18 @@ def run(config: Config) -> Bundle | None:
 
 
 def _training_rows(config: Config, data: Splits, encoder: TextEncoder) -> TrainingRows:
-    """Tokens of both splits, the order of training, and the loss."""
-    cache = token_cache(config.data.cache_dir)
+    """Tokens of both splits, with further rows for rare labels if asked for, the order of training, and the loss."""
+    augmented = augment_train(data, config.augment, config.run.seed)
+    for line in augmented.lines():
+        log.info("%s", line)
+    train_part, cache = augmented.corpus, token_cache(config.data.cache_dir)
     with processes.main_first():
-        train_rows, dev_rows = (encode_corpus(part, encoder.tokens, cache=cache) for part in (data.train, data.dev))
+        train_rows, dev_rows = (encode_corpus(part, encoder.tokens, cache=cache) for part in (train_part, data.dev))
     sampler = build_sampler(
-        data.train, lengths_of(train_rows), config.data.sampling,
+        train_part, lengths_of(train_rows), config.data.sampling,
         batch_size=config.optim.batch_size * processes.world_size(), seed=config.run.seed,
     )  # fmt: skip
-    loss = build_loss(config.loss, LabelCounts.of(data.train.targets, data.train.known))
+    loss = build_loss(config.loss, LabelCounts.of(train_part.targets, train_part.known))
     return TrainingRows(train_rows, dev_rows, sampler, encoder.tokens, loss)
 
 

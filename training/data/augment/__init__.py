@@ -1,0 +1,1 @@
+"""Further training texts for rare labels, made from those there are; off unless asked for."""
