@@ -24,7 +24,7 @@ def lineup() -> list[Contender]:
         openvino.on_graph("OpenVINO, stock fp32", "fp32", stock_onnx.export_stock),
         openvino.on_graph("OpenVINO, ours fp32", "fp32", ours_onnx.export_fp32),
         openvino.on_graph("OpenVINO, stock int8", "int8", stock_onnx.quantise_stock),
-        openvino.on_graph("OpenVINO, ours int8", "int8", ours_onnx.quantise),
+        openvino.on_graph("OpenVINO, ours int8", "int8", ours_onnx.quantise_ours),
     ]
 
 
