@@ -3,32 +3,58 @@
 Shapes: N examples, H heads, T tokens, d width of a head, D = H d, R = 2T columns for the distances -(T-1)..T-1 and one
 of padding.
 
-The score of query i and key j is `s (q_i.k_j + q_i.P_k[i-j] + k_j.P_q[i-j])`. `q @ P_k^T` and `k @ P_q^T` hold every
-query and key against every distance; as row i of the first needs the columns that start at distance i, and these shift by
-one from row to row, the terms are views of the products with a row stride of R - 1 (the relative shift of
-Transformer-XL, Dai et al. 2019, https://arxiv.org/abs/1901.02860, appendix B, without its copy).
+The score of query i and key j is `s (q_i.k_j + q_i.P_k[i-j] + k_j.P_q[i-j])` (He et al. 2021,
+https://arxiv.org/abs/2006.03654, equation 4). `q @ P_k^T` and `k @ P_q^T` hold every query and every key against every
+distance. What row i needs of the first are T neighbouring columns, which move by one from row to row, so the term is
+a view of the product with a row stride of R - 1; so is the transpose of the second. (This is the relative shift of
+Transformer-XL, Dai et al. 2019, https://arxiv.org/abs/1901.02860, appendix B, without its copy.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from shared.modeling.fast_dropout import apply_mask, keep_mask, kept_fraction
+
+_SHORT = 16  # tokens
+_CHUNK_BYTES = 2**20  # of scores; a few such arrays stay in a core's cache
+
 
 @dataclass(frozen=True)
 class AttentionMask:
-    """What may be attended to: `pairs`, bool (N, T, T), and the queries that are no padding, `queries`, (N, T)."""
+    """What may be attended to in a padded batch.
 
-    pairs: Tensor
+    A query that is padding attends to all T tokens alike, as in transformers, whose outputs at padding this keeps.
+
+    Attributes:
+        queries: bool, shape (N, T): tokens that are no padding.
+        blocked: bool, shape (N, T, T): pairs of which one is padding.
+        added: shape (N, T, T), in the type of the scores: 0, or a large negative number where `blocked`.
+    """
+
     queries: Tensor
+    blocked: Tensor
+    added: Tensor
+
+    @classmethod
+    def of(cls, queries: Tensor, dtype: torch.dtype) -> AttentionMask:
+        """The mask of texts whose tokens are `queries`, bool (N, T), for scores of type `dtype`."""
+        blocked = ~(queries.unsqueeze(1) & queries.unsqueeze(2))
+        lowest = torch.finfo(dtype).min
+        # half of it in float16, where adding a score could overflow to infinity and give NaN
+        value = lowest / 2 if dtype == torch.float16 else lowest
+        added = torch.zeros(blocked.shape, dtype=dtype, device=queries.device).masked_fill_(blocked, value)
+        return cls(queries, blocked, added)
 
 
 @dataclass(frozen=True)
-class Options:
-    """Numbers of heads, scale of the scores and dropout probability of the attention weights."""
+class AttentionOptions:
+    """Number of heads, factor of the scores and dropout probability of the attention weights."""
 
     heads: int
     scale: float
@@ -45,11 +71,12 @@ def shifted_rows(product: Tensor) -> Tensor:
 class DisentangledAttention(torch.autograd.Function):
     """Attention of queries, keys and values, each (N, T, D), with position tables of shape (R, D) or None.
 
-    `pos_key` has its rows by falling distance T-1..-(T-1), `pos_query` by rising distance.
+    `pos_key` has its rows by falling distance T-1..-(T-1), `pos_query` by rising distance. A few heads at a time are
+    computed from start to end, so that their scores stay in the cache.
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  (autograd passes arguments by position)
         ctx: Any,
         query: Tensor,
         key: Tensor,
@@ -57,114 +84,153 @@ class DisentangledAttention(torch.autograd.Function):
         pos_key: Tensor | None,
         pos_query: Tensor | None,
         mask: AttentionMask | None,
-        options: Options,
+        options: AttentionOptions,
     ) -> Tensor:
         """The attended values, shape (N, T, D)."""
-        batch, length, width = query.shape
-        heads, scale = options.heads, options.scale
+        result = torch.empty_like(query)
+        kept = kept_fraction(query, options.dropout) if options.dropout else 1.0
+        tables = [None if table is None else table.unsqueeze(0) for table in (pos_key, pos_query)]
+        saved: list[_Saved] = []
         with torch.autocast(query.device.type, enabled=False):
-            q, k, v = _split(query, heads, scale), _split(key, heads), _split(value, heads)
-            table_k = None if pos_key is None else _split_table(pos_key, heads)
-            table_q = None if pos_query is None else _split_table(pos_query, heads, scale)
-            scores = _scores(q, k, table_k, table_q)
-            if mask is not None:
-                scores.masked_fill_(~mask.pairs, torch.finfo(scores.dtype).min)
-            weights = torch.softmax(scores, dim=-1)
-            dropped = torch.dropout(weights, options.dropout, True) if options.dropout else weights
-            attended = torch.bmm(_flat(dropped), _flat(v)).view_as(v)
-            result = _merge(attended)
-        ctx.save_for_backward(q, k, v, table_k, table_q, weights, dropped, attended)
-        ctx.mask, ctx.options = mask, options
+            for part in _parts(query, options.heads):
+                q, k, v, table_k, table_q = (_split(x, part) for x in (query, key, value, *tables))
+                q.mul_(options.scale)
+                if table_q is not None:
+                    table_q.mul_(options.scale)
+                weights = _softmax(_scores(q, k, table_k, table_q, mask))
+                dropped = weights
+                if options.dropout:
+                    dropped = apply_mask(weights, keep_mask(weights, options.dropout))
+                _join(torch.bmm(_flat(dropped), _flat(v)).view_as(v), result, part, 1.0 / kept)
+                saved.append(_Saved(q, k, v, table_k, table_q, weights, dropped))
+        ctx.save_for_backward(result, *(x for heads in saved for x in heads))
+        ctx.mask, ctx.options, ctx.kept = mask, options, kept
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the five tensors."""
-        q, k, v, table_k, table_q, weights, dropped, attended = ctx.saved_tensors
-        heads, scale = ctx.options.heads, ctx.options.scale
-        with torch.autocast(q.device.type, enabled=False):
-            g = _split(grad, heads)
-            grad_v = torch.bmm(_flat(dropped).transpose(1, 2), _flat(g)).view_as(v)
-            if ctx.mask is not None:
-                # the scores of a padding query are constants
-                g = g * ctx.mask.queries.unsqueeze(-1).to(g.dtype)
-            # softmax: dS = W' * (g v^T) - W * sum(g * out), with W' the weights after dropout
-            grad_scores = torch.bmm(_flat(g), _flat(v).transpose(1, 2)).view_as(weights)
-            grad_scores.mul_(dropped)
-            grad_scores.addcmul_(weights, (g * attended).sum(-1, keepdim=True), value=-1)
-            grad_q, grad_pos_key = _position_gradients(grad_scores, q, table_k)
-            grad_k, grad_pos_query = _position_gradients(grad_scores.transpose(-1, -2), k, table_q)
-            _accumulate(grad_q, _flat(grad_scores), _flat(k))
-            _accumulate(grad_k, _flat(grad_scores).transpose(1, 2), _flat(q))
-            return (
-                _merge(grad_q, scale),
-                _merge(grad_k),
-                _merge(grad_v),
-                None if grad_pos_key is None else _merge_table(grad_pos_key),
-                None if grad_pos_query is None else _merge_table(grad_pos_query, scale),
-                None,
-                None,
-            )
+        result, *flat = ctx.saved_tensors
+        saved = [
+            _Saved(*flat[start : start + len(_Saved._fields)]) for start in range(0, len(flat), len(_Saved._fields))
+        ]
+        first = saved[0]
+        targets = [torch.empty_like(result) for _ in range(3)]
+        for table in (first.table_k, first.table_q):
+            targets.append(None if table is None else result.new_empty((1, table.shape[-2], result.shape[-1])))
+        scale = ctx.options.scale
+        with torch.autocast(result.device.type, enabled=False):
+            # the scores of a padding query are constants
+            scored = grad if ctx.mask is None else grad * ctx.mask.queries.unsqueeze(-1).to(grad.dtype)
+            expected = scored * result
+            for part, heads in zip(_parts(result, ctx.options.heads), saved, strict=True):
+                g = _split(grad, part).mul_(1.0 / ctx.kept)
+                g_scored = g if ctx.mask is None else _split(scored, part).mul_(1.0 / ctx.kept)
+                total = _split(expected, part).sum(-1, keepdim=True)
+                found = _gradients(heads, g, g_scored, total)
+                for x, target, factor in zip(found, targets, (scale, 1.0, 1.0, 1.0, scale), strict=True):
+                    if x is not None:
+                        _join(x, target, part, factor)
+        return (*targets[:3], *(None if table is None else table.squeeze(0) for table in targets[3:]), None, None)
 
 
-def _scores(q: Tensor, k: Tensor, table_k: Tensor | None, table_q: Tensor | None) -> Tensor:
-    """Scores, shape (H, N, T, T), of q and k (H, N, T, d) and tables (H, R, d); q and `table_q` are scaled."""
+class _Saved(NamedTuple):
+    """Of some heads, what the backward pass needs; `q` and `table_q` are scaled, `dropped` is not scaled up."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    table_k: Tensor | None
+    table_q: Tensor | None
+    weights: Tensor
+    dropped: Tensor
+
+
+def _scores(q: Tensor, k: Tensor, table_k: Tensor | None, table_q: Tensor | None, mask: AttentionMask | None) -> Tensor:
+    """Scores, shape (H, N, T, T), of q and k (H, N, T, d) and tables (H, 1, R, d)."""
     heads, batch, length, _ = q.shape
-    bias: Tensor | None = None
-    if table_k is not None:
-        product = torch.bmm(q.flatten(1, 2), table_k.transpose(1, 2))
-        bias = shifted_rows(product.view(heads, batch, length, -1))
+    total: Tensor | None = None
     if table_q is not None:
-        product = torch.bmm(k.flatten(1, 2), table_q.transpose(1, 2))
-        shifted = shifted_rows(product.view(heads, batch, length, -1)).transpose(-1, -2)
-        bias = shifted if bias is None else bias + shifted
-    if bias is None:
-        return torch.bmm(_flat(q), _flat(k).transpose(1, 2)).view(heads, batch, length, length)
-    scores = bias.contiguous()
-    _flat(scores).baddbmm_(_flat(q), _flat(k).transpose(1, 2))
-    return scores
+        product = torch.bmm(k.flatten(1, 2), table_q.squeeze(1).transpose(1, 2))
+        total = shifted_rows(product.view(heads, batch, length, -1)).transpose(-1, -2).contiguous()
+    if table_k is not None:
+        product = torch.bmm(q.flatten(1, 2), table_k.squeeze(1).transpose(1, 2))
+        # to add a view whose rows are no multiple of a vector is slower than to copy it first
+        shifted = shifted_rows(product.view(heads, batch, length, -1)).contiguous()
+        total = shifted if total is None else total.add_(shifted)
+    if total is None:
+        total = torch.bmm(_flat(q), _flat(k).transpose(1, 2)).view(heads, batch, length, length)
+    else:
+        _flat(total).baddbmm_(_flat(q), _flat(k).transpose(1, 2))
+    return total if mask is None else total.add_(mask.added)
 
 
-def _position_gradients(grad_scores: Tensor, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Through `shifted_rows(x @ table^T)`: gradients of x, shape (H, N, T, d), and of the table, (H, R, d)."""
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension; through float32, which on a CPU is faster than half precision as well."""
+    if scores.dtype == torch.float32 or scores.shape[-1] < _SHORT:
+        return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+
+
+def _gradients(saved: _Saved, grad: Tensor, grad_scored: Tensor, total: Tensor) -> tuple[Tensor | None, ...]:
+    """Gradients of q, k, v and the tables.
+
+    Through the softmax `dS = W' * (g v^T) - W * total`, with W the weights, W' those after dropout, and
+    `total = sum(g * out)` over the width of a head (Dao et al. 2022, https://arxiv.org/abs/2205.14135, appendix B).
+    """
+    q, k, v, table_k, table_q, weights, dropped = saved
+    grad_v = torch.bmm(_flat(dropped).transpose(1, 2), _flat(grad)).view_as(v)
+    grad_scores = torch.bmm(_flat(grad_scored), _flat(v).transpose(1, 2)).view_as(weights).mul_(dropped)
+    grad_scores.addcmul_(weights, total, value=-1)
+    grad_q, grad_table_k = _through_positions(grad_scores, q, table_k)
+    grad_k, grad_table_q = _through_positions(grad_scores.transpose(-1, -2), k, table_q)
+    _flat(grad_q).baddbmm_(_flat(grad_scores), _flat(k))
+    _flat(grad_k).baddbmm_(_flat(grad_scores).transpose(1, 2), _flat(q))
+    return grad_q, grad_k, grad_v, grad_table_k, grad_table_q
+
+
+def _through_positions(grad_scores: Tensor, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Through `shifted_rows(x @ table^T)`: gradients of x, shape (H, N, T, d), and of the table, (H, 1, R, d)."""
     if table is None:
         return torch.zeros_like(x), None
     heads, batch, length, _ = x.shape
-    product = grad_scores.new_zeros((heads, batch, length, table.shape[1]))
+    product = grad_scores.new_zeros((heads, batch, length, table.shape[-2]))
     shifted_rows(product).copy_(grad_scores)
-    flat = product.flatten(1, 2)
-    return torch.bmm(flat, table).view_as(x), torch.bmm(flat.transpose(1, 2), x.flatten(1, 2))
+    columns = product.flatten(1, 2)
+    grad_table = torch.bmm(columns.transpose(1, 2), x.flatten(1, 2)).unsqueeze(1)
+    return torch.bmm(columns, table.squeeze(1)).view_as(x), grad_table
 
 
-def _accumulate(total: Tensor, left: Tensor, right: Tensor) -> None:
-    _flat(total).baddbmm_(left, right)
+class _Part(NamedTuple):
+    """Heads `start:stop` of `heads`."""
+
+    start: int
+    stop: int
+    heads: int
 
 
-def _split(x: Tensor, heads: int, scale: float = 1.0) -> Tensor:
-    """(N, T, D) as contiguous (H, N, T, d), times `scale`."""
-    batch, length, width = x.shape
-    view = x.view(batch, length, heads, width // heads).permute(2, 0, 1, 3)
-    result = torch.empty(view.shape, dtype=x.dtype, device=x.device)
-    return torch.mul(view, scale, out=result) if scale != 1.0 else result.copy_(view)
+def _parts(x: Tensor, heads: int) -> Iterator[_Part]:
+    """As many heads at a time as have scores of `_CHUNK_BYTES`; all of them where there is no cache to mind."""
+    batch, length, _ = x.shape
+    bytes_per_head = batch * length * length * x.element_size()
+    step = min(heads, max(1, _CHUNK_BYTES // bytes_per_head)) if x.device.type == "cpu" else heads
+    for start in range(0, heads, step):
+        yield _Part(start, min(start + step, heads), heads)
 
 
-def _merge(x: Tensor, scale: float = 1.0) -> Tensor:
-    """(H, N, T, d) as contiguous (N, T, D), times `scale`."""
-    heads, batch, length, size = x.shape
-    result = torch.empty((batch, length, heads, size), dtype=x.dtype, device=x.device)
-    view = x.permute(1, 2, 0, 3)
-    result = torch.mul(view, scale, out=result) if scale != 1.0 else result.copy_(view)
-    return result.view(batch, length, heads * size)
+def _split(x: Tensor | None, part: _Part) -> Any:
+    """Heads of a part of (N, T, D), as contiguous (H, N, T, d)."""
+    if x is None:
+        return None
+    view = x.view(x.shape[0], x.shape[1], part.heads, -1)[:, :, part.start : part.stop].permute(2, 0, 1, 3)
+    # not `contiguous`, which for one head may return a view of `x`
+    return torch.empty(view.shape, dtype=x.dtype, device=x.device).copy_(view)
 
 
-def _split_table(table: Tensor, heads: int, scale: float = 1.0) -> Tensor:
-    """(R, D) as contiguous (H, R, d), times `scale`."""
-    return _split(table.unsqueeze(0), heads, scale).squeeze(1)
-
-
-def _merge_table(table: Tensor, scale: float = 1.0) -> Tensor:
-    """(H, R, d) as (R, D), times `scale`."""
-    return _merge(table.unsqueeze(1), scale).squeeze(0)
+def _join(x: Tensor, target: Tensor, part: _Part, scale: float) -> None:
+    """Write (H, N, T, d), times `scale`, into the heads of a part of (N, T, D)."""
+    view = target.view(*target.shape[:2], part.heads, -1)[:, :, part.start : part.stop]
+    torch.mul(x.permute(1, 2, 0, 3), scale, out=view)
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -13,21 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Encoder, DisentangledSelfAttention
+from transformers.models.deberta_v2.modeling_deberta_v2 import (
+    DebertaV2Encoder,
+    DebertaV2Model,
+    DisentangledSelfAttention,
+)
 
-from shared.modeling.disentangled import AttentionMask, DisentangledAttention, Options
+from shared.modeling.disentangled import AttentionMask, AttentionOptions, DisentangledAttention
+from shared.modeling.fast_dropout import FastDropout
 from shared.modeling.relative_positions import RelativeRows, relative_rows, score_scale
 
 
 def use_fast_attention(model: nn.Module) -> int:
     """Replace the attention of every DeBERTa-v2 layer in `model`; the number replaced, 0 for other encoders."""
     _exchange(model, DebertaV2Encoder, FastEncoder)
+    for encoder in [module for module in model.modules() if isinstance(module, DebertaV2Model)]:
+        _exchange(encoder, nn.Dropout, FastDropout)
     return _exchange(model, DisentangledSelfAttention, FastSelfAttention)
 
 
 def use_stock_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`; the number of layers restored."""
     _exchange(model, FastEncoder, DebertaV2Encoder)
+    _exchange(model, FastDropout, nn.Dropout)
     return _exchange(model, FastSelfAttention, DisentangledSelfAttention)
 
 
@@ -36,6 +44,11 @@ def _exchange(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> i
     for module in found:
         module.__class__ = new
     return len(found)
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Prepared:
 class FastEncoder(DebertaV2Encoder):
     """`DebertaV2Encoder` that prepares masks and relative rows once for all layers."""
 
-    def forward(
+    def forward(  # noqa: PLR0917  (the signature of the base class)
         self,
         hidden_states: Tensor,
         attention_mask: Tensor,
@@ -89,8 +102,7 @@ class FastEncoder(DebertaV2Encoder):
         queries = attention_mask.bool()
         # reading the mask costs nothing on a CPU and a synchronisation elsewhere
         padded = states.device.type != "cpu" or not bool(queries.all())
-        pairs = queries.unsqueeze(1) & queries.unsqueeze(2)
-        mask = AttentionMask(pairs, queries) if padded else None
+        mask = AttentionMask.of(queries, _compute_dtype(states)) if padded else None
         if not self.relative_attention:
             return Prepared(None, mask), None
         span = self.position_buckets if self.position_buckets > 0 else self.max_relative_positions
@@ -104,7 +116,7 @@ class FastEncoder(DebertaV2Encoder):
 class FastSelfAttention(DisentangledSelfAttention):
     """`DisentangledSelfAttention` on what `FastEncoder` prepared."""
 
-    def forward(
+    def forward(  # noqa: PLR0917  (the signature of the base class)
         self,
         hidden_states: Tensor,
         attention_mask: Tensor,
@@ -118,15 +130,14 @@ class FastSelfAttention(DisentangledSelfAttention):
             return super().forward(
                 hidden_states, attention_mask, output_attentions, query_states, relative_pos, rel_embeddings
             )
-        if torch.is_autocast_enabled(hidden_states.device.type):
-            # once, not in each of the three projections
-            hidden_states = hidden_states.to(torch.get_autocast_dtype(hidden_states.device.type))
+        # once, not in each of the three projections
+        hidden_states = hidden_states.to(_compute_dtype(hidden_states))
         query = self.query_proj(hidden_states)
         key = self.key_proj(hidden_states)
         value = self.value_proj(hidden_states)
         pos_key, pos_query = self._position_tables(relative_pos.rows, rel_embeddings)
         terms = 1 + ("c2p" in self.pos_att_type) + ("p2c" in self.pos_att_type)
-        options = Options(
+        options = AttentionOptions(
             heads=self.num_attention_heads,
             scale=score_scale(self.attention_head_size, terms),
             dropout=self.dropout.p if self.training else 0.0,
