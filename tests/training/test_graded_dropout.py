@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -50,11 +51,11 @@ def test_layers_without_dropout_are_refused(tiny_model):
 
 def test_the_model_is_built_with_it(tiny_model):
     config = Config(model=ModelConfig(name=str(tiny_model), bottom_dropout=0.0, top_dropout=0.3))
-    layers = find_depths(build_model(config, ("joy", "anger"))).layers
+    layers = find_depths(build_model(config, ("joy", "anger"), np.array([0.3, 0.2]))).layers
     assert [hidden_dropouts(layer)[0].p for layer in layers] == [0.0, 0.3]
 
 
 def test_one_end_alone_is_refused(tiny_model):
     config = Config(model=ModelConfig(name=str(tiny_model), top_dropout=0.3))
     with pytest.raises(ConfigError, match=r"model\.bottom_dropout is None and model\.top_dropout 0\.3; give both"):
-        build_model(config, ("joy", "anger"))
+        build_model(config, ("joy", "anger"), np.array([0.3, 0.2]))

@@ -31,17 +31,21 @@ class Augmented:
         made: new rows by method.
         refused: attempts that were not taken, by reason.
         labels: rare labels with their rows before and after.
+        below: support from which on a label is not rare; None when nothing was asked for.
     """
 
     corpus: Corpus
     made: Mapping[str, int]
     refused: Mapping[str, int]
     labels: Mapping[str, tuple[int, int]]
+    below: int | None = None
 
     def lines(self) -> list[str]:
         """The account as lines of text; none when nothing was asked for."""
-        if not self.labels:
+        if self.below is None:
             return []
+        if not self.labels:
+            return [f"augmentation: nothing to do, no label has fewer than {self.below:,} training rows"]
         made = ", ".join(f"{count:,} by {method}" for method, count in self.made.items()) or "none"
         refused = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.items())
         rare = ", ".join(f"{name} {before:,} -> {after:,}" for name, (before, after) in self.labels.items())
@@ -60,9 +64,11 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
         seed: of all choices.
     """
     train = splits.train
-    rare = _rare_labels(train, config)
-    if not len(rare):
+    if not config.methods:
         return Augmented(train, {}, {}, {})
+    rare = _rare_labels(train, config.below)
+    if not len(rare):
+        return Augmented(train, {}, {}, {}, config.below)
     taken = {key for split in (train, splits.dev, splits.test) if split for key in text_keys(split.texts)}
     made: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -81,12 +87,12 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
     corpus = _extended(train, rows, texts, ids)
     before, after = train.support(splits.labels), corpus.support(splits.labels)
     names = [splits.labels.names[label] for label in rare]
-    return Augmented(corpus, made, refused, {name: (before[name], after[name]) for name in names})
+    return Augmented(corpus, made, refused, {name: (before[name], after[name]) for name in names}, config.below)
 
 
-def _rare_labels(train: Corpus, config: AugmentConfig) -> NDArray[np.intp]:
+def _rare_labels(train: Corpus, below: int) -> NDArray[np.intp]:
     support = train.hard_targets.sum(axis=0)
-    return np.flatnonzero((support > 0) & (support < config.below)) if config.methods else np.zeros(0, dtype=np.intp)
+    return np.flatnonzero((support > 0) & (support < below))
 
 
 def _new_text(

@@ -30,6 +30,12 @@ def test_off_by_default(splits):
     assert augment_train(splits, AugmentConfig(), seed=1).lines() == []
 
 
+def test_without_rare_labels_nothing_is_done_and_said(splits):
+    result = augment_train(splits, replace(ALL, below=2), seed=1)
+    assert result.corpus is splits.train
+    assert result.lines() == ["augmentation: nothing to do, no label has fewer than 2 training rows"]
+
+
 def test_the_rows_there_were_stay_and_new_ones_copy_labels_mask_and_weight(splits):
     train, new = splits.train, augment_train(splits, ALL, seed=1).corpus
     assert len(new) > len(train)
