@@ -205,22 +205,9 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, ready for YAML or JSON."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        return asdict(self)
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML that `--config` reads."""
         with replacing_file(path) as temporary:
             temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """The value in the plain types that YAML knows."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    for plain in (bool, int, float, str):
-        if isinstance(value, plain):
-            return plain(value)
-    return value

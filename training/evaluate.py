@@ -72,7 +72,7 @@ def evaluate_bundle(path: Path, options: EvaluateOptions) -> dict[str, Any]:
     bundle = Bundle.read(path)
     corpus = load_eval_split(options.data, options.data.split, bundle.label_set)
     split = Split.of(options.data.split, corpus, _logits(bundle, corpus, options.batch_size))
-    metrics = score(split, bundle.calibration, bundle.policies, samples=int(options.bootstrap_samples))
+    metrics = score(split, bundle.calibration, bundle.policies, samples=options.bootstrap_samples)
     result = {
         "bundle": str(bundle.path), "seal": bundle.seal, "split": options.data.split,
         "sources": [{"kind": source.kind, "path": source.path} for source in options.data.resolved_sources()],

@@ -68,7 +68,7 @@ def parse_options(
         values = parser.instantiate(parsed)
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    return options_type(**{field.name: values[field.name] for field in _fields(options_type)}), given
+    return _plain(options_type(**{field.name: values[field.name] for field in _fields(options_type)})), given
 
 
 def _make_parser(
@@ -246,6 +246,15 @@ def _restrictions(hint: Any) -> list[tuple[str, Any]]:
 
 def _fields(dataclass_type: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(dataclass_type)
+
+
+def _plain(value: Any) -> Any:
+    """The value with plain numbers: those of restricted types cannot be read back from a checkpoint."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{field.name: _plain(getattr(value, field.name)) for field in _fields(value)})
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    return next((kind(value) for kind in (bool, int, float, str) if isinstance(value, kind)), value)
 
 
 def _leaves(dataclass_type: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

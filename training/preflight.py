@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from shared.errors import ConfigError, DataNotFoundError
+from shared.modeling.checkpoints import load_config, resolve_checkpoint
 from training.config import Config
 
 FREE_BYTES = 1_000_000_000
@@ -21,11 +22,13 @@ def preflight(config: Config) -> None:
     Raises:
         ConfigError: for options that defeat each other, a name that cannot be a folder, a folder that cannot be
             written, or a full disk.
+        ModelNotFoundError: when the checkpoint cannot be reached.
         DataNotFoundError: for a path where nothing is.
     """
     _check_patience(config)
     _check_name(config.run.name)
     _check_folder(config.run_dir)
+    load_config(resolve_checkpoint(config.model.name))
     for source in config.data.resolved_sources():
         if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
             raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import signal
 import sys
 import threading
@@ -102,7 +103,7 @@ class ProgressCallback(TrainerCallback):
             rest = (time.monotonic() - self.start) / max(1, done) * (state.max_steps - state.global_step)
             sys.stderr.write(
                 f"\r\033[Kstep {state.global_step}/{state.max_steps}  epoch {state.epoch or 0:.2f}"
-                f"  loss {self.loss:.4f}  {_duration(rest)} left"
+                f"{'' if math.isnan(self.loss) else f'  loss {self.loss:.4f}'}  {_duration(rest)} left"
             )
             sys.stderr.flush()
 
@@ -136,9 +137,10 @@ class ProgressCallback(TrainerCallback):
             sys.stderr.write("\r\033[K")
         score, best = metrics["eval_macro_f1"], state.best_metric
         log.info(
-            "epoch %.2f  train loss %.4f  dev loss %.4f  dev macro F1 %.4f%s  %s",
-            state.epoch or 0.0, self.loss, metrics["eval_loss"], score,
-            " (best)" if best is None or score > best else "", _duration(time.monotonic() - self.start),
+            "epoch %.2f  %sdev loss %.4f  dev macro F1 %.4f%s  %s",
+            state.epoch or 0.0, "" if math.isnan(self.loss) else f"train loss {self.loss:.4f}  ",
+            metrics["eval_loss"], score, " (best)" if best is None or score > best else "",
+            _duration(time.monotonic() - self.start),
         )  # fmt: skip
 
 

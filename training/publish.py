@@ -140,7 +140,7 @@ def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -
             "fingerprint": data.fingerprint,
             "sources": [{"kind": info.kind, "origin": info.origin, "licence": info.licence} for info in data.sources],
         },
-        "seeds": {"training": int(config.run.seed), "data": int(config.data.seed)},
+        "seeds": {"training": config.run.seed, "data": config.data.seed},
         "training": dict(training),
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": {"system": platform.system(), "processor": platform.machine()},

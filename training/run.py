@@ -122,7 +122,7 @@ def _calibrate_and_evaluate(
     splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
     figures = partial(
         score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
-        samples=int(config.eval.bootstrap_samples), seed=config.run.seed,
+        samples=config.eval.bootstrap_samples, seed=config.run.seed,
     )  # fmt: skip
     scored = [Scored(split, figures(split)) for split in splits]
     metrics = {item.split.name: item.metrics for item in scored}

@@ -188,7 +188,7 @@ def build_trainer(
         SaveCallback(config.run.save_every_steps, request or StopRequest()),
     ]
     if config.eval.patience is not None:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=int(config.eval.patience)))
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.eval.patience))
     if config.tuning.method == "progressive":
         callbacks.append(build_unfreezing(model, config.tuning))
     trainer = EmotionTrainer(
@@ -212,27 +212,27 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
     on_gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder.checkpoints),
-        num_train_epochs=float(optim.epochs),
-        max_steps=-1 if optim.max_steps is None else int(optim.max_steps),
-        per_device_train_batch_size=int(optim.batch_size),
-        per_device_eval_batch_size=int(config.eval.batch_size),
-        gradient_accumulation_steps=int(optim.accumulation),
+        num_train_epochs=optim.epochs,
+        max_steps=-1 if optim.max_steps is None else optim.max_steps,
+        per_device_train_batch_size=optim.batch_size,
+        per_device_eval_batch_size=config.eval.batch_size,
+        gradient_accumulation_steps=optim.accumulation,
         gradient_checkpointing=optim.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
-        max_grad_norm=float(optim.clip_norm),
-        learning_rate=float(optim.lr),
+        max_grad_norm=optim.clip_norm,
+        learning_rate=optim.lr,
         fp16=precision.name == "fp16",
         bf16=precision.name == "bf16",
         use_cpu=not on_gpu,
         seed=run.seed,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=int(run.keep_checkpoints),
+        save_total_limit=run.keep_checkpoints,
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
-        logging_steps=int(run.log_every_steps),
+        logging_steps=run.log_every_steps,
         label_names=["labels", "known"],
         remove_unused_columns=False,
         dataloader_num_workers=run.workers,

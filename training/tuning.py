@@ -43,6 +43,9 @@ def apply_tuning(model: PreTrainedModel, config: TuningConfig) -> nn.Module:
     # or transformers 5 scales the loss by world size and accumulation steps; peft hands the attribute on
     model.accepts_loss_kwargs = False  # type: ignore[assignment]
     if config.method == "lora":
+        # peft would look the name up on the hub and, for added tokens, write all embeddings into every checkpoint;
+        # a rebuilt classifier has the same ones
+        model.name_or_path = ""
         return get_peft_model(model, lora_config(model, config))
     if config.method == "partial":
         train_top_layers(model, config.top_layers, pooler=config.train_pooler)
