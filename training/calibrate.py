@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 from shared.calibration import Calibration
+from shared.errors import ConfigError
 from shared.metrics import probability_metrics
 from training.config import CalibrationConfig
 
@@ -21,7 +23,13 @@ LOG_RANGE = (-4.0, 4.0)
 
 
 def fit_calibration(
-    logits: NDArray[np.floating], truth: Bools, known: Bools, *, config: CalibrationConfig, split: str
+    logits: NDArray[np.floating],
+    truth: Bools,
+    known: Bools,
+    *,
+    config: CalibrationConfig,
+    split: str,
+    activation: str = "sigmoid",
 ) -> Calibration:
     """Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599) that minimises the NLL.
 
@@ -31,20 +39,33 @@ def fit_calibration(
         known: annotated entries, shape (N, L).
         config: method, and shrinkage of per-label temperatures.
         split: name of the split these rows are from.
+        activation: "softmax" for tasks with one label a text.
+
+    Raises:
+        ConfigError: for temperatures by label under a softmax, where they would change the order of labels.
     """
     num_labels = logits.shape[1]
-    identity = Calibration.identity(num_labels)
+    identity = Calibration.identity(num_labels, activation)
     if config.method == "none":
         return identity
+    if activation == "softmax" and config.method == "temperature_per_label":
+        raise ConfigError(
+            "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
+            "allowed here: temperature, none."
+        )
     z = np.asarray(logits, dtype=np.float64)
-    shared = fit_log_temperature(z[known], truth[known])
+    if activation == "softmax":
+        shared = fit_log_softmax_temperature(z, truth & known)
+    else:
+        shared = fit_log_temperature(z[known], truth[known])
     log_temperatures = np.full(num_labels, shared)
     if config.method == "temperature_per_label":
         log_temperatures = _per_label(z, truth, known, shared, config.temperature_shrinkage)
-    fitted = Calibration(config.method, np.exp(log_temperatures), fitted_on=split)
+    fitted = Calibration(config.method, np.exp(log_temperatures), activation, fitted_on=split)
     return Calibration(
         config.method,
         fitted.temperatures,
+        activation,
         fitted_on=split,
         before=probability_metrics(truth, identity.apply(z), known),
         after=probability_metrics(truth, fitted.apply(z), known),
@@ -62,6 +83,26 @@ def fit_log_temperature(logits: Floats, truth: Bools) -> float:
     y = truth.astype(np.float64)
     result = minimize_scalar(lambda log_t: _nll(logits * np.exp(-log_t), y), bounds=LOG_RANGE, method="bounded")
     return float(result.x)
+
+
+def fit_log_softmax_temperature(logits: Floats, truth: Bools) -> float:
+    """Logarithm of the T with the least NLL of softmax(z / T) over rows with a label; 0 when there are none.
+
+    Args:
+        logits: shape (N, L).
+        truth: shape (N, L); the label of a row is its first.
+    """
+    labelled = truth.any(axis=1)
+    if not labelled.any():
+        return 0.0
+    z, label = logits[labelled], truth[labelled].argmax(axis=1)
+    own = z[np.arange(len(z)), label]
+
+    def nll(log_t: float) -> float:
+        scale = np.exp(-log_t)
+        return float(np.mean(logsumexp(z * scale, axis=1) - own * scale))
+
+    return float(minimize_scalar(nll, bounds=LOG_RANGE, method="bounded").x)
 
 
 def _nll(z: Floats, y: Floats) -> float:

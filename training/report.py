@@ -86,7 +86,7 @@ def _describe(
     split, metrics = item.split, item.metrics
     intervals = metrics.get("intervals", {})
     probabilities = calibration.apply(split.logits)
-    uncalibrated = Calibration.identity(len(policies.labels)).apply(split.logits)
+    uncalibrated = Calibration.identity(len(policies.labels), calibration.activation).apply(split.logits)
     f1 = {name: row["f1"] for name, row in metrics["per_label"].items()}
     return {
         "name": split.name,

@@ -82,7 +82,7 @@ def score(
         **evaluate(split.truth, probabilities, decisions, policies.labels, split.known),
         "policies": {name: _f1_row(split, decide(probabilities, policies.get(name))) for name in policies.values},
     }
-    uncalibrated = Calibration.identity(len(policies.labels)).apply(split.logits)
+    uncalibrated = Calibration.identity(len(policies.labels), calibration.activation).apply(split.logits)
     result["baselines"] = {"uncalibrated": probability_metrics(split.truth, uncalibrated, split.known)}
     if prior is not None:
         constant = np.broadcast_to(prior, split.truth.shape)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shared.calibration import sigmoid
-from training.calibrate import fit_calibration, fit_log_temperature
+from shared.errors import ConfigError
+from training.calibrate import fit_calibration, fit_log_softmax_temperature, fit_log_temperature
 from training.config import CalibrationConfig
 
 
@@ -75,3 +76,38 @@ def test_none_is_the_identity():
     fitted = fit(logits, truth, known, method="none")
     assert (fitted.temperatures == 1).all()
     assert fitted.fitted_on is None
+
+
+def one_label_each(scale, rows=4000, labels=4, seed=0):
+    """One label a row, drawn from softmax(z), and the logits z times `scale`."""
+    random = np.random.default_rng(seed)
+    z = random.normal(0.0, 2.0, (rows, labels))
+    chosen = (z + random.gumbel(size=z.shape)).argmax(axis=1)
+    truth = np.arange(labels) == chosen[:, None]
+    return z * scale, truth, np.ones_like(truth)
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 3.0])
+def test_under_a_softmax_the_temperature_is_the_scale_too(scale):
+    rows = one_label_each(scale)
+    fitted = fit_calibration(*rows, config=CalibrationConfig(), split="dev", activation="softmax")
+    assert np.allclose(fitted.temperatures, scale, rtol=0.06)
+    assert np.allclose(fitted.apply(rows[0]).sum(axis=1), 1.0)
+    assert fitted.after["nll"] <= fitted.before["nll"] + 1e-9
+
+
+def test_rows_without_label_have_no_part_in_a_softmax_temperature():
+    z, truth, known = one_label_each(2.0)
+    known[::2] = False
+    fitted = fit_calibration(z, truth, known, config=CalibrationConfig(), split="dev", activation="softmax")
+    alone = fit_calibration(
+        z[1::2], truth[1::2], known[1::2], config=CalibrationConfig(), split="dev", activation="softmax"
+    )
+    assert fitted.temperatures[0] == pytest.approx(alone.temperatures[0])
+    assert fit_log_softmax_temperature(z, np.zeros_like(truth)) == 0.0
+
+
+def test_temperatures_by_label_under_a_softmax_are_refused():
+    config = CalibrationConfig(method="temperature_per_label")
+    with pytest.raises(ConfigError, match="does not go with loss.name cross_entropy; allowed here: temperature, none"):
+        fit_calibration(*one_label_each(1.0), config=config, split="dev", activation="softmax")
