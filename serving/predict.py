@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from serving.commands import CommandParser
 from serving.predictor import Predictor
-from serving.tables import check_suffix, read_table, write_table
+from serving.tables import PREDICTED, check_suffix, read_table, write_table
 from shared.cli import is_terminal, run_command
 from shared.errors import ConfigError
 from shared.text import normalise
@@ -42,7 +43,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
     parser.add_argument("--input", type=Path, help="a .jsonl, .csv or .parquet file with a column of texts")
-    parser.add_argument("--output", type=Path, help="where to write the rows with their predictions, same three formats")
+    parser.add_argument(
+        "--output", type=Path, help="where to write the rows with their predictions, same three formats"
+    )
     parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
@@ -78,15 +81,15 @@ def _show(predictor: Predictor, texts: Sequence[str], thresholds: NDArray[np.flo
 
 
 def _described(text: str, ranked: Sequence[tuple[str, float, bool]], shown: int = 3) -> str:
-    """A text and its labels for a person: those decided, or the `shown` likeliest; a star marks a decided one."""
-    lines = ranked[: max(shown, sum(chosen for _, _, chosen in ranked))]
+    """A text and its labels for a person: those decided, marked by a star, and at least the `shown` likeliest."""
+    lines = [line for place, line in enumerate(ranked) if line[2] or place < shown]
     marked = (f"  {'*' if chosen else ' '} {name:<16} {p:.3f}" for name, p, chosen in lines)
     return "\n".join((normalise(text), *marked)) + "\n"
 
 
 def _predict_file(predictor: Predictor, options: argparse.Namespace, thresholds: NDArray[np.float64]) -> None:
     table = read_table(options.input, options.text_column)
-    texts = ["" if value is None or value != value else str(value) for value in table[options.text_column]]
+    texts = ["" if pd.isna(value) else str(value) for value in table[options.text_column]]
     usable = [row for row, text in enumerate(texts) if normalise(text)]
     probabilities = np.full((len(texts), len(predictor.labels)), np.nan)
     for start in range(0, len(usable), CHUNK_ROWS):
@@ -94,12 +97,14 @@ def _predict_file(predictor: Predictor, options: argparse.Namespace, thresholds:
         probabilities[rows] = predictor.probabilities(predictor.logits([texts[row] for row in rows]))
         if is_terminal():
             sys.stderr.write(f"\r{min(start + CHUNK_ROWS, len(usable))}/{len(usable)} rows")
-    labels = predictor.bundle.label_set.names_of(decide(probabilities, thresholds))
-    columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(predictor.labels)}
-    write_table(table.assign(labels=labels, **columns), options.output)
+    table[PREDICTED] = predictor.bundle.label_set.names_of(decide(probabilities, thresholds))
+    columns = pd.DataFrame(probabilities, table.index, [f"p_{name}" for name in predictor.labels])
+    write_table(table.drop(columns=columns.columns, errors="ignore").join(columns), options.output)
     skipped = len(texts) - len(usable)
     note = f" ({skipped} empty texts have no prediction)" if skipped else ""
-    sys.stderr.write(f"\n{len(texts)} rows written to {options.output}{note}; {predictor.precision}, {predictor.provider}\n")
+    sys.stderr.write(
+        f"\n{len(texts)} rows written to {options.output}{note}; {predictor.precision}, {predictor.provider}\n"
+    )
 
 
 if __name__ == "__main__":

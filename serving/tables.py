@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from shared.files import replacing_file
 
-if TYPE_CHECKING:
-    import pandas as pd
+PREDICTED = "predicted_labels"
+"""Column of the labels decided for a row."""
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 LABEL_SEPARATOR = "|"
@@ -35,8 +36,6 @@ def read_table(path: Path, text_column: str) -> pd.DataFrame:
         DataNotFoundError: when the file is not there.
         DataFormatError: when it cannot be parsed or lacks the column.
     """
-    import pandas as pd
-
     suffix = check_suffix(path)
     if not path.is_file():
         raise DataNotFoundError(f"no input file at {path}.")
@@ -44,9 +43,9 @@ def read_table(path: Path, text_column: str) -> pd.DataFrame:
         if suffix == ".parquet":
             table = pd.read_parquet(path)
         elif suffix == ".csv":
-            table = pd.read_csv(path, dtype={text_column: str}, keep_default_na=False, na_values=[""])
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
         else:
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+            table = pd.read_json(path, lines=True, dtype=False, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path} is not UTF-8 (byte {error.start}).", hint="Convert it to UTF-8.") from error
     except (ValueError, OSError) as error:
@@ -71,7 +70,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         if suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         elif suffix == ".csv":
-            flat = table.assign(labels=table["labels"].map(LABEL_SEPARATOR.join))
+            flat = table.assign(**{PREDICTED: table[PREDICTED].map(LABEL_SEPARATOR.join)})
             flat.to_csv(temporary, index=False)
         else:
             table.to_json(temporary, orient="records", lines=True, force_ascii=False, double_precision=10)

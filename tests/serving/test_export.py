@@ -1,0 +1,120 @@
+"""Exporting a bundle: what is written passed its verification, and otherwise nothing is."""
+
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from serving.export import export_bundle, main
+from serving.predictor import Predictor
+from shared.bundle import Bundle, Reference, seal
+from shared.errors import ConfigError, VerificationError
+from shared.files import sha256_file
+from tests.serving.exportable import LABELS, MAX_LENGTH, exportable_bundle, sample_texts, trained_logits
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    return exportable_bundle(tmp_path_factory.mktemp("sealed") / "bundle")
+
+
+@pytest.fixture
+def bundle_path(sealed, tmp_path):
+    return shutil.copytree(sealed, tmp_path / "bundle")
+
+
+def test_the_exported_model_is_verified_on_every_reference_row(bundle_path):
+    content = export_bundle(Bundle.read(bundle_path), ["fp32"])
+    bundle = Bundle.read(bundle_path)
+    report = content["precisions"]["fp32"]
+    assert report["passed"]
+    assert report["rows"] == len(bundle.reference().texts)
+    assert report["max_logit_difference"] < 1e-4
+    assert report["flipped_by_policy"] == {"f1": 0, "half": 0}
+    assert report["sha256"] == sha256_file(bundle.onnx_dir / "model.onnx")
+    assert content["bundle_seal"] == bundle.seal
+    assert bundle.verification() == content
+
+
+def test_predictions_are_those_of_the_trained_model_on_texts_it_was_not_verified_on(bundle_path):
+    from shared.modeling.classifier import load_classifier
+
+    export_bundle(Bundle.read(bundle_path), ["fp32"])
+    predictor = Predictor.load(bundle_path)
+    texts = sample_texts(20, seed=9)
+    expected = trained_logits(load_classifier(bundle_path), predictor.tokenizer, texts)
+    assert np.abs(predictor.logits(texts) - expected).max() < 1e-4
+
+
+def test_nothing_is_written_when_the_export_differs_from_the_trained_model(bundle_path):
+    reference = Bundle.read(bundle_path).reference()
+    logits = reference.logits.copy()
+    logits[7, 2] += 0.01
+    reseal(bundle_path, logits)
+    with pytest.raises(VerificationError, match=r"max \|logit difference\| is 0\.01, allowed 0\.0001"):
+        export_bundle(Bundle.read(bundle_path), ["fp32"])
+    assert not (bundle_path / "onnx").exists()
+    assert not list(bundle_path.glob(".onnx*"))
+
+
+def test_a_failed_export_leaves_the_earlier_one_untouched(bundle_path, monkeypatch):
+    export_bundle(Bundle.read(bundle_path), ["fp32"])
+    before = {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()}
+    monkeypatch.setattr("serving.export.write_fp32", lambda bundle, path: path.write_bytes(b"half a mod"))
+    with pytest.raises(VerificationError, match="cannot be loaded by ONNX Runtime"):
+        export_bundle(Bundle.read(bundle_path), ["fp32"])
+    assert {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()} == before
+
+
+def test_one_changed_weight_fails_the_export(bundle_path, monkeypatch):
+    from serving import export
+
+    write = export.write_fp32
+
+    def write_changed(bundle, path):
+        write(bundle, path)
+        model = onnx.load(path)
+        weight = next(
+            entry for entry in model.graph.initializer if entry.name.endswith("layer_0/attention/query.weight")
+        )
+        array = numpy_helper.to_array(weight).copy()
+        array[3, 5] += 1.0
+        weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+        onnx.save(model, path)
+
+    monkeypatch.setattr(export, "write_fp32", write_changed)
+    with pytest.raises(VerificationError, match=r"max \|logit difference\| is .*, allowed 0.0001"):
+        export_bundle(Bundle.read(bundle_path), ["fp32"])
+
+
+@pytest.mark.parametrize(("family", "pooling"), [("deberta-v2", "mean"), ("bert", "cls"), ("roberta", "mean")])
+def test_other_poolings_and_architectures_export_too(tmp_path, family, pooling, capsys):
+    path = exportable_bundle(tmp_path / "bundle", rows=12, family=family, pooling=pooling)
+    export_bundle(Bundle.read(path), ["fp32"])
+    assert ("exporting through optimum" in capsys.readouterr().out) == (family != "deberta-v2")
+    assert Predictor.load(path).precision == "fp32"
+
+
+def test_the_command_prints_a_line_a_model(bundle_path, capsys):
+    main([str(bundle_path), "--precision", "fp32"])
+    assert capsys.readouterr().out.startswith("fp32: passed, model.onnx")
+
+
+def test_an_unknown_precision_is_refused(bundle_path):
+    with pytest.raises(ConfigError, match=r"unknown precision 'int4'. Allowed: fp32, int8, fp16"):
+        main([str(bundle_path), "--precision", "int4"])
+
+
+def reseal(path, logits):
+    """Give a bundle other reference logits."""
+    reference = Bundle.read(path).reference()
+    changed = Reference(reference.row_ids, reference.texts, reference.labels, reference.known, logits, reference.split)
+    changed.write(path / "reference.npz")
+    manifest = Bundle.read(path, check_files=False).manifest
+    (path / "bundle.json").unlink()
+    seal(
+        path, labels=LABELS, task="multi_label", pooling=manifest.pooling, max_length=MAX_LENGTH,
+        head_tokens=manifest.head_tokens, provenance={},
+    )  # fmt: skip

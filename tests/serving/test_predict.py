@@ -1,0 +1,127 @@
+"""Offline prediction: sentences and files, and one clear line for every mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from serving.predict import main
+from serving.predictor import Predictor
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, InvalidInputError
+from tests.serving.bundles import stand_in_bundle
+
+TEXTS = ["i am so happy", "the “old” dog, sad", "thanks!"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return stand_in_bundle(tmp_path_factory.mktemp("stand_in") / "bundle")
+
+
+def expected(path, texts=TEXTS):
+    predictor = Predictor.load(path)
+    return predictor, predictor.probabilities(predictor.logits(texts))
+
+
+def test_sentences_are_shown_with_their_likeliest_labels(path, capsys):
+    predictor, probabilities = expected(path)
+    main([str(path), "--text", TEXTS[0], "--text", TEXTS[2]])
+    lines = capsys.readouterr().out.splitlines()
+    best = probabilities[0].argmax()
+    assert lines[0] == TEXTS[0]
+    assert predictor.labels[best] in lines[1]
+    assert f"{probabilities[0].max():.3f}" in lines[1]
+    assert TEXTS[2] in lines
+    assert sum(line.startswith("  *") for line in lines) == sum(
+        int((row >= predictor.policies.get()).sum()) for row in probabilities[[0, 2]]
+    )
+
+
+def test_json_holds_every_probability(path, capsys):
+    predictor, probabilities = expected(path)
+    main([str(path), "--text", TEXTS[1], "--json", "--policy", "half"])
+    content = json.loads(capsys.readouterr().out)
+    assert content["text"] == TEXTS[1]
+    assert set(content["labels"]) == {
+        name for name, p in zip(predictor.labels, probabilities[1], strict=True) if p >= 0.5
+    }
+    assert [content["probabilities"][name] for name in predictor.labels] == pytest.approx(probabilities[1].tolist())
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("source", [".jsonl", ".csv", ".parquet"])
+def test_files_keep_their_rows_and_gain_labels_and_probabilities(path, tmp_path, source, suffix):
+    predictor, probabilities = expected(path)
+    table = pd.DataFrame({"id": ["07", "08", "09", "10"], "text": [*TEXTS, None]})
+    given, written = tmp_path / f"in{source}", tmp_path / f"out{suffix}"
+    {".csv": lambda: table.to_csv(given, index=False), ".parquet": lambda: table.to_parquet(given)}.get(
+        source, lambda: table.to_json(given, orient="records", lines=True)
+    )()
+    main([str(path), "--input", str(given), "--output", str(written)])
+    found = {".csv": pd.read_csv, ".parquet": pd.read_parquet}.get(suffix, lambda p: pd.read_json(p, lines=True))(
+        written
+    )
+    assert found["id"].astype(str).str.zfill(2).tolist() == ["07", "08", "09", "10"]
+    columns = [f"p_{name}" for name in predictor.labels]
+    np.testing.assert_allclose(found[columns].to_numpy(dtype=float)[:3], probabilities, atol=1e-8)
+    assert found[columns].iloc[3].isna().all()
+    decided = predictor.bundle.label_set.names_of(probabilities >= predictor.policies.get())
+    labels = found["predicted_labels"].fillna("") if suffix == ".csv" else found["predicted_labels"].map("|".join)
+    assert labels.tolist() == ["|".join(row) for row in decided] + [""]
+
+
+def test_numbers_with_leading_zeros_survive_a_csv(path, tmp_path):
+    (tmp_path / "in.csv").write_text('id,text\n007,"hello, you"\n')
+    main([str(path), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")])
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith('007,"hello, you",')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ([], ConfigError, "give either --text or --input"),
+        (["--text", "a", "--input", "b.csv"], ConfigError, "give either --text or --input"),
+        (["--input", "in.csv"], ConfigError, "--input needs --output"),
+        (["--input", "in.xls", "--output", "o.csv"], ConfigError, "cannot tell the format of in.xls"),
+        (["--input", "gone.csv", "--output", "o.csv"], DataNotFoundError, "no input file at gone.csv"),
+        (["--text", "a", "--policy", "best"], InvalidInputError, "unknown policy 'best'. Allowed: f1, half"),
+        (["--text", "a", "--threads", "0"], ConfigError, "--threads 0 is not possible"),
+        (["--text", "a", "--bogus"], ConfigError, "unrecognized arguments: --bogus"),
+    ],
+)
+def test_mistakes_on_the_command_line(path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        main([str(path), *arguments])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("in.csv", b"words\nhello\n", r"has no column 'text' \(columns: words\). Name the column with --text_column"),
+        ("in.csv", "text\ncaf\xe9\n".encode("latin-1"), "is not UTF-8"),
+        ("in.csv", b"", "is not a readable csv file"),
+        ("in.jsonl", b'{"text": "a"\n', "is not a readable jsonl file"),
+        ("in.parquet", b"no parquet", "is not a readable parquet file"),
+    ],
+)
+def test_files_that_cannot_be_read(path, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataFormatError, match=message):
+        main([str(path), "--input", str(tmp_path / name), "--output", str(tmp_path / "out.csv")])
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_mistake_is_one_line_and_a_non_zero_exit(path, tmp_path):
+    broken = shutil.copytree(path, tmp_path / "bundle")
+    (broken / "onnx" / "verification.json").unlink()
+    command = [sys.executable, "-m", "serving.predict", str(broken), "--text", "hello"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert f"Run: python -m serving.export {broken}" in result.stderr
