@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,15 @@ def tiny_rows(config: Config, model: Path, *, train: int = 48, dev: int = 24) ->
     )
     loss = build_loss(config.loss, LabelCounts.of(corpus.targets, corpus.known))
     return TrainingRows(train_rows, dev_rows, sampler, tokenizer, loss)
+
+
+def write_table(path: Path, rows: int = 120) -> Path:
+    """The task as a JSONL table with the columns `text` and `labels`."""
+    corpus = tiny_corpus(rows, seed=2)
+    texts = dict(zip(corpus.texts, corpus.targets, strict=True))
+    content = [
+        {"text": text, "labels": [LABELS[column] for column in np.flatnonzero(target)]}
+        for text, target in texts.items()
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+    return path

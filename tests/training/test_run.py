@@ -1,0 +1,248 @@
+"""A whole run: what it leaves, how it is resumed, and how a user's mistakes are told."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForSequenceClassification
+
+from shared.bundle import Bundle
+from shared.errors import ConfigError, DataError, EmotionError, ModelNotFoundError
+from shared.metrics import macro_f1
+from shared.modeling.classifier import load_classifier
+from shared.thresholds import decide
+from tests.training.conftest import run_arguments
+from training import publish, run
+from training.run_folder import RunFolder
+
+
+def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished):
+    assert {path.name for path in finished.iterdir()} >= {"checkpoints", "logs", "bundle", "training.yaml"}
+    assert (finished.parent / "latest").resolve() == finished
+    assert {path.name for path in (finished / "logs").iterdir()} == {"run.log", "train.jsonl"}
+    names = {path.name for path in (finished / "bundle").iterdir()}
+    assert names == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "bundle.json",
+        "calibration.json", "thresholds.json", "metrics.json", "training.yaml", "reference.npz",
+        "report.html", "README.md",
+    }  # fmt: skip
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in (finished / "bundle").iterdir())
+
+
+def test_nothing_half_written_is_left(finished):
+    assert [path.name for path in finished.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in finished.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_bundle_holds_the_model_whose_logits_are_the_reference(finished):
+    bundle = Bundle.read(finished / "bundle")
+    reference, tokenizer = bundle.reference(), bundle.tokenizer()
+    batch = {name: torch.from_numpy(a) for name, a in tokenizer.pad(tokenizer.encode(reference.texts)).items()}
+    with torch.no_grad():
+        logits = load_classifier(bundle.path)(**batch).logits.numpy()
+    assert np.abs(logits - reference.logits).max() < 1e-5
+    assert reference.split == "dev"
+
+
+def test_the_figures_follow_from_reference_calibration_and_thresholds(finished):
+    bundle = Bundle.read(finished / "bundle")
+    reference, metrics = bundle.reference(), bundle.metrics()
+    decisions = decide(bundle.calibration.apply(reference.logits), bundle.policies.get())
+    assert set(metrics) == {"dev", "test"}
+    assert metrics["dev"]["macro_f1"] == pytest.approx(macro_f1(reference.labels, decisions, reference.known))
+    assert metrics["dev"]["num_examples"] == len(reference.texts)
+    assert set(metrics["test"]["baselines"]) == {"uncalibrated", "train_prior"}
+    low, high = metrics["test"]["intervals"]["macro_f1"]
+    assert low <= metrics["test"]["macro_f1"] <= high
+
+
+def test_provenance_names_source_data_seeds_versions_and_checkpoint(finished, tiny_model):
+    provenance = Bundle.read(finished / "bundle").manifest.provenance
+    assert provenance["base_checkpoint"]["name"] == str(tiny_model)
+    assert len(provenance["base_checkpoint"]["sha256"]) == len(provenance["data"]["fingerprint"]) == 64
+    assert provenance["seeds"] == {"training": 42, "data": 13}
+    assert {"python", "torch", "transformers"} <= set(provenance["versions"])
+    assert provenance["training"]["steps"] >= provenance["training"]["best_step"] > 0
+
+
+def test_the_resolved_configuration_is_in_run_and_bundle(finished):
+    written = [yaml.safe_load((folder / "training.yaml").read_text()) for folder in (finished, finished / "bundle")]
+    assert written[0] == written[1]
+    assert written[0]["tuning"]["method"] == "lora"
+    assert written[0]["optim"]["warmup_ratio"] == 0.1
+
+
+def test_a_bundle_with_cls_pooling_loads_with_transformers_alone(arguments, tmp_path):
+    run.main([*arguments, "--tuning.method", "lora"])
+    bundle = Bundle.read(tmp_path / "runs/default/bundle")
+    native = AutoModelForSequenceClassification.from_pretrained(bundle.path).eval()
+    ids = torch.tensor([[1, 70, 80, 90, 2]])
+    with torch.no_grad():
+        assert torch.allclose(
+            native(input_ids=ids).logits, load_classifier(bundle.path)(input_ids=ids).logits, atol=1e-5
+        )
+    assert list(native.config.id2label.values()) == list(bundle.manifest.labels)
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_another_differ(arguments, tmp_path):
+    logits = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run.main([*arguments, f"--run.name={name}", f"--run.seed={seed}", "--optim.max_steps=2"])
+        logits.append(Bundle.read(tmp_path / f"runs/{name}/bundle").reference().logits)
+    assert np.array_equal(logits[0], logits[1])
+    assert not np.allclose(logits[0], logits[2])
+
+
+def losses(folder: Path) -> dict[int, float]:
+    entries = [json.loads(line) for line in (folder / "logs/train.jsonl").read_text().splitlines()]
+    return {entry["step"]: entry["grad_norm"] for entry in entries if "loss" in entry}
+
+
+@pytest.mark.slow
+def test_a_killed_and_resumed_run_equals_the_unbroken_one(tiny_model, table, tmp_path):
+    options = ["--run.save_every_steps=1", "--run.log_every_steps=1", "--optim.epochs=6"]
+    arguments = [*run_arguments(tiny_model, table, tmp_path / "runs"), *options]
+    run.main([*arguments, "--run.name=whole"])
+    killed = [*arguments, "--run.name=killed"]
+    process = subprocess.Popen([sys.executable, "-m", "training.run", *killed], stderr=subprocess.DEVNULL)
+    folder = RunFolder(tmp_path / "runs/killed")
+    end = time.monotonic() + 90
+    while not (folder.checkpoints / "checkpoint-3").is_dir() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not folder.bundle.exists()
+    run.main([*killed, "--run.resume=true"])
+    assert losses(folder.path) == losses(tmp_path / "runs/whole")
+    whole, resumed = (Bundle.read(tmp_path / f"runs/{name}/bundle").reference().logits for name in ("whole", "killed"))
+    assert np.array_equal(whole, resumed)
+
+
+def test_an_interrupted_run_says_how_to_resume_and_exits_with_130(arguments, tmp_path, monkeypatch, capsys):
+    original = run._calibrate_and_evaluate
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_calibrate_and_evaluate", interrupted)
+    monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        run.run_command(run.main)
+    assert caught.value.code == 130
+    said = capsys.readouterr().err
+    config = tmp_path / "runs/default/training.yaml"
+    assert f"Resume with: python -m training.run --config {config} --run.resume true" in said
+    monkeypatch.setattr(run, "_calibrate_and_evaluate", original)
+    run.main(["--config", str(config), "--run.resume", "true"])
+    assert Bundle.read(tmp_path / "runs/default/bundle")
+
+
+def test_an_unfinished_run_is_not_lost_by_accident(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_publish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run.main(arguments)
+    with pytest.raises(ConfigError, match=r"holds an unfinished run .* --run.resume true, .* --run.overwrite true"):
+        run.main(arguments)
+    with pytest.raises(ConfigError, match=r"another configuration: optim.lr was 0.01 and is 0.5\. Resume with: python"):
+        run.main([*arguments, "--optim.lr=0.5", "--run.resume=true"])
+    with pytest.raises(KeyboardInterrupt):
+        run.main([*arguments, "--run.overwrite=true", "--optim.lr=0.5"])
+
+
+def test_a_finished_run_is_replaced_and_resuming_nothing_starts_from_the_beginning(arguments, tmp_path, capsys):
+    run.main([*arguments, "--run.resume=true"])
+    assert "No complete checkpoint" in capsys.readouterr().err
+    first = Bundle.read(tmp_path / "runs/default/bundle").seal
+    run.main([*arguments, "--run.seed=7"])
+    assert Bundle.read(tmp_path / "runs/default/bundle").seal != first
+
+
+def test_without_a_test_split_dev_alone_is_reported(arguments, tmp_path):
+    run.main([*arguments, "--data.test_fraction=0"])
+    assert set(Bundle.read(tmp_path / "runs/default/bundle").metrics()) == {"dev"}
+
+
+def mistakes(tmp_path: Path) -> dict[str, tuple[list[str], type[EmotionError], str]]:
+    empty, latin = tmp_path / "empty.csv", tmp_path / "latin.csv"
+    empty.write_text("text,label\n")
+    latin.write_bytes("text,label\ncaf\xe9,joy\n".encode("latin-1"))
+    other = tmp_path / "labels.txt"
+    other.write_text("red\ngreen\n")
+    return {
+        "missing data": (["--data.path=/nowhere/x.csv"], DataError, "/nowhere/x.csv"),
+        "empty corpus": ([f"--data.path={empty}"], DataError, "empty"),
+        "not UTF-8": ([f"--data.path={latin}"], DataError, "is not UTF-8: byte 0xe9 in line 2"),
+        "labels that disagree": ([f"--data.labels_file={other}"], EmotionError, ""),
+        "model out of reach": (["--model.name=nobody/nothing"], ModelNotFoundError, "use 'starter' or a local folder"),
+        "no such folder": (["--model.name=./nothing"], ModelNotFoundError, "no folder ./nothing"),
+        "name": (["--run.name=a/b"], ConfigError, "run.name is 'a/b'"),
+        "latest": (["--run.name=latest"], ConfigError, "run.name is 'latest'"),
+        "fp16": (["--optim.precision=fp16"], ConfigError, "needs a CUDA GPU"),
+        "head": (["--model.head_activation=swish"], ConfigError, "allowed are gelu, tanh, none"),
+        "length": (["--data.max_length=2"], ConfigError, "max_length 2 with head_tokens"),
+        "unknown key": (["--optim.lrr=1"], ConfigError, "did you mean 'optim.lr'?"),
+    }
+
+
+NAMES = ("missing data", "empty corpus", "not UTF-8", "labels that disagree", "model out of reach", "no such folder",
+         "name", "latest", "fp16", "head", "length", "unknown key")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_users_mistake_is_one_clear_line(arguments, tmp_path, name, monkeypatch, capsys):
+    changes, kind, message = mistakes(tmp_path)[name]
+    with pytest.raises(kind) as caught:
+        run.main([*arguments, *changes])
+    assert message in str(caught.value)
+    monkeypatch.setattr(sys, "argv", ["training.run", *arguments, *changes])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run.run_command(run.main)
+    assert ended.value.code == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert not (tmp_path / "runs/default/bundle").exists()
+
+
+def test_a_full_disk_while_writing_the_bundle_leaves_the_old_one(arguments, tmp_path, monkeypatch, capsys):
+    run.main(arguments)
+    before = Bundle.read(tmp_path / "runs/default/bundle").seal
+
+    def full(*_, **__):
+        raise publish.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
+    monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
+    monkeypatch.setattr(run, "train", lambda *_, **__: run.Progress(1, 1, 0.5, []))
+    with pytest.raises(SystemExit) as caught:
+        run.run_command(run.main)
+    assert caught.value.code == 2
+    assert "The disk is full: free some space" in capsys.readouterr().err
+    assert Bundle.read(tmp_path / "runs/default/bundle").seal == before
+    assert [path for path in (tmp_path / "runs/default").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_a_mistake_on_the_command_line_shows_no_traceback(tmp_path):
+    environment = {**os.environ, "EMOTION_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "training.run", "--optim.lrr", "1", f"--run.output_dir={tmp_path}"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "error: unknown key 'optim.lrr' on the command line (did you mean 'optim.lr'?). --help lists every key."
+    ]
+
+
+def test_handlers_of_the_log_are_taken_back(arguments):
+    before = list(logging.getLogger("training").handlers)
+    run.main(arguments)
+    assert logging.getLogger("training").handlers == before
