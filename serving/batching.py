@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from serving.jobs import Item, Job, Model, Observer, Row
@@ -39,9 +39,9 @@ class Batcher:
         self._max_texts = max_texts
         self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._jobs: deque[Job] = deque()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting: WaitingTexts[Item] = WaitingTexts(max_tokens)
-        self._change = threading.Condition()
+        self._waiting_lock = threading.Lock()
         self._closed = False
         self._held = 0
         self._idle = asyncio.Event()
@@ -71,9 +71,7 @@ class Batcher:
         self.check_room(len(texts), timeout_s)
         job = Job(texts, self._loop.create_future(), time.perf_counter())
         self._hold(len(texts))
-        with self._change:
-            self._jobs.append(job)
-            self._change.notify()
+        self._jobs.put(job)
         timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
         try:
             return await job.answer
@@ -84,11 +82,10 @@ class Batcher:
 
     async def close(self) -> None:
         """Answer what is held, then end the threads; new texts are refused from now on."""
-        with self._change:
-            self._closed = True
+        self._closed = True
         await self._idle.wait()
-        with self._change:
-            self._change.notify_all()
+        for _ in range(self._workers):
+            self._jobs.put(None)
 
     def expected_wait_s(self) -> float:
         """Time until a text that came now would run, from the pace of late."""
@@ -145,30 +142,33 @@ class Batcher:
 
     def _next_batch(self) -> list[Item] | None:
         """A batch to run, empty when what was there is no longer wanted, None when the batcher is closed."""
-        with self._change:
-            while not self._jobs and not len(self._waiting):
-                if self._closed and not self._held:
-                    return None
-                self._change.wait()
-            jobs = self._take_jobs()
-        if jobs:
-            items = self._tokenise([job for job in jobs if job.wanted])
-            with self._change:
-                for item in items:
-                    self._waiting.add(item)
-        with self._change:
+        jobs = self._take_jobs()
+        if not jobs and self._closed and not self._held:
+            return None
+        items = self._tokenise([job for job in jobs if job.wanted]) if jobs else []
+        with self._waiting_lock:
+            for item in items:
+                self._waiting.add(item)
             batch = self._waiting.take()
-            if len(self._waiting) or self._jobs:
-                self._change.notify()
+            if len(self._waiting):
+                self._jobs.put(None)  # wakes another thread, or this one again
         return batch
 
     def _take_jobs(self) -> list[Job]:
-        taken: list[Job] = []
+        """Wait for something to do; the jobs that came, none when texts are waiting or the batcher was closed."""
+        jobs: list[Job] = []
         texts = 0
-        while self._jobs and (not taken or texts + len(self._jobs[0].texts) <= TEXTS_PER_TOKENISING):
-            taken.append(self._jobs.popleft())
-            texts += len(taken[-1].texts)
-        return taken
+        try:
+            job = self._jobs.get()
+            while job is not None:
+                jobs.append(job)
+                texts += len(job.texts)
+                if texts >= TEXTS_PER_TOKENISING:
+                    break
+                job = self._jobs.get_nowait()
+        except queue.Empty:
+            pass
+        return jobs
 
     def _tokenise(self, jobs: Sequence[Job]) -> list[Item]:
         started = time.perf_counter()

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from serving.answers import error_body, result, rules_for
 from serving.batching import Batcher
+from serving.drift import Drift
 from serving.jobs import Row
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.schemas import PredictRequest, check_text
 from serving.settings import Settings
+from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION
 from shared.errors import EmotionError, NotReadyError, RequestError
 from shared.thresholds import decide
 from shared.tokenizer import Encoded
@@ -50,6 +52,19 @@ class Live:
 
     predictor: Predictor
     batcher: Batcher
+
+
+Fingerprint = tuple[object, ...]
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """What tells one bundle at `path` from another without reading it; None while there is none that is verified."""
+    try:
+        folder = path.resolve(strict=True)
+        states = [(folder / name).stat() for name in (MANIFEST, f"{ONNX_FOLDER}/{VERIFICATION}")]
+    except OSError:
+        return None
+    return (folder, *((state.st_ino, state.st_mtime_ns, state.st_size) for state in states))
 
 
 class Engine:
@@ -83,15 +98,34 @@ class Engine:
         return self.live
 
     async def start(self) -> None:
-        """Load and warm up the bundle of the settings; a bundle that is refused leaves the engine not ready."""
+        """Load and warm up the bundle of the settings, then watch for another one at its path.
+
+        A bundle that is refused leaves the service not ready: the log says why.
+        """
         started = time.perf_counter()
+        path = self.settings.bundle
+        seen = fingerprint(path)
         try:
-            await self.load(self.settings.bundle)
-        except EmotionError as error:
+            await self.load(path)
+            logger.info("ready after %.1f s", time.perf_counter() - started)
+        except (EmotionError, OSError) as error:
             self._problem = "the bundle was refused; the log of the service says why."
             logger.error("error: %s", error)  # noqa: TRY400 - the message says it all
-            return
-        logger.info("ready after %.1f s", time.perf_counter() - started)
+        if self.settings.watch_s:
+            await self._watch(path, seen)
+
+    async def _watch(self, path: Path, seen: Fingerprint | None) -> None:
+        """Load the bundle again whenever its path leads to another one; a refused one leaves the old in service."""
+        while True:
+            await asyncio.sleep(self.settings.watch_s)
+            found = await asyncio.to_thread(fingerprint, path)
+            if found in (None, seen):
+                continue
+            seen = found
+            try:
+                await self.load(path)
+            except (EmotionError, OSError) as error:
+                logger.error("error: %s The bundle in service stays.", error)  # noqa: TRY400 - the message says it all
 
     async def load(self, path: Path) -> Live:
         """Put the bundle at `path` into service; the one before stays until the new one is warm, then drains.
@@ -100,22 +134,22 @@ class Engine:
             BundleError: when the bundle is missing, incomplete or was changed.
             VerificationError: when its model is unverified, failed, or is stale.
         """
-        predictor = await asyncio.to_thread(self._open, path)
+        predictor, drift = await asyncio.to_thread(self._open, path)
         before, self.live = self.live, Live(predictor, self._batcher(predictor))
-        self.metrics.loaded(predictor)
+        self.metrics.loaded(predictor, drift)
         logger.info("serving %s (%s, %s)", path, predictor.precision, predictor.provider)
         if before is not None:
             await before.batcher.close()
         return self.live
 
-    def _open(self, path: Path) -> Predictor:
+    def _open(self, path: Path) -> tuple[Predictor, Drift]:
         settings = self.settings
         predictor = Predictor.load(
             path, precision=settings.precision, provider=settings.provider, threads=settings.threads_per_run
         )
         for text in WARM_UP_TEXTS:
             predictor.logits([text])
-        return predictor
+        return predictor, Drift(predictor)
 
     def _batcher(self, predictor: Predictor) -> Batcher:
         return Batcher(

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.drift import Drift
 from serving.jobs import Row
 from serving.predictor import Predictor
 from shared.errors import RequestError
@@ -46,6 +47,11 @@ class Metrics:
             "emotion_model_info", "1 for the bundle in service.", ["seal", "precision", "provider"],
             multiprocess_mode="livemax", **own,
         )  # fmt: skip
+        self.drift = Gauge(
+            "emotion_drift_psi", "Population stability index of the last texts against the bundle's reference rows.",
+            ["of"], multiprocess_mode="livemax", **own,
+        )  # fmt: skip
+        self._drift: Drift | None = None
         if not self._shared:
             ProcessCollector(registry=self.registry)
 
@@ -82,6 +88,8 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format; of all server processes where there are several."""
+        for name, index in (self._drift.indices() if self._drift else {}).items():
+            self.drift.labels(name).set(index)
         if not self._shared:
             return generate_latest(self.registry)
         together = CollectorRegistry()
@@ -108,6 +116,8 @@ class Metrics:
 
     def answered(self, row: Row, decided: NDArray[np.bool_], labels: Sequence[str]) -> None:
         """A text has its answer; `decided` is of shape (L,)."""
+        if self._drift is not None:
+            self._drift.add(row)
         self.texts.labels("answered").inc()
         self.input_tokens.observe(row.num_tokens)
         self.truncations.inc(row.truncated)
@@ -124,8 +134,9 @@ class Metrics:
         self.requests.labels(route, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
 
-    def loaded(self, predictor: Predictor) -> None:
+    def loaded(self, predictor: Predictor, drift: Drift) -> None:
         """Another bundle is in service."""
+        self._drift = drift
         if not self._shared:
             self.model.clear()
         self.model.labels(predictor.bundle.seal[:12], predictor.precision, predictor.provider).set(1)

@@ -10,20 +10,16 @@ import bentoml
 from serving.lifecycle import drain_on_sigterm
 from serving.logs import configure_logging
 from serving.middleware import Gate
+from serving.options import bentoml_options
 from serving.preflight import check_before_serving
 from serving.routes import build_routes
-from serving.settings import process_count, read_settings
+from serving.settings import read_settings
 from serving.state import ServiceState
 
 STATE = ServiceState()
 
 
-@bentoml.service(
-    name="emotion",
-    workers=process_count(),
-    metrics={"enabled": False},  # its series are named after raw paths, without bound; ours: serving/metrics.py
-    logging={"access": {"enabled": False}},  # ours is structured and has request ids: serving/logs.py
-)
+@bentoml.service(name="emotion", **bentoml_options())
 @bentoml.asgi_app(build_routes(STATE), path="/")
 class EmotionService:
     """Calibrated emotion probabilities over HTTP; see `/docs`."""
@@ -43,12 +39,12 @@ class EmotionService:
     async def start(self) -> None:
         """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s)
-        self.loading = asyncio.create_task(STATE.engine.start())
+        self.task = asyncio.create_task(STATE.engine.start())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Answer what is held."""
-        await self.loading
+        self.task.cancel()
         await STATE.engine.stop()
 
     async def __is_ready__(self) -> bool:

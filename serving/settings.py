@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -15,12 +14,18 @@ from shared.errors import ConfigError
 PREFIX = "EMOTION_"
 
 
+def packed_or_newest_bundle() -> Path:
+    """The bundle of the environment or of the newest run; inside a Bento, the one that was packed into it."""
+    path, packed = default_bundle_path(), Path(__file__).parents[1] / "bundle"
+    return packed if packed.is_dir() and not path.exists() else path
+
+
 class Settings(BaseSettings):
     """Every setting is the environment variable EMOTION_<NAME>, for example EMOTION_MAX_TEXTS."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
-    bundle: Path = Field(default_factory=default_bundle_path, description="folder of the bundle to serve")
+    bundle: Path = Field(default_factory=packed_or_newest_bundle, description="folder of the bundle to serve")
     precision: str | None = Field(default=None, description="fp32, int8 or fp16; the best verified one if unset")
     provider: str | None = Field(default=None, description="cpu or cuda; the best one here if unset")
 
@@ -43,6 +48,7 @@ class Settings(BaseSettings):
         default=None, description="file with an API key a line; read again when it changes"
     )
 
+    watch_s: float = Field(default=5.0, ge=0, description="time between looks for another bundle at its path; 0: never")
     drain_s: float = Field(default=1.0, ge=0, description="time to go on accepting after SIGTERM, in s")
     access_log: bool = Field(default=True, description="one JSON line a request, without any text")
 
@@ -56,12 +62,6 @@ class Settings(BaseSettings):
     def threads_per_run(self) -> int:
         """CPU threads of one model run, so that all workers together use the quota once."""
         return self.threads or max(1, default_threads() // self.processes // self.model_workers)
-
-
-def process_count() -> int:
-    """Server processes asked for; BentoML wants to know when the service is declared, before settings are checked."""
-    value = os.environ.get(f"{PREFIX}PROCESSES", "")
-    return int(value) if value.isdecimal() and int(value) else 1
 
 
 def read_settings() -> Settings:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -199,20 +197,6 @@ def test_keys_are_asked_for_where_they_are_set(tmp_path, bundle):
             for headers in ({"X-API-Key": "two"}, {"Authorization": "Bearer one"}):
                 assert client.post("/predict", json={"text": "i am happy"}, headers=headers).status_code == 200
         assert '"request"' not in server.log
-
-
-def test_sigterm_answers_what_is_under_way_and_then_ends(tmp_path, bundle):
-    with serving(tmp_path, bundle, drain_s=1) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
-        connection.connect()
-        server.terminate()
-        time.sleep(0.3)
-        assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 503
-        connection.request("POST", "/predict", json.dumps({"text": "i am happy"}))
-        answer = connection.getresponse()
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
-        assert server.process.wait(20) == 0
 
 
 def test_what_must_not_be_served_ends_the_command_with_one_line(tmp_path, bundle):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.settings import Settings, process_count, read_settings
+from serving.settings import Settings, read_settings
 from shared.errors import ConfigError
 
 
@@ -49,7 +49,11 @@ def test_processes_share_the_quota(monkeypatch):
     assert settings.processes * settings.model_workers * settings.threads_per_run == 16
 
 
-@pytest.mark.parametrize(("value", "count"), [("", 1), ("3", 3), ("0", 1), ("many", 1)])
-def test_the_number_of_processes_is_known_before_the_settings_are(monkeypatch, value, count):
-    monkeypatch.setenv("EMOTION_PROCESSES", value)
-    assert process_count() == count
+def test_a_bundle_packed_beside_the_code_is_served_where_there_is_no_run(monkeypatch, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    monkeypatch.setattr("serving.settings.__file__", str(tmp_path / "serving" / "settings.py"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMOTION_BUNDLE", raising=False)
+    assert read_settings().bundle == tmp_path / "bundle"
+    (tmp_path / "runs" / "latest" / "bundle").mkdir(parents=True)
+    assert read_settings().bundle == Path("runs/latest/bundle")
