@@ -20,8 +20,9 @@ def read(path):
 def test_a_recipe_is_a_valid_configuration_with_a_full_header(path):
     read(path)
     header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
-    assert all(f"\n# {word} " in header for word in ("command", "hardware", "minutes", "macro F1"))
-    assert f"--config configs/{path.name}" in header
+    assert f"python -m training.run --config configs/{path.name}" in header
+    assert "# Needs: " in header
+    assert "\n# Measured: " in header or "\n# Not measured: " in header
 
 
 def test_the_large_recipe_has_the_effective_batch_and_rates_it_promises():
@@ -29,11 +30,10 @@ def test_the_large_recipe_has_the_effective_batch_and_rates_it_promises():
     optim = config.optim
     assert optim.batch_size * optim.accumulation == 16
     assert (optim.lr, optim.schedule, optim.warmup_ratio, optim.weight_decay) == (3e-5, "cosine", 0.15, 0.01)
-    assert (optim.precision, config.data.max_length, config.tuning.rank) == ("fp16", 256, 32)
+    assert (optim.precision, config.data.max_length) == ("fp16", 256)
 
 
-def test_the_default_recipe_is_what_runs_without_one():
-    config, default = read(FOLDER / "default.yaml"), Config()
-    assert config.optim == default.optim
-    assert config.data == default.data
-    assert config.tuning == default.tuning
+def test_the_lora_recipe_has_the_rank_and_rate_it_promises():
+    config = read(FOLDER / "goemotions_deberta_v3_base_lora.yaml")
+    assert (config.tuning.method, config.tuning.rank, config.optim.lr) == ("lora", 32, 1e-4)
+    assert config.optim.batch_size * config.optim.accumulation == 16
