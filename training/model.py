@@ -65,6 +65,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
             activation=options.head_activation,
             dropout=DEFAULT_HEAD_DROPOUT if options.head_dropout is None else float(options.head_dropout),
         ),
+        task=config.loss.task,
         extra_tokens=EXTRA_TOKENS,
         hidden_dropout=options.hidden_dropout,
         attention_dropout=options.attention_dropout,

@@ -26,6 +26,7 @@ def preflight(config: Config) -> None:
         DataNotFoundError: for a path where nothing is.
     """
     _check_patience(config)
+    _check_calibration(config)
     _check_name(config.run.name)
     _check_folder(config.run_dir)
     load_config(resolve_checkpoint(config.model.name))
@@ -48,6 +49,15 @@ def _check_patience(config: Config) -> None:
                 "done about a plateau.",
                 hint=f"Make eval.patience larger than {wait:g}, or null.",
             )
+
+
+def _check_calibration(config: Config) -> None:
+    """Refuse temperatures by label under a softmax before anything is trained for them."""
+    if config.loss.task == "single_label" and config.calibration.method == "temperature_per_label":
+        raise ConfigError(
+            "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
+            "allowed here: temperature, none."
+        )
 
 
 def _check_name(name: str) -> None:

@@ -97,7 +97,7 @@ def publish(
             path.chmod(0o644)  # safetensors writes for the owner alone
         _check_reload(folder, trained, data.dev)
         seal(
-            folder, labels=data.labels.names, task="multi_label", pooling=pooling_of(config.model),
+            folder, labels=data.labels.names, task=config.loss.task, pooling=pooling_of(config.model),
             max_length=tokens.max_length, head_tokens=tokens.head_tokens, provenance=provenance,
         )  # fmt: skip
     return Bundle.read(target, check_files=False)

@@ -24,6 +24,7 @@ from training.data.augment.rows import augment_train
 from training.data.batching import build_sampler
 from training.data.corpus import Corpus, Splits, load_data
 from training.data.encode import encode_corpus, lengths_of, token_cache
+from training.data.task import check_task
 from training.inference import predict_logits
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
@@ -70,6 +71,7 @@ def run(config: Config) -> Bundle | None:
 
         data = load_data(config.data)
         session.tell_data(data)
+        check_task(data, config.loss.task)
 
         set_seed(config.run.seed)
         encoder = build_tokenizer(config)
@@ -114,7 +116,10 @@ def _calibrate_and_evaluate(
 
     log.info("Calibrating on dev ...")
     dev = logits_of("dev", data.dev)
-    calibration = fit_calibration(dev.logits, dev.truth, dev.known, config=config.calibration, split="dev")
+    calibration = fit_calibration(
+        dev.logits, dev.truth, dev.known,
+        config=config.calibration, split="dev", activation=config.loss.activation,
+    )  # fmt: skip
     policies = fit_policies(
         dev.truth, calibration.apply(dev.logits), dev.known,
         labels=data.labels.names, config=config.calibration, split="dev",

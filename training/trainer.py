@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
-from shared.calibration import sigmoid
+from shared.calibration import Calibration
 from shared.metrics import macro_f1
 from shared.thresholds import decide
 from shared.tokenizer import TextTokenizer
@@ -199,7 +199,9 @@ def build_trainer(
         train_dataset=rows.train,
         eval_dataset=_longest_first(rows.dev),
         data_collator=Collator(rows.tokenizer).__call__,  # the object's tokenizer is not one that Trainer can save
-        compute_metrics=lambda prediction: tuned_macro_f1(prediction, config.calibration.threshold_shrinkage),
+        compute_metrics=lambda prediction: tuned_macro_f1(
+            prediction, config.calibration.threshold_shrinkage, config.loss.activation
+        ),
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
@@ -243,10 +245,11 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
     )
 
 
-def tuned_macro_f1(prediction: EvalPrediction, shrinkage: float) -> dict[str, float]:
+def tuned_macro_f1(prediction: EvalPrediction, shrinkage: float, activation: str = "sigmoid") -> dict[str, float]:
     """Macro F1 with thresholds fitted on the same rows: the measure by which checkpoints are chosen."""
     targets, known = (np.asarray(array) for array in prediction.label_ids)
-    probabilities, truth = sigmoid(prediction.predictions), targets >= 0.5
+    identity = Calibration.identity(targets.shape[1], activation)
+    probabilities, truth = identity.apply(prediction.predictions), targets >= 0.5
     thresholds = f1_thresholds(count_on_grid(truth, probabilities, known), shrinkage)
     return {"macro_f1": macro_f1(truth, decide(probabilities, thresholds), known)}
 

@@ -38,3 +38,13 @@ class LossConfig:
     """combined: share of asymmetric; focal has the rest (0.7, 0.5 and 0.3 are usual)."""
     bce_share: NonNegativeFloat = 0.2
     """combined: bce is added with this weight."""
+
+    @property
+    def task(self) -> Literal["multi_label", "single_label"]:
+        """Whether a text has exactly one label."""
+        return "single_label" if self.name == "cross_entropy" else "multi_label"
+
+    @property
+    def activation(self) -> Literal["sigmoid", "softmax"]:
+        """What turns logits into probabilities."""
+        return "softmax" if self.task == "single_label" else "sigmoid"

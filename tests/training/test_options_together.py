@@ -1,11 +1,20 @@
-"""Waits that defeat each other are refused before anything starts."""
+"""Options that defeat each other are refused before anything starts."""
 
 from __future__ import annotations
 
 import pytest
 
 from shared.errors import ConfigError
-from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
+from training.config import (
+    CalibrationConfig,
+    Config,
+    EvalConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TuningConfig,
+)
 from training.preflight import preflight
 
 PLATEAU = OptimConfig(schedule="plateau", plateau_patience=3)
@@ -24,10 +33,17 @@ def test_waiting_as_long_as_the_run_does_is_refused(config, message):
         preflight(config)
 
 
+def test_temperatures_by_label_are_refused_under_a_softmax():
+    config = Config(loss=LossConfig(name="cross_entropy"), calibration=CalibrationConfig("temperature_per_label"))
+    with pytest.raises(ConfigError, match="which does not go with loss.name cross_entropy"):
+        preflight(config)
+
+
 @pytest.mark.parametrize("patience", [5, None])
-def test_a_longer_patience_is_accepted(tmp_path, patience):
+def test_a_longer_patience_is_accepted(tiny_model, tmp_path, patience):
     preflight(
         Config(
+            model=ModelConfig(name=str(tiny_model)),
             run=RunConfig(output_dir=str(tmp_path)),
             optim=PLATEAU,
             tuning=UNFREEZE,

@@ -1,0 +1,60 @@
+"""Tasks with one label a text: softmax from the loss to the bundle."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from shared.bundle import Bundle
+from shared.errors import DataFormatError
+from tests.training.rows import CUES, LABELS
+from training.run import main
+
+
+@pytest.fixture
+def table(tmp_path):
+    """One cue and one label a text."""
+    random = np.random.default_rng(0)
+    rows = {}
+    for number in range(150):
+        label = number % 3
+        words = [*random.choice(["i", "you", "we", "so", "very", "today", "home", "work"], size=5), CUES[label]]
+        rows[" ".join(random.permutation(words))] = LABELS[label]
+    path = tmp_path / "single.jsonl"
+    path.write_text("".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in rows.items()), encoding="utf-8")
+    return path
+
+
+def arguments(tiny_model, table, tmp_path, *further: str) -> list[str]:
+    options = {
+        "model.name": tiny_model, "data.source": "table", "data.path": table, "data.max_length": 16,
+        "data.cache_dir": "none", "run.output_dir": tmp_path / "runs", "run.threads": 1, "optim.epochs": 4,
+        "optim.lr": 1e-2, "optim.batch_size": 24, "optim.precision": "fp32", "eval.bootstrap_samples": 0,
+        "loss.name": "cross_entropy",
+    }  # fmt: skip
+    return [*(f"--{key}={value}" for key, value in options.items()), *further]
+
+
+def test_the_bundle_of_a_softmax_run_gives_shares_and_knows_its_task(tiny_model, table, tmp_path):
+    main(arguments(tiny_model, table, tmp_path))
+    bundle = Bundle.read(tmp_path / "runs" / "default" / "bundle")
+    assert bundle.manifest.task == "single_label"
+    assert bundle.calibration.activation == "softmax"
+    config = json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))
+    assert config["problem_type"] == "single_label_classification"
+    reference = bundle.reference()
+    probabilities = bundle.calibration.apply(reference.logits)
+    assert np.allclose(probabilities.sum(axis=1), 1.0)
+    assert (probabilities.argmax(axis=1) == reference.labels.argmax(axis=1)).mean() > 0.9
+    assert bundle.metrics()["test"]["macro_f1"] > 0.8
+
+
+def test_rows_with_several_labels_are_refused(tiny_model, table, tmp_path):
+    with table.open("a", encoding="utf-8") as stream:
+        stream.writelines(json.dumps({"text": f"happy and afraid {n}", "label": "joy,fear"}) + "\n" for n in range(20))
+    with pytest.raises(
+        DataFormatError, match=r"exactly one label; \d+ of \d+ rows of train have another number, the first 2"
+    ):
+        main(arguments(tiny_model, table, tmp_path, "--data.delimiter=,"))
