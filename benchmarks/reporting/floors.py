@@ -6,38 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.contenders import ours_onnx, stock_onnx, training
-from benchmarks.measure.summary import Summary
 from benchmarks.reporting.results import Cell, Results, Step
+from benchmarks.reporting.verdict import Verdict
 
 INT8_OVER_FP32_FILE = 0.27
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One promise after a run.
-
-    Attributes:
-        promise: in words.
-        where: the cell or cells it speaks of.
-        bound: the number promised.
-        measured: the number of this run, None where it was not measured.
-        spread: quartiles around it, where it is a ratio of times.
-        at_most: whether the bound is an upper one.
-    """
-
-    promise: str
-    where: str
-    bound: float
-    measured: float | None
-    spread: Summary | None = None
-    at_most: bool = False
-
-    @property
-    def met(self) -> bool | None:
-        """Whether it was kept; None where it was not measured."""
-        if self.measured is None:
-            return None
-        return self.measured <= self.bound if self.at_most else self.measured >= self.bound
 
 
 @dataclass(frozen=True)

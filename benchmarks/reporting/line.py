@@ -19,7 +19,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "clock": results.clock,
         "machine": dict(results.machine),
         "limits": results.limits.as_dict(),
-        "promises": [_promise(verdict) for verdict in judge(results)],
+        "promises": [verdict.as_dict() for verdict in judge(results)],
         "contenders": {name: asdict(entry) for name, entry in results.entries.items()},
         "missing": dict(results.missing),
         "cells": {str(cell): _cell(results, cell) for cell in results.cells},
@@ -29,10 +29,6 @@ def as_json(results: Results) -> dict[str, Any]:
         },
         "base_files": dict(results.base_files),
     }
-
-
-def _promise(verdict: Any) -> dict[str, Any]:
-    return asdict(verdict) | {"met": verdict.met}
 
 
 def _cell(results: Results, cell: Cell) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.contenders import stock_onnx, training
 from benchmarks.contenders.hugging_face import EAGER
-from benchmarks.reporting.floors import Verdict, judge
+from benchmarks.reporting.floors import judge
 from benchmarks.reporting.results import Cell, Results
 from benchmarks.reporting.table import markdown_table, number
+from benchmarks.reporting.verdict import verdict_table
 from benchmarks.reporting.work import limit_seconds, training_limit_seconds
 
 PLOT = "report.svg"
@@ -21,7 +23,7 @@ def render_report(results: Results) -> str:
         f"# Speed of {results.title}",
         _introduction(results),
         "## What is promised",
-        _verdicts(judge(results)),
+        verdict_table(judge(results)),
         f"![Speed against the stock export in every cell]({PLOT})",
         "## One call, by batch x tokens",
         "Median milliseconds a call; below it texts a second; then times faster than the stock export in fp32.",
@@ -37,7 +39,7 @@ def render_report(results: Results) -> str:
         _costs(results),
         *_missing(results),
         "## Machine",
-        _machine(results.machine),
+        machine_table(results.machine),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -50,16 +52,6 @@ def _introduction(results: Results) -> str:
         "quotients within each round; brackets hold the quartiles. All compute the same function: the largest "
         "difference of their logits from those of Hugging Face stands in the table of costs."
     )
-
-
-def _verdicts(verdicts: list[Verdict]) -> str:
-    rows = []
-    for verdict in verdicts:
-        spread = f" ({number(verdict.spread.low)}-{number(verdict.spread.high)})" if verdict.spread else ""
-        bound = f"{'at most' if verdict.at_most else 'at least'} {verdict.bound:g}"
-        met = {True: "yes", False: "**no**", None: "not measured"}[verdict.met]
-        rows.append([verdict.promise, verdict.where, bound, number(verdict.measured) + spread, met])
-    return markdown_table(["promise", "batch x tokens", "bound", "measured", "met"], rows)
 
 
 def _by_cell(results: Results, value: Any) -> str:
@@ -181,7 +173,8 @@ def _missing(results: Results) -> list[str]:
     return ["Not run here:", "\n".join(f"* {name}: {reason}" for name, reason in results.missing.items())]
 
 
-def _machine(machine: Any) -> str:
+def machine_table(machine: Mapping[str, Any]) -> str:
+    """What was found out about the machine."""
     rows = []
     for name, value in machine.items():
         if isinstance(value, dict):

@@ -95,11 +95,12 @@ class Client:
         return OK if self._is_complete(answer) else WRONG
 
     def _is_complete(self, answer: bytes) -> bool:
-        """Whether there is one result for each text."""
+        """Whether there is one result for each text, in an object's `results` or in a plain list."""
         try:
-            results = json.loads(answer)["results"]
-        except (ValueError, KeyError, TypeError):
+            content = json.loads(answer)
+        except ValueError:
             return False
+        results = content.get("results") if isinstance(content, dict) else content
         return isinstance(results, list) and len(results) == self.target.texts_per_request
 
     async def wait_until_ready(self, seconds: float) -> None:

@@ -1,0 +1,130 @@
+"""Everything one run of the server comparison measured, and what was promised of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure.summary import Summary, percentile, speedup, summarise
+from benchmarks.peers.launch import ADAPTIVE, BARE, OURS, PIPELINE
+from benchmarks.reporting.verdict import Verdict
+
+SATURATION_FLOORS = {PIPELINE.name: 15.0, BARE.name: 1.2, ADAPTIVE.name: 1.3}
+MOST_OVERHEAD_MS = 2.0
+MOST_TAIL = 4.0
+STEADY_SHARE = 0.6
+"""Load of the steady run, as a share of the throughput at saturation."""
+
+QUICK_REFUSAL_MS = 50.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """One server at saturation for some seconds.
+
+    Attributes:
+        content: the digest of the load.
+        cpu_ms: processor time of the server for each request.
+        memory_mib: of the server, after it.
+    """
+
+    content: Mapping[str, Any]
+    cpu_ms: float
+    memory_mib: float
+
+    @property
+    def throughput(self) -> float:
+        """Requests answered well, a second."""
+        return float(self.content["throughput_per_s"])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run.
+
+    Attributes:
+        machine: see `describe_machine`.
+        bundle: what was served.
+        clients: at saturation.
+        saturation: rounds of each server, aligned.
+        alone_s: seconds a request of one client, shape (K,), the same K texts for each server.
+        predictor_s: seconds of the bare predictor on these texts, in a process with nothing else to do.
+        steady: the digest of ours at `STEADY_SHARE` of its saturation; empty when not run.
+        overload: the digest of ours far above saturation, with what came after; empty when not run.
+        missing: servers that could not be started, and why.
+    """
+
+    machine: Mapping[str, Any]
+    bundle: str
+    clients: int
+    saturation: Mapping[str, Sequence[Round]]
+    alone_s: Mapping[str, NDArray[np.float64]]
+    predictor_s: NDArray[np.float64]
+    steady: Mapping[str, Any] = field(default_factory=dict)
+    overload: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def throughput(self, name: str) -> Summary:
+        """Requests a second at saturation."""
+        return summarise([one.throughput for one in self.saturation[name]])
+
+    def ratio(self, peer: str) -> Summary | None:
+        """How many times the throughput of ours is that of a peer, from the quotients within each round."""
+        if peer not in self.saturation or OURS.name not in self.saturation:
+            return None
+        theirs = [one.throughput for one in self.saturation[peer]]
+        mine = [one.throughput for one in self.saturation[OURS.name]]
+        return speedup(mine, theirs) if all(theirs) else None
+
+    def overhead_ms(self, name: str) -> float:
+        """Median over the texts of what a server adds to the bare predictor."""
+        return float(median((self.alone_s[name] - self.predictor_s) * 1e3))
+
+    def alone_ms(self, name: str) -> float:
+        """Median latency of one client."""
+        return percentile(self.alone_s[name], 50) * 1e3
+
+
+def judge_serving(found: Comparison) -> list[Verdict]:
+    """Every promise about serving against one run."""
+    where = f"{found.clients} clients"
+    verdicts = []
+    for peer, bound in SATURATION_FLOORS.items():
+        ratio = found.ratio(peer)
+        verdicts.append(
+            Verdict(f"throughput, ours / {peer}", where, bound, ratio.median if ratio else None, spread=ratio)
+        )
+    overhead = found.overhead_ms(OURS.name) if OURS.name in found.alone_s else None
+    verdicts.append(
+        Verdict("ms a request over the bare predictor, median", "1 client", MOST_OVERHEAD_MS, overhead, at_most=True)
+    )
+    load = f"{STEADY_SHARE:.0%} of saturation"
+    verdicts.append(Verdict("p99 / p50 of latency", load, MOST_TAIL, _tail(found.steady), at_most=True))
+    return verdicts + _judge_overload(found.overload)
+
+
+def _tail(steady: Mapping[str, Any]) -> float | None:
+    latency = steady.get("latency_ms") or {}
+    return latency["p99"] / latency["p50"] if latency.get("p50") else None
+
+
+def _judge_overload(overload: Mapping[str, Any]) -> list[Verdict]:
+    if not overload:
+        return []
+    where = f"{overload['times_saturation']:g} x saturation"
+    refused = overload["latency_ms_by_outcome"].get("http 429", {}).get("p99")
+    accepted = overload["latency_ms"].get("p99")
+    answered = overload["outcomes"].get("ok", 0) + overload["outcomes"].get("http 429", 0)
+    growth = overload["memory_after"] / overload["memory_before"]
+    return [
+        Verdict("ms of good answers at p99", where, overload["deadline_ms"], accepted, at_most=True),
+        Verdict("ms until a 429 at p99", where, QUICK_REFUSAL_MS, refused, at_most=True),
+        Verdict("share answered 200 or 429", where, 1.0, answered / max(1, overload["requests"])),
+        Verdict("seconds until latency is normal again", "after it", 5.0, overload["recovery_s"], at_most=True),
+        Verdict("memory after / before", where, 1.05, growth, at_most=True),
+    ]
