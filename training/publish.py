@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.metadata
-import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from shared.bundle import Bundle, Reference, seal
@@ -28,6 +25,7 @@ from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
 from shared.thresholds import Policies
 from training.config import Config
 from training.data.corpus import Corpus, Splits
+from training.disk import disk_errors
 from training.inference import predict_logits
 from training.model import TextEncoder, pooling_of
 from training.scoring import Split
@@ -83,7 +81,7 @@ def publish(
         OSError: when the disk is full.
     """
     tokens = trained.encoder.tokens
-    with _disk_errors(), replacing_folder(target) as folder:
+    with disk_errors(), replacing_folder(target) as folder:
         trained.model.save_pretrained(folder, max_shard_size="1TB")
         save_tokenizer(trained.encoder.source, folder, max_length=tokens.max_length)
         trained.calibration.write(folder / "calibration.json")
@@ -168,14 +166,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    """A full disk as the OSError it is, also where safetensors wraps it in an error of its own."""
-    try:
-        yield
-    except SafetensorError as error:
-        if "code: 28" in str(error) or "No space left" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise

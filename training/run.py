@@ -188,6 +188,7 @@ class _Session:
                 return self.folder.last_checkpoint() if self.config.run.resume else None
             resume_from = self.folder.prepare(self.config)
         file = logging.FileHandler(self.folder.logs / "run.log", encoding="utf-8")
+        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told where it matters
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         self.handlers.append(file)
         log.addHandler(file)

@@ -20,6 +20,7 @@ from shared.thresholds import decide
 from shared.tokenizer import TextTokenizer
 from training.config import Config
 from training.data.collate import Collator
+from training.disk import disk_errors
 from training.ema import Ema, EmaCallback
 from training.losses.masked import Loss
 from training.optimiser import build_optimizer, build_schedule, weight_penalty
@@ -161,7 +162,7 @@ def train(
     if stopped and resume_from is not None:
         _restore_finished(trainer, resume_from)
     else:
-        with request.listening():
+        with disk_errors(), request.listening():
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         if request.received:
             raise KeyboardInterrupt

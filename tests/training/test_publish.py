@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import set_seed
 
 from shared.calibration import Calibration
@@ -71,7 +72,7 @@ def test_parts_that_disagree_are_refused(trained, config, tmp_path):
 )
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(trained, config, tmp_path, monkeypatch, message):
     def full(*_, **__):
-        raise module.SafetensorError(message)
+        raise SafetensorError(message)
 
     monkeypatch.setattr(trained.model, "save_pretrained", full)
     with pytest.raises(OSError, match=os.strerror(28)):
@@ -81,10 +82,10 @@ def test_a_full_disk_is_an_os_error_and_leaves_nothing(trained, config, tmp_path
 
 def test_other_faults_of_writing_are_not_taken_for_a_full_disk(trained, config, tmp_path, monkeypatch):
     def broken(*_, **__):
-        raise module.SafetensorError("InvalidHeader")
+        raise SafetensorError("InvalidHeader")
 
     monkeypatch.setattr(trained.model, "save_pretrained", broken)
-    with pytest.raises(module.SafetensorError, match="InvalidHeader"):
+    with pytest.raises(SafetensorError, match="InvalidHeader"):
         write(tmp_path / "bundle", trained, config)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from shared.bundle import Bundle
@@ -21,7 +22,7 @@ from shared.metrics import macro_f1
 from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
-from training import publish, run
+from training import run
 from training.run_folder import RunFolder
 
 
@@ -218,7 +219,7 @@ def test_a_full_disk_while_writing_the_bundle_leaves_the_old_one(arguments, tmp_
     before = Bundle.read(tmp_path / "runs/default/bundle").seal
 
     def full(*_, **__):
-        raise publish.SafetensorError("I/O error: No space left on device (os error 28)")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
     monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
