@@ -103,33 +103,29 @@ class DisentangledAttention(torch.autograd.Function):
                     dropped = apply_mask(weights, keep_mask(weights, options.dropout))
                 _join(torch.bmm(_flat(dropped), _flat(v)).view_as(v), result, part, 1.0 / kept)
                 saved.append(_Saved(q, k, v, table_k, table_q, weights, dropped))
-        ctx.save_for_backward(result, *(x for heads in saved for x in heads))
+        ctx.save_for_backward(*(x for heads in saved for x in heads))
         ctx.mask, ctx.options, ctx.kept = mask, options, kept
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the five tensors."""
-        result, *flat = ctx.saved_tensors
-        saved = [
-            _Saved(*flat[start : start + len(_Saved._fields)]) for start in range(0, len(flat), len(_Saved._fields))
-        ]
-        first = saved[0]
-        targets = [torch.empty_like(result) for _ in range(3)]
-        for table in (first.table_k, first.table_q):
-            targets.append(None if table is None else result.new_empty((1, table.shape[-2], result.shape[-1])))
+        flat = ctx.saved_tensors
+        size = len(_Saved._fields)
+        saved = [_Saved(*flat[start : start + size]) for start in range(0, len(flat), size)]
+        targets: list[Tensor | None] = [torch.empty_like(grad) for _ in range(3)]
+        for table in (saved[0].table_k, saved[0].table_q):
+            targets.append(None if table is None else grad.new_empty((1, table.shape[-2], grad.shape[-1])))
         scale = ctx.options.scale
-        with torch.autocast(result.device.type, enabled=False):
+        with torch.autocast(grad.device.type, enabled=False):
             # the scores of a padding query are constants
             scored = grad if ctx.mask is None else grad * ctx.mask.queries.unsqueeze(-1).to(grad.dtype)
-            expected = scored * result
-            for part, heads in zip(_parts(result, ctx.options.heads), saved, strict=True):
+            for part, heads in zip(_parts(grad, ctx.options.heads), saved, strict=True):
                 g = _split(grad, part).mul_(1.0 / ctx.kept)
                 g_scored = g if ctx.mask is None else _split(scored, part).mul_(1.0 / ctx.kept)
-                total = _split(expected, part).sum(-1, keepdim=True)
-                found = _gradients(heads, g, g_scored, total)
+                found = _gradients(heads, g, g_scored)
                 for x, target, factor in zip(found, targets, (scale, 1.0, 1.0, 1.0, scale), strict=True):
-                    if x is not None:
+                    if x is not None and target is not None:
                         _join(x, target, part, factor)
         return (*targets[:3], *(None if table is None else table.squeeze(0) for table in targets[3:]), None, None)
 
@@ -167,20 +163,22 @@ def _scores(q: Tensor, k: Tensor, table_k: Tensor | None, table_q: Tensor | None
 
 def _softmax(scores: Tensor) -> Tensor:
     """Softmax over the last dimension; through float32, which on a CPU is faster than half precision as well."""
-    if scores.dtype == torch.float32 or scores.shape[-1] < _SHORT:
+    if scores.element_size() > 2 or scores.shape[-1] < _SHORT:
         return torch.softmax(scores, dim=-1)
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
 
 
-def _gradients(saved: _Saved, grad: Tensor, grad_scored: Tensor, total: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(saved: _Saved, grad: Tensor, grad_scored: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and the tables.
 
-    Through the softmax `dS = W' * (g v^T) - W * total`, with W the weights, W' those after dropout, and
-    `total = sum(g * out)` over the width of a head (Dao et al. 2022, https://arxiv.org/abs/2205.14135, appendix B).
+    Through the softmax `dS = dW - W sum(dW)`, the sum over keys, with `dW = W' (g v^T)`, W the weights and W' those
+    after dropout.
     """
     q, k, v, table_k, table_q, weights, dropped = saved
     grad_v = torch.bmm(_flat(dropped).transpose(1, 2), _flat(grad)).view_as(v)
     grad_scores = torch.bmm(_flat(grad_scored), _flat(v).transpose(1, 2)).view_as(weights).mul_(dropped)
+    # the total in float32, as its error is common to all keys
+    total = grad_scores.sum(-1, keepdim=True, dtype=torch.promote_types(grad_scores.dtype, torch.float32))
     grad_scores.addcmul_(weights, total, value=-1)
     grad_q, grad_table_k = _through_positions(grad_scores, q, table_k)
     grad_k, grad_table_q = _through_positions(grad_scores.transpose(-1, -2), k, table_q)

@@ -7,6 +7,7 @@ examples together, and nothing is gathered. Modules keep their parameters and na
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
 )
 
 from shared.modeling.disentangled import AttentionMask, AttentionOptions, DisentangledAttention
-from shared.modeling.fast_dropout import FastDropout
+from shared.modeling.fast_dropout import FastDropout, is_traced
+from shared.modeling.fused_attention import fused_attention
 from shared.modeling.relative_positions import RelativeRows, relative_rows, score_scale
 
 
@@ -44,6 +46,11 @@ def _exchange(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> i
     for module in found:
         module.__class__ = new
     return len(found)
+
+
+def _attention_on(device: torch.device) -> Callable[..., Tensor]:
+    # on a CPU the fused kernel has no gradient of its bias, and without gradients is no faster
+    return DisentangledAttention.apply if device.type == "cpu" else fused_attention  # type: ignore[no-any-return]
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:
@@ -74,7 +81,7 @@ class FastEncoder(DebertaV2Encoder):
     ) -> Any:
         """As the base class; it hands over to it whatever is beyond plain self-attention."""
         plain = query_states is None and relative_pos is None and attention_mask.dim() == 2 and not output_attentions
-        if not plain or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if not plain or is_traced():
             return super().forward(
                 hidden_states,
                 attention_mask,
@@ -96,7 +103,7 @@ class FastEncoder(DebertaV2Encoder):
         kept = tuple(every) if output_hidden_states else None
         if not return_dict:
             return tuple(part for part in (states, kept) if part is not None)
-        return BaseModelOutput(last_hidden_state=states, hidden_states=kept, attentions=None)
+        return BaseModelOutput(last_hidden_state=states, hidden_states=kept)  # type: ignore[arg-type]
 
     def _prepare(self, states: Tensor, attention_mask: Tensor) -> tuple[Prepared, Tensor | None]:
         queries = attention_mask.bool()
@@ -142,8 +149,8 @@ class FastSelfAttention(DisentangledSelfAttention):
             scale=score_scale(self.attention_head_size, terms),
             dropout=self.dropout.p if self.training else 0.0,
         )
-        attended = DisentangledAttention.apply(query, key, value, pos_key, pos_query, relative_pos.mask, options)
-        return attended, None
+        attend = _attention_on(hidden_states.device)
+        return attend(query, key, value, pos_key, pos_query, relative_pos.mask, options), None
 
     def _position_tables(self, rows: RelativeRows | None, table: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Projected keys by falling and queries by rising distance, each (2T, D) or None."""

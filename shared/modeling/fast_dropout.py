@@ -33,6 +33,11 @@ def apply_mask(x: Tensor, mask: Tensor) -> Tensor:
     return (x.view(mask.dtype) * mask).view(x.dtype)
 
 
+def is_traced() -> bool:
+    """Whether an exporter or compiler is recording, which sees through plain operators alone."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined]
+
+
 def _threshold(dtype: torch.dtype | str, probability: float) -> int:
     limits = torch.iinfo(dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype))
     return limits.min + round(probability * 2**limits.bits)
@@ -59,6 +64,6 @@ class FastDropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         """`x` with elements dropped and the others scaled up, in training; `x` itself otherwise."""
         usual = x.device.type != "cpu" or self.inplace or not x.is_floating_point() or not 0 < self.p < 1
-        if not self.training or usual or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if not self.training or usual or is_traced():
             return super().forward(x)
         return _Dropout.apply(x, self.p)

@@ -39,14 +39,12 @@ class RelativeRows:
         stop: one past the last row used.
         ascending: int64, shape (2T,): for distance -(T-1)..T-1 its row within `start:stop`; the last entry pads.
         descending: int64, shape (2T,): the same for distance T-1..-(T-1).
-        direct: whether `ascending` is just 0, 1, 2, ... (but for the padding).
     """
 
     start: int
     stop: int
     ascending: Tensor
     descending: Tensor
-    direct: bool
 
 
 @functools.lru_cache(maxsize=2048)
@@ -61,7 +59,7 @@ def relative_rows(length: int, span: int, buckets: int, max_distance: int, devic
     rows = rows - start
     ascending = torch.cat([rows, rows[-1:]])
     descending = torch.cat([rows.flip(0), rows[:1]])
-    return RelativeRows(start, stop, ascending, descending, direct=stop - start == 2 * length - 1)
+    return RelativeRows(start, stop, ascending, descending)
 
 
 def score_scale(head_size: int, terms: int) -> float:
