@@ -12,12 +12,13 @@ from transformers import set_seed
 
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
-from training.config import Config, EvalConfig, OptimConfig, RunConfig
+from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
 from training.ema import EMA_FILE
 from training.precision import Precision
 from training.progress import StopRequest
 from training.run_folder import RunFolder
 from training.trainer import EmotionTrainer, build_trainer, train
+from training.tuning import apply_tuning
 
 FP32 = Precision("fp32", "test")
 CONFIG = Config(
@@ -31,7 +32,7 @@ def trainer_for(tiny_model: Path, path: Path, config: Config = CONFIG) -> Emotio
     set_seed(0)
     folder = RunFolder(path)
     folder.logs.mkdir(parents=True, exist_ok=True)
-    model = build_classifier(tiny_model, labels=LABELS, pooling="mean")
+    model = apply_tuning(build_classifier(tiny_model, labels=LABELS, pooling="mean"), config.tuning)
     return build_trainer(model, tiny_rows(config, tiny_model), config, folder, precision=FP32, request=StopRequest())
 
 
@@ -55,14 +56,23 @@ def test_the_average_is_evaluated_and_the_weights_are_left_alone(tiny_model, tmp
     assert trainer.evaluate()["eval_loss"] == pytest.approx(measured, rel=1e-6)
 
 
-def test_the_model_ends_with_the_average_of_the_best_checkpoint(tiny_model, tmp_path):
-    trainer = trainer_for(tiny_model, tmp_path)
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_model_ends_with_the_average_of_the_best_checkpoint(tiny_model, tmp_path, method):
+    trainer = trainer_for(tiny_model, tmp_path, replace(CONFIG, tuning=TuningConfig(method=method)))
     trainer.train()
-    best = Path(trainer.state.best_model_checkpoint)
-    averages, raw = load_file(best / EMA_FILE), load_file(best / "model.safetensors")
-    for name, weight in trainer.model.named_parameters():
+    averages = load_file(Path(trainer.state.best_model_checkpoint) / EMA_FILE)
+    trained = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    assert trained.keys() == averages.keys()
+    for name, weight in trained.items():
         assert torch.equal(weight, averages[name])
-    assert any(not torch.equal(averages[name], raw[name]) for name in averages)
+
+
+def test_a_checkpoint_holds_the_trained_weights_beside_their_average(tiny_model, tmp_path):
+    trainer_for(tiny_model, tmp_path).train()
+    checkpoint = tmp_path / "checkpoints" / "checkpoint-8"
+    averages, raw = load_file(checkpoint / EMA_FILE), load_file(checkpoint / "model.safetensors")
+    assert averages.keys() == raw.keys()
+    assert sum(not torch.equal(averages[name], raw[name]) for name in averages) > len(raw) / 2
 
 
 @pytest.mark.parametrize("stop", [2, 4, 6])
