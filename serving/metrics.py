@@ -38,6 +38,7 @@ class Metrics:
         self._shared = several_processes and MULTIPROCESS in os.environ
         if not self._shared:
             values.ValueClass = values.MutexValue
+            os.environ.pop(MULTIPROCESS, None)
         self.registry = CollectorRegistry()
         own: Any = {"registry": self.registry}
         self._about_requests(own)

@@ -147,7 +147,8 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             if message["status"] >= 400 and OWN not in headers:
                 self._replaced = True
-                await self.fail(message["status"], framework_form(message["status"]), {})
+                allow = {"allow": headers["allow"]} if "allow" in headers else {}
+                await self.fail(message["status"], framework_form(message["status"]), allow)
                 return
             del headers[OWN]
             headers["x-request-id"] = self.request_id

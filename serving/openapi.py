@@ -6,8 +6,11 @@ from typing import Any
 
 from serving.schemas import ErrorBody, PredictRequest, PredictResponse
 from serving.settings import Settings
+from shared.bundle import Bundle
+from shared.labels import taxonomies_for
 
 _REFERENCE = "#/components/schemas/{model}"
+_VISIBLE = "[^\\s\\u0000-\\u0020\\u007f]"
 _ERRORS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
@@ -31,8 +34,8 @@ DOCS_PAGE = """<!doctype html>
 """Swagger UI from the files that BentoML carries: no other host is asked."""
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document; with the names that `bundle`, the one in service, allows."""
     keys = bool(settings.api_keys.get_secret_value()) or settings.api_key_file is not None
     content: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -49,7 +52,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "/readyz": {"get": _get("Whether requests are answered.", 200, 503, plain=True)},
             "/metrics": {"get": _get("Metrics in Prometheus' text format.", 200, plain=True)},
         },
-        "components": {"schemas": _schemas(settings)},
+        "components": {"schemas": _schemas(settings, bundle)},
     }
     if keys:
         content["components"]["securitySchemes"] = {
@@ -61,39 +64,38 @@ def document(settings: Settings) -> dict[str, Any]:
     return content
 
 
-def _schemas(settings: Settings) -> dict[str, Any]:
+def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for model in (PredictRequest, PredictResponse, ErrorBody):
         schema = model.model_json_schema(ref_template=_REFERENCE)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     request = schemas["PredictRequest"]
-    request["properties"]["text"] |= {"type": "string", "minLength": 1, "maxLength": settings.max_characters}
-    request["properties"]["text"].pop("default", None)
-    request["properties"]["texts"] = {
-        "type": "array",
-        "items": {},
-        "minItems": 1,
-        "maxItems": settings.max_texts,
-        "description": request["properties"]["texts"]["description"],
-    }
     request["oneOf"] = [{"required": ["texts"]}, {"required": ["text"]}]
+    fields = request["properties"]
+    described = {name: {"description": field["description"]} for name, field in fields.items()}
+    text = {"type": "string", "minLength": 1, "maxLength": settings.max_characters, "pattern": _VISIBLE}
+    fields["text"] = text | described["text"]
+    many = {"type": "array", "items": {}, "minItems": 1, "maxItems": settings.max_texts}
+    fields["texts"] = many | described["texts"]
+    if bundle is not None:
+        labels = {"type": "object", "propertyNames": {"enum": list(bundle.manifest.labels)}}
+        labels["additionalProperties"] = {"type": "number", "minimum": 0, "maximum": 1}
+        fields["thresholds"] = _or_null(labels) | described["thresholds"]
+        fields["policy"] = _or_null({"enum": list(bundle.policies.values)}) | described["policy"]
+        fields["taxonomy"] = _or_null({"enum": list(taxonomies_for(bundle.label_set))}) | described["taxonomy"]
     return schemas
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _predict(settings: Settings) -> dict[str, Any]:
     return {
         "summary": "Emotions of one or more texts.",
         "operationId": "predict",
-        "parameters": [
-            {
-                "name": "X-Request-Timeout-Ms",
-                "in": "header",
-                "required": False,
-                "description": "Deadline of this request, in ms.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": settings.deadline_ms},
-            },
-        ],
+        "description": f"The header `X-Request-Timeout-Ms` (1 to {settings.deadline_ms}) sets a deadline of one's own.",
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _reference("PredictRequest"), "example": _EXAMPLE}},

@@ -55,7 +55,8 @@ def build_routes(state: ServiceState) -> Starlette:
         return Response(state.metrics.render(), media_type=state.metrics.content_type)
 
     async def docs_json(_request: Request) -> Response:
-        return _json(document(state.settings))
+        live = state.engine.live
+        return _json(document(state.settings, live.predictor.bundle if live else None))
 
     async def docs(_request: Request) -> Response:
         return Response(DOCS_PAGE, media_type="text/html")

@@ -6,13 +6,29 @@ import json
 import re
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from shared.errors import BadRequestError, InvalidInputError
 from shared.text import normalise
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXAMPLE = '{"texts": ["I passed the exam!"]}'
+
+
+def _whole(value: Any) -> Any:
+    """1.0 is an integer in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
@@ -34,7 +50,7 @@ class PredictRequest(BaseModel):
     thresholds: dict[StrictStr, Probability] | None = Field(
         default=None, description="Thresholds of single labels, in place of the policy's."
     )
-    top_k: Annotated[StrictInt, Field(ge=1, le=1000)] | None = Field(
+    top_k: Annotated[StrictInt, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = Field(
         default=None, description="List the k most probable labels, decided or not; without it, the decided ones."
     )
     taxonomy: StrictStr | None = Field(default=None, description="goemotions, ekman or sentiment; see GET /model.")
@@ -42,7 +58,8 @@ class PredictRequest(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_text_and_texts(self) -> PredictRequest:
-        if (self.texts is None) == ("text" not in self.model_fields_set):
+        given = self.model_fields_set & {"text", "texts"}
+        if len(given) != 1 or (given == {"texts"} and self.texts is None):
             raise ValueError(f"give either `text` or `texts`, for example {_EXAMPLE}")
         return self
 

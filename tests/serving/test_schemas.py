@@ -24,6 +24,10 @@ def test_texts_and_a_single_text_are_both_requests():
     assert parse({"text": "a"}).single
 
 
+def test_a_whole_number_may_have_a_decimal_point():
+    assert parse({"text": "a", "top_k": 3.0}).top_k == 3
+
+
 def test_bad_texts_pass_the_request_check_since_each_gets_its_own_error():
     assert parse({"texts": ["", 3, None, ["x"]]}).candidates == ["", 3, None, ["x"]]
 
@@ -34,6 +38,8 @@ def test_bad_texts_pass_the_request_check_since_each_gets_its_own_error():
         ([], "must be a JSON object"),
         ({}, "give either `text` or `texts`"),
         ({"text": "a", "texts": ["b"]}, "give either `text` or `texts`"),
+        ({"text": "a", "texts": None}, "give either `text` or `texts`"),
+        ({"texts": None}, "give either `text` or `texts`"),
         ({"texts": []}, "texts: List should have at least 1 item"),
         ({"texts": "a"}, "texts: Input should be a valid list"),
         ({"texts": ["a"] * 11}, "11 texts in one request; allowed: at most 10"),

@@ -116,6 +116,7 @@ def test_paths_and_methods_that_do_not_exist_have_the_one_form_too(client):
         assert answer.status_code == status
         assert set(answer.json()) == {"error", "error_type", "detail"}
         assert CANARY not in answer.text
+    assert client.get("/predict").headers["allow"] == "POST"
 
 
 def test_the_model_is_described(client, bundle):
@@ -132,7 +133,8 @@ def test_probes_documents_and_page_answer(client):
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
     document = client.get("/docs.json").json()
-    assert "/predict" in document["paths"]
+    request = document["components"]["schemas"]["PredictRequest"]["properties"]
+    assert request["policy"]["anyOf"][0]["enum"] == ["f1", "half"]
     assert "swagger-ui" in client.get("/docs").text
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
