@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainingArguments
+from transformers.utils import logging as hf_logging
 
 from shared.calibration import Calibration
 from shared.metrics import macro_f1
@@ -183,6 +184,7 @@ def build_trainer(
     request: StopRequest | None = None,
 ) -> EmotionTrainer:
     """The Trainer of a run, ready to train."""
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder, precision)
     callbacks = [
         ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
@@ -220,8 +222,7 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
         per_device_train_batch_size=optim.batch_size,
         per_device_eval_batch_size=config.eval.batch_size,
         gradient_accumulation_steps=optim.accumulation,
-        gradient_checkpointing=optim.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        **_checkpointing(optim.gradient_checkpointing),
         max_grad_norm=optim.clip_norm,
         learning_rate=optim.lr,
         fp16=precision.name == "fp16",
@@ -244,6 +245,13 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
         disable_tqdm=True,
         report_to="none",
     )
+
+
+def _checkpointing(enabled: bool) -> dict[str, Any]:
+    """Recomputation of activations, not of the re-entrant kind: with LoRA that one trains nothing but the head."""
+    if not enabled:
+        return {}
+    return {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
 
 
 def tuned_macro_f1(prediction: EvalPrediction, shrinkage: float, activation: str = "sigmoid") -> dict[str, float]:
