@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-EAGER = "HF eager"
+EAGER, COMPILED, FAST = "HF eager", "HF torch.compile", "ours in PyTorch"
 _LIBRARY = "shared.modeling.classifier"
 
 
@@ -22,12 +22,12 @@ def eager() -> Contender:
 
 def compiled() -> Contender:
     """`torch.compile` of it, with dynamic shapes as a service needs them."""
-    return Contender("HF torch.compile", "fp32", _needs_compiler, _open_compiled, _LIBRARY)
+    return Contender(COMPILED, "fp32", _needs_compiler, _open_compiled, _LIBRARY)
 
 
 def fast() -> Contender:
     """The same network with our attention, still in PyTorch."""
-    return Contender("ours in PyTorch", "fp32", _checkpoint, _open_fast, _LIBRARY)
+    return Contender(FAST, "fp32", _checkpoint, _open_fast, _LIBRARY)
 
 
 def load_stock(folder: Path) -> PreTrainedModel:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.measure.summary import summarise
 from benchmarks.peers.comparison import Comparison, judge_serving
+from benchmarks.peers.launch import OURS
 from benchmarks.reporting.page import machine_table
 from benchmarks.reporting.table import markdown_table, number
 from benchmarks.reporting.verdict import verdict_table
@@ -109,7 +110,8 @@ def _write_plot(found: Comparison, target: Path) -> None:
     through = [found.throughput(name) for name in names]
     figure = Figure(figsize=(8, 0.8 + 0.6 * len(names)), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh(names, [one.median for one in through])
+    colours = ["#08519c" if name == OURS.name else "#a8a8a8" for name in names]
+    bars = axes.barh(names, [one.median for one in through], color=colours)
     axes.bar_label(bars, [number(one.median) for one in through], padding=3)
     axes.invert_yaxis()
     axes.margins(x=0.12)
