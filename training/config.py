@@ -167,12 +167,24 @@ class CalibrationConfig:
     """One temperature for all labels, one per label (shrunk to the global one), or none."""
     temperature_shrinkage: NonNegativeFloat = 100.0
     """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
-    threshold_shrinkage: NonNegativeFloat = 2.0
+    threshold_shrinkage: NonNegativeFloat = 10.0
     """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
     precision_target: ClosedUnitInterval = 0.8
     """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""
     recall_target: ClosedUnitInterval = 0.8
     """r of the policy recall@r: the highest threshold of every label with at least this recall on dev."""
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Learning from other models beside the labels."""
+
+    teachers: list[str] = field(default_factory=list)
+    """Bundle folders of the teachers, with the same labels; the logits of several are averaged. None: training alone."""
+    weight: ClosedUnitInterval = 0.5
+    """Share of the teachers in the loss; the labels have the rest."""
+    temperature: PositiveFloat = 2.0
+    """Divides the logits of teacher and student: above 1 small probabilities are heard more."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +203,8 @@ class Config:
     """Which weights are trained."""
     loss: LossConfig = field(default_factory=LossConfig)
     """What is minimised."""
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    """Learning from other models beside the labels."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """How it is minimised."""
     eval: EvalConfig = field(default_factory=EvalConfig)
