@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from training.config import Config
 from training.data.collate import Collator
 from training.disk import disk_errors
 from training.ema import Ema, EmaCallback
+from training.losses.distillation import Distillation
 from training.losses.masked import Loss
 from training.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.plateau import PlateauSchedule
@@ -35,13 +37,14 @@ from training.tuning import build_unfreezing
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Encoded splits, the order of the training rows, and the loss over them."""
+    """Encoded splits, the order of the training rows, and the loss over them, with a teacher's part if there is one."""
 
     train: datasets.Dataset
     dev: datasets.Dataset
     sampler: Sampler[int]
     tokenizer: TextTokenizer
     loss: Loss
+    distillation: Distillation | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class EmotionTrainer(Trainer):
         self.config = config
         self.sampler = rows.sampler
         self.loss = rows.loss
+        self.distillation = rows.distillation
         self.ema: Ema | None = None
         if config.optim.ema_decay is not None:
             weights = options["model"].named_parameters()
@@ -86,9 +90,11 @@ class EmotionTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Tensor | tuple[Tensor, Any]:
         """The loss of a batch, and the model's outputs when asked for."""
-        encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known")}
+        encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known", "teacher")}
         outputs = model(**encoded)
         loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
+        if model.training and self.distillation is not None:
+            loss = self.distillation(loss, outputs.logits, inputs["teacher"], inputs["known"])
         optim = self.config.optim
         if model.training and (optim.l1 or optim.l2):
             loss = loss + weight_penalty(model, optim.l1, optim.l2)
@@ -215,6 +221,8 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
     """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`."""
     optim, run = config.optim, config.run
     on_gpu = torch.cuda.is_available()
+    # or it is taken over from an earlier run in this process
+    os.environ["ACCELERATE_MIXED_PRECISION"] = {"fp32": "no"}.get(precision.name, precision.name)
     return TrainingArguments(
         output_dir=str(folder.checkpoints),
         num_train_epochs=optim.epochs,

@@ -190,6 +190,14 @@ def test_after_training_in_bf16_the_model_computes_in_float32(tiny_model, tmp_pa
         assert torch.equal(model.eval()(input_ids=ids).logits, fresh.eval()(input_ids=ids).logits)
 
 
+def test_precision_is_not_taken_over_from_an_earlier_run(tiny_model, tmp_path):
+    config = replace(CONFIG, optim=replace(CONFIG.optim, epochs=1))
+    before, after = (run(tiny_model, tmp_path / "bf16", config, precision=Precision("bf16", "test")) for _ in range(2))
+    plain = run(tiny_model, tmp_path / "fp32", config)
+    assert before[1] == after[1]
+    assert plain[1] != after[1]
+
+
 def test_the_log_of_a_resumed_run_has_every_step_once(tiny_model, tmp_path):
     run(tiny_model, tmp_path)
     run(tiny_model, tmp_path, resume_from=tmp_path / "checkpoints/checkpoint-5")
