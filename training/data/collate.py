@@ -25,12 +25,17 @@ class Collator:
     pad_to_multiple: int | None = None
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """`input_ids` and `attention_mask` (int64, (N, T)), `labels` (float32, (N, L)) and `known` (bool, (N, L))."""
+        """`input_ids` and `attention_mask` (int64, (N, T)), `labels` (float32) and `known` (bool), both (N, L).
+
+        Rows that have a teacher's logits give `teacher` too (float32, (N, L)).
+        """
         ids = [np.asarray(row["input_ids"], dtype=np.int32) for row in rows]
         padded = self.tokenizer.pad(ids, self._width(max(len(row) for row in ids)))
         batch = {name: torch.from_numpy(array) for name, array in padded.items()}
         batch["labels"] = torch.from_numpy(np.array([row["labels"] for row in rows], dtype=np.float32))
         batch["known"] = torch.from_numpy(np.array([row["known"] for row in rows], dtype=np.bool_))
+        if "teacher" in rows[0]:
+            batch["teacher"] = torch.from_numpy(np.array([row["teacher"] for row in rows], dtype=np.float32))
         return batch
 
     def _width(self, longest: int) -> int:
