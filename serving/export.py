@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import onnx
 
 from serving.commands import CommandParser
-from serving.exported import FILES, check_model, check_precision, read_reports
+from serving.exported import FILES, check_model, check_precision, digests, read_reports
+from serving.half import to_half
+from serving.int8 import export_int8
+from serving.model_files import GRAPH, save, split
 from serving.optimum_export import export_with_optimum
 from serving.verification import describe, summarise, verify_model
-from shared.bundle import VERIFICATION, Bundle
+from shared.bundle import VERIFICATION, Bundle, Reference
 from shared.cli import run_command
 from shared.errors import EmotionError, VerificationError
 from shared.files import replacing_folder, write_json
@@ -54,26 +58,40 @@ def export_bundle(bundle: Bundle, precisions: Sequence[str], *, threads: int | N
     reference = bundle.reference()
     with replacing_folder(bundle.onnx_dir) as folder:
         reports = _keep_verified(bundle, folder, without=precisions)
-        source = folder / "source.onnx"
-        write_fp32(bundle, source)
-        for precision in (name for name in FILES if name in precisions):
-            path = folder / FILES[precision]
-            shutil.copyfile(source, path)
-            reports[precision] = verify_model(bundle, precision, path, reference, threads=threads)
-            sys.stdout.write(summarise(precision, reports[precision]) + "\n")
-            if not reports[precision]["passed"]:
-                raise VerificationError(
-                    f"the {precision} export of {bundle.path} failed its verification, so nothing was written: "
-                    f"{'; '.join(reports[precision]['failures'])}."
-                )
-        source.unlink()
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            source = Path(work)
+            write_source(bundle, source)
+            for precision in (name for name in FILES if name in precisions):
+                path = folder / FILES[precision]
+                reports[precision] = _export_one(bundle, precision, source, path, reference=reference, threads=threads)
         content = describe(bundle, reports)
         write_json(folder / VERIFICATION, content)
     return content
 
 
-def write_fp32(bundle: Bundle, path: Path) -> None:
-    """Write the bundle's model in fp32: as a graph of our own for DeBERTa-v2, through optimum for the others.
+def _export_one(
+    bundle: Bundle, precision: str, source: Path, path: Path, *, reference: Reference, threads: int | None
+) -> dict[str, Any]:
+    """Write and verify one model; its part of `verification.json`."""
+    if precision == "int8":
+        report = export_int8(bundle, source, path, reference, threads=threads)
+    else:
+        model = onnx.load(source / GRAPH)
+        save(to_half(model) if precision == "fp16" else model, path)
+        report = verify_model(bundle, precision, path, reference, threads=threads)
+    sys.stdout.write(summarise(precision, report) + "\n")
+    if not report["passed"]:
+        left = f" even with {', '.join(report['left_out'])} left in fp32" if report.get("left_out") else ""
+        raise VerificationError(
+            f"the {precision} export of {bundle.path} failed its verification{left}, so nothing was written: "
+            f"{'; '.join(report['failures'])}.",
+            hint="" if precision == "fp32" else f"Leave {precision} out: --precision fp32",
+        )
+    return report
+
+
+def write_source(bundle: Bundle, folder: Path) -> None:
+    """Write the working copy of the fp32 model: a graph of our own for DeBERTa-v2, through optimum for the others.
 
     Raises:
         ExportError: when the model cannot be exported.
@@ -87,10 +105,10 @@ def write_fp32(bundle: Bundle, path: Path) -> None:
     reason = why_not(classifier)
     if reason is None:
         model = export_graph(classifier, max_length=bundle.manifest.max_length, metadata=metadata)
-        onnx.save(model, path)
     else:
         sys.stdout.write(f"exporting through optimum: {reason}\n")
-        export_with_optimum(classifier, path, metadata=metadata)
+        model = export_with_optimum(classifier, folder / "optimum.onnx", metadata=metadata)
+    split(model, folder)
 
 
 def _keep_verified(bundle: Bundle, folder: Path, without: Sequence[str]) -> dict[str, Any]:
@@ -105,7 +123,8 @@ def _keep_verified(bundle: Bundle, folder: Path, without: Sequence[str]) -> dict
             model = check_model(bundle, precision, reports)
         except VerificationError:
             continue
-        shutil.copyfile(model.path, folder / model.path.name)
+        for name in digests(model.path):
+            shutil.copyfile(model.path.with_name(name), folder / name)
         kept[precision] = dict(model.report)
     return kept
 

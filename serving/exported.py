@@ -31,6 +31,16 @@ class ExportedModel:
     report: Mapping[str, Any]
 
 
+def data_file(path: Path) -> Path:
+    """Where the weights of a model lie that is too large for one file."""
+    return path.with_name(f"{path.name}.data")
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Name -> sha256 of every file of a model."""
+    return {file.name: sha256_file(file) for file in (path, data_file(path)) if file.is_file()}
+
+
 def check_precision(precision: str) -> str:
     """`precision` itself.
 
@@ -104,7 +114,8 @@ def check_model(bundle: Bundle, precision: str, reports: Mapping[str, Any]) -> E
     if not report.get("passed"):
         reasons = "; ".join(report.get("failures", ())) or "no reason recorded"
         raise VerificationError(
-            f"the verification of the {precision} model of {bundle.path} failed: {reasons}.", hint=_mend(bundle, precision)
+            f"the verification of the {precision} model of {bundle.path} failed: {reasons}.",
+            hint=_mend(bundle, precision),
         )
     digests = {FILES[precision]: report.get("sha256"), **report.get("data_files", {})}
     for name, digest in digests.items():

@@ -20,12 +20,12 @@ INPUTS = ("input_ids", "attention_mask")
 TASK = "text-classification"
 
 
-def export_with_optimum(classifier: Any, path: Path, *, metadata: Mapping[str, str]) -> None:
-    """Write a classifier as ONNX with inputs input_ids and attention_mask and output logits.
+def export_with_optimum(classifier: Any, path: Path, *, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """A classifier as a model with inputs input_ids and attention_mask and output logits.
 
     Args:
         classifier: any classifier of `transformers`, or one with mean pooling, in evaluation mode.
-        path: the file to write.
+        path: a file to use on the way.
         metadata: text properties to store in the model.
 
     Raises:
@@ -48,7 +48,7 @@ def export_with_optimum(classifier: Any, path: Path, *, metadata: Mapping[str, s
         raise ExportError(f"optimum could not export the {classifier.config.model_type} model: {reason}.") from error
     model = onnx.load(path)
     onnx.helper.set_model_props(model, dict(metadata))
-    onnx.save(model, path)
+    return model
 
 
 def _two_inputs(tasks: Any, config: Any) -> Any:

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
 from serving.exported import ExportedModel, choose_model
-from serving.runtime import CPU, active_provider, open_session, resolve_provider
+from serving.runtime import CPU, active_provider, open_session, resolve_provider, shrinking_options
 from shared.bundle import Bundle
 from shared.errors import VerificationError
 from shared.thresholds import Policies
@@ -22,6 +22,12 @@ from shared.tokenizer import Encoded, TextTokenizer
 
 MAX_BATCH_TOKENS = 4096
 """Most tokens of one padded batch, padding included: bounds the memory of a call."""
+
+LARGE_ATTENTION = 2**20
+"""Attention weights of a head, N * T * T, from which a call gives its memory back: an arena keeps the most it ever had.
+
+Giving back costs nothing measurable on such a call, and up to 6 % on smaller ones.
+"""
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
@@ -99,7 +105,10 @@ class Predictor:
         """Logits of one padded batch, shape (N, L)."""
         if not encoded:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        logits: NDArray[np.float32] = self.session.run([OUTPUT], self.tokenizer.pad(encoded))[0]
+        inputs = self.tokenizer.pad(encoded)
+        rows, tokens = inputs["input_ids"].shape
+        options = shrinking_options() if rows * tokens * tokens >= LARGE_ATTENTION else None
+        logits: NDArray[np.float32] = self.session.run([OUTPUT], inputs, options)[0]
         return logits
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -138,7 +147,9 @@ def check_metadata(session: ort.InferenceSession, bundle: Bundle, precision: str
     """
     hint = f"Run: python -m serving.export {bundle.path} --precision {precision}"
     for problem in metadata_problems(session, bundle):
-        raise VerificationError(f"the {precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint)
+        raise VerificationError(
+            f"the {precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint
+        )
 
 
 def metadata_problems(session: ort.InferenceSession, bundle: Bundle) -> Iterator[str]:

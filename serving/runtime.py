@@ -55,9 +55,7 @@ def resolve_provider(name: str | None) -> str:
     return wanted
 
 
-def open_session(
-    onnx_file: Path, *, threads: int | None = None, provider: str | None = None
-) -> ort.InferenceSession:
+def open_session(onnx_file: Path, *, threads: int | None = None, provider: str | None = None) -> ort.InferenceSession:
     """A session on `onnx_file`; `active_provider` of it tells what really runs.
 
     Args:
@@ -75,23 +73,32 @@ def open_session(
     providers: list[tuple[str, dict[str, str]]] = [(CPU, {})]
     if wanted == CUDA:
         ort.preload_dlls()
-        providers.insert(0, (CUDA, {"arena_extend_strategy": "kSameAsRequested"}))
+        # TF32 would round fp32 products to eleven bits; an arena that doubles would outgrow a shared card
+        providers.insert(0, (CUDA, {"arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}))
     try:
         return ort.InferenceSession(str(onnx_file), session_options(threads), providers=providers)
     except Exception as error:  # its exceptions share no base class of their own
         reason = " ".join(str(error).split())[:300]
         raise BundleFormatError(
-            f"{onnx_file} cannot be loaded by ONNX Runtime: {reason}.", hint=f"Write it anew with: {export_command(onnx_file)}"
+            f"{onnx_file} cannot be loaded by ONNX Runtime: {reason}.",
+            hint=f"Write it anew with: {export_command(onnx_file)}",
         ) from error
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:
-    """Options of every session: threads from the quota, and memory that follows the batch, not the longest ever seen."""
+    """Options of every session: threads from the quota, no memory plan kept for each shape."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = _LOG_ERRORS_ONLY
-    options.enable_mem_pattern = False
+    options.enable_mem_pattern = False  # it remembers a plan for every shape it meets, and measures no faster
+    return options
+
+
+def shrinking_options() -> ort.RunOptions:
+    """Options of a call after which the memory arena gives back what it does not need for the weights."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 

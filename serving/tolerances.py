@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 
@@ -28,7 +27,7 @@ class Tolerance:
         return asdict(self)
 
 
-TOLERANCES: Mapping[str, Tolerance] = {
+TOLERANCES: dict[str, Tolerance] = {
     "fp32": Tolerance(1e-4, 0, 0.0, 0.0),
     "int8": Tolerance(None, None, 0.005, 0.003),
     "fp16": Tolerance(5e-2, None, 0.002, 0.001),

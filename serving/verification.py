@@ -15,13 +15,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serving.comparison import compare, failures
-from serving.exported import FILES, SCHEMA_VERSION, ExportedModel
+from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
 from serving.predictor import Predictor, metadata_problems
 from serving.runtime import active_provider, open_session
 from serving.tolerances import TOLERANCES
 from shared.bundle import Bundle, Reference
 from shared.errors import BundleFormatError
-from shared.files import sha256_file
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers", "torch",
             "transformers")  # fmt: skip
@@ -42,11 +41,12 @@ def verify_model(
     Returns:
         The model's part of `verification.json`; `passed` is the verdict and `failures` the reasons.
     """
-    tolerance = TOLERANCES[precision]
+    tolerance, files = TOLERANCES[precision], digests(path)
     report: dict[str, Any] = {
         "file": FILES[precision],
-        "sha256": sha256_file(path),
-        "bytes": path.stat().st_size,
+        "sha256": files.pop(path.name),
+        "data_files": files,
+        "bytes": sum(file.stat().st_size for file in (path, data_file(path)) if file.is_file()),
         "passed": False,
         "failures": [],
         "tolerances": tolerance.described(),

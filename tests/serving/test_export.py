@@ -9,6 +9,8 @@ from onnx import numpy_helper
 
 from serving.export import export_bundle, main
 from serving.predictor import Predictor
+from serving.tolerances import TOLERANCES, Tolerance
+from serving.verify import verify_bundle
 from shared.bundle import Bundle, Reference, seal
 from shared.errors import ConfigError, VerificationError
 from shared.files import sha256_file
@@ -62,29 +64,21 @@ def test_nothing_is_written_when_the_export_differs_from_the_trained_model(bundl
 def test_a_failed_export_leaves_the_earlier_one_untouched(bundle_path, monkeypatch):
     export_bundle(Bundle.read(bundle_path), ["fp32"])
     before = {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()}
-    monkeypatch.setattr("serving.export.write_fp32", lambda bundle, path: path.write_bytes(b"half a mod"))
+    monkeypatch.setattr("serving.export.save", lambda model, path: path.write_bytes(b"half a mod"))
     with pytest.raises(VerificationError, match="cannot be loaded by ONNX Runtime"):
         export_bundle(Bundle.read(bundle_path), ["fp32"])
     assert {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()} == before
 
 
 def test_one_changed_weight_fails_the_export(bundle_path, monkeypatch):
-    from serving import export
-
-    write = export.write_fp32
-
-    def write_changed(bundle, path):
-        write(bundle, path)
-        model = onnx.load(path)
-        weight = next(
-            entry for entry in model.graph.initializer if entry.name.endswith("layer_0/attention/query.weight")
-        )
+    def save_changed(model, path):
+        weight = next(entry for entry in model.graph.initializer if entry.name == "layer_0/attention/query.weight")
         array = numpy_helper.to_array(weight).copy()
         array[3, 5] += 1.0
         weight.CopyFrom(numpy_helper.from_array(array, weight.name))
         onnx.save(model, path)
 
-    monkeypatch.setattr(export, "write_fp32", write_changed)
+    monkeypatch.setattr("serving.export.save", save_changed)
     with pytest.raises(VerificationError, match=r"max \|logit difference\| is .*, allowed 0.0001"):
         export_bundle(Bundle.read(bundle_path), ["fp32"])
 
@@ -100,6 +94,65 @@ def test_other_poolings_and_architectures_export_too(tmp_path, family, pooling, 
 def test_the_command_prints_a_line_a_model(bundle_path, capsys):
     main([str(bundle_path), "--precision", "fp32"])
     assert capsys.readouterr().out.startswith("fp32: passed, model.onnx")
+
+
+def test_every_precision_is_judged_by_its_own_tolerance_and_the_best_is_served(bundle_path, monkeypatch):
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 0.05, 0.05))  # one of 60 rows is more than 0.005
+    content = export_bundle(Bundle.read(bundle_path), ["fp16", "int8", "fp32"])
+    reports = content["precisions"]
+    assert list(reports) == ["fp32", "int8", "fp16"]
+    assert reports["fp32"]["max_logit_difference"] < 1e-4 < reports["fp16"]["max_logit_difference"] < 5e-2
+    assert reports["int8"]["tolerances"]["max_macro_f1_loss"] == 0.05
+    assert reports["int8"]["left_out"] == {}
+    assert set(reports["int8"]["sensitivity"]["rms_logit_difference"]) >= {"embeddings", "layer_1/feed_forward"}
+    predictor = Predictor.load(bundle_path)
+    assert predictor.precision == "int8"
+    assert verify_bundle(predictor.bundle)["precisions"]["int8"]["sensitivity"] == reports["int8"]["sensitivity"]
+
+
+def test_models_whose_verification_holds_are_kept(bundle_path, monkeypatch):
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 0.05, 0.05))
+    export_bundle(Bundle.read(bundle_path), ["fp32", "int8"])
+    digest = sha256_file(bundle_path / "onnx" / "model_int8.onnx")
+    content = export_bundle(Bundle.read(bundle_path), ["fp16"])
+    assert set(content["precisions"]) == {"fp32", "int8", "fp16"}
+    assert sha256_file(bundle_path / "onnx" / "model_int8.onnx") == digest
+    with (bundle_path / "onnx" / "model_int8.onnx").open("ab") as stream:
+        stream.write(b"\0")
+    content = export_bundle(Bundle.read(bundle_path), ["fp32"])
+    assert set(content["precisions"]) == {"fp32", "fp16"}
+    assert sorted(path.name for path in (bundle_path / "onnx").iterdir()) == [
+        "model.onnx", "model_fp16.onnx", "verification.json",
+    ]  # fmt: skip
+
+
+def test_an_int8_model_that_loses_too_much_fails_and_says_by_how_much(bundle_path, monkeypatch):
+    strict = Tolerance(1e-6, None, 0.0, 0.0)
+    monkeypatch.setitem(TOLERANCES, "int8", strict)
+    with pytest.raises(
+        VerificationError,
+        match=r"the int8 export of .* failed its verification even with .* left in fp32, so nothing was written: "
+        r"max \|logit difference\| is 0\.\d+, allowed 1e-06. Leave int8 out: --precision fp32",
+    ):
+        export_bundle(Bundle.read(bundle_path), ["fp32", "int8"])
+    assert not (bundle_path / "onnx").exists()
+
+
+def test_the_most_sensitive_parts_stay_in_fp32_when_int8_loses_too_much(bundle_path, monkeypatch):
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 1.0, 1.0))
+    whole = export_bundle(Bundle.read(bundle_path), ["int8"])["precisions"]["int8"]
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(0.8 * whole["max_logit_difference"], None, 1.0, 1.0))
+    report = export_bundle(Bundle.read(bundle_path), ["int8"])["precisions"]["int8"]
+    sensitivity = report["sensitivity"]["rms_logit_difference"]
+    assert report["passed"]
+    assert report["left_out"]
+    assert min(sensitivity[unit] for unit in report["left_out"]) == max(
+        value for unit, value in sensitivity.items() if unit not in list(report["left_out"])[:-1]
+    )
+    first, reason = next(iter(report["left_out"].items()))
+    assert reason.startswith(
+        f"alone in int8 it changes the logits by {sensitivity[first]:.3g} (rms); with it max |logit"
+    )
 
 
 def test_an_unknown_precision_is_refused(bundle_path):
