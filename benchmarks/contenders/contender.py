@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -39,12 +40,17 @@ class Workbench:
     cache: Path
     bundle: Path | None = None
 
-    def prepared(self, name: str, make: Callable[[Path], object]) -> Path:
-        """Folder `name` in the cache, filled by `make` the first time; a failure leaves nothing behind."""
-        target = self.cache / name
+    def prepared(self, name: str, key: str, make: Callable[[Path], object]) -> Path:
+        """Folder `name` in the cache, filled by `make` the first time; a failure leaves nothing behind.
+
+        What was made under another key is thrown away: it came from other versions or older code.
+        """
+        target = self.cache / f"{name}-{key}"
         if not target.is_dir():
             with replacing_folder(target) as folder:
                 make(folder)
+            for other in set(self.cache.glob(f"{name}-{'?' * len(key)}")) - {target}:
+                shutil.rmtree(other, ignore_errors=True)
         return target
 
 

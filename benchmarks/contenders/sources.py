@@ -32,10 +32,9 @@ class Subject:
 def random_subject(shape: ModelShape = V3_SMALL, cache: Path | None = None) -> Subject:
     """A random model of this shape, saved once."""
     root = (cache or cache_root()) / shape.key
-    name = f"checkpoint-{versions_key('transformers')}"
-    bench = Workbench(root / name, root)
-    bench.prepared(name, lambda folder: write_checkpoint(shape, folder))
-    return Subject(bench, shape, f"a DeBERTa of the size of {shape.name}, random weights")
+    key = versions_key("transformers")
+    checkpoint = Workbench(root, root).prepared("checkpoint", key, lambda folder: write_checkpoint(shape, folder))
+    return Subject(Workbench(checkpoint, root), shape, f"a DeBERTa of the size of {shape.name}, random weights")
 
 
 def bundle_subject(path: Path, cache: Path | None = None) -> Subject:

@@ -43,7 +43,7 @@ def export_stock(bench: Workbench) -> Path:
             export_pytorch(model, config, config.DEFAULT_ONNX_OPSET, folder / "model.onnx")
 
     try:
-        return bench.prepared(f"stock-fp32-{versions_key(*_MAKERS)}", make) / "model.onnx"
+        return bench.prepared("stock-fp32", versions_key(*_MAKERS), make) / "model.onnx"
     except ImportError as error:
         raise UnavailableError(f"the stock export needs optimum: {error}") from error
 
@@ -60,7 +60,7 @@ def quantise_stock(bench: Workbench) -> Path:
         with _quiet():
             ORTQuantizer(source).quantize(save_dir=folder, quantization_config=config, file_suffix="")
 
-    return bench.prepared(f"stock-int8-{versions_key(*_MAKERS)}", make) / "model.onnx"
+    return bench.prepared("stock-int8", versions_key(*_MAKERS), make) / "model.onnx"
 
 
 def open_stock(file: Path, threads: int) -> Run:
