@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import select
 import signal
 import socket
@@ -47,11 +48,13 @@ def drain_on_sigterm(engine: Engine, drain_s: float) -> None:
 
 
 async def _drain(drain_s: float, listening: Iterable[socket.socket], end: Callable[[], None]) -> None:
-    await asyncio.sleep(drain_s)
-    for listener in listening:
-        await refuse_connections(listener)
-    await asyncio.sleep(LAST_WORDS_S)
-    end()
+    try:
+        await asyncio.sleep(drain_s)
+        for listener in listening:
+            await refuse_connections(listener)
+        await asyncio.sleep(LAST_WORDS_S)
+    finally:
+        end()
 
 
 async def refuse_connections(listener: socket.socket) -> None:
@@ -64,10 +67,8 @@ async def refuse_connections(listener: socket.socket) -> None:
         if not select.select([listener], [], [], 0)[0]:
             break
         await asyncio.sleep(0)
-    try:
-        listener.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        logger.info("the listening socket was closed already")
+    with socket.socket(fileno=os.dup(listener.fileno())) as own:  # uvloop's stand-ins for sockets cannot be shut down
+        own.shutdown(socket.SHUT_RDWR)
 
 
 def listening_sockets(server_handler: Any) -> list[socket.socket]:
