@@ -21,6 +21,14 @@ class ConfigError(EmotionError):
     """A configuration key or value that is not allowed."""
 
 
+class PreflightError(EmotionError):
+    """A check before training that failed."""
+
+
+class TrainingError(EmotionError):
+    """A training that cannot go on: its numbers are no longer finite, or it does not fit into memory."""
+
+
 class DataError(EmotionError):
     """A corpus that cannot be used as it is."""
 

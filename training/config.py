@@ -10,6 +10,7 @@ import yaml
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from shared.files import replacing_file
+from training.checks.config import PreflightConfig
 from training.data.augment.config import AugmentConfig
 from training.data.config import DataConfig
 from training.losses.config import LossConfig
@@ -180,7 +181,7 @@ class DistillConfig:
     """Learning from other models beside the labels."""
 
     teachers: list[str] = field(default_factory=list)
-    """Bundle folders of the teachers, with the same labels; the logits of several are averaged. None: training alone."""
+    """Bundle folders of the teachers, with the same labels; the logits of several are averaged. None: no teacher."""
     weight: ClosedUnitInterval = 0.5
     """Share of the teachers in the loss; the labels have the rest."""
     temperature: PositiveFloat = 2.0
@@ -211,6 +212,8 @@ class Config:
     """How progress and the result are measured."""
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     """Temperatures and thresholds."""
+    preflight: PreflightConfig = field(default_factory=PreflightConfig)
+    """Checks before anything expensive."""
 
     @property
     def run_dir(self) -> Path:

@@ -1,27 +1,78 @@
-"""What can be known to fail before anything expensive starts."""
+"""What can be known to fail before anything expensive starts; `python -m training.preflight` does it without a run."""
 
 from __future__ import annotations
 
-import shutil
+import logging
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+from transformers import set_seed
+
+from shared.cli import run_command
 from shared.errors import ConfigError, DataNotFoundError
 from shared.modeling.checkpoints import load_config, resolve_checkpoint
+from training import processes
+from training.checks.check import Check, run_checks
+from training.checks.data import data_checks
+from training.checks.environment import environment_checks
+from training.checks.learning import learning_checks
 from training.config import Config
+from training.data.corpus import Splits, load_data
+from training.data.task import check_task
+from training.model import TextEncoder, build_model, build_tokenizer
+from training.options import parse_options
+from training.precision import choose_precision
+from training.rows import build_rows
+from training.scoring import label_frequencies
+from training.trainer import TrainingRows
+from training.tuning import apply_tuning
 
-FREE_BYTES = 1_000_000_000
-"""Least free space to start with: a small model's checkpoints and bundle."""
+log = logging.getLogger("training")
+
+DESCRIPTION = (
+    "Check environment, options, data, model and loss as a run would before it trains, and print what was seen; "
+    "nothing is trained."
+)
 HUB_KINDS = frozenset({"goemotions"})
 """Kinds of sources whose path may be a name on the hub instead of a folder."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the configuration, make every check and print what was seen.
+
+    Raises:
+        EmotionError: when a check fails, or for a mistake in the configuration.
+    """
+    config, _ = parse_options(
+        Config, sys.argv[1:] if argv is None else argv, prog="python -m training.preflight", description=DESCRIPTION
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        processes.start(config.run.threads)
+        preflight(config)
+        log.info("precision: %s", choose_precision(config.optim.precision))
+        data, encoder = load_data(config.data), build_tokenizer(config)
+        check_data(data, encoder, config)
+        set_seed(config.run.seed)
+        model = apply_tuning(build_model(config, data.labels.names, label_frequencies(data.train)), config.tuning)
+        check_learning(model, build_rows(config, data, encoder), config)
+        log.info("Ready to train.")
+    finally:
+        log.removeHandler(handler)
 
 
 def preflight(config: Config) -> None:
     """Check that options fit together, the run's name and folder, that there is room, and that data paths exist.
 
     Raises:
-        ConfigError: for options that defeat each other, a name that cannot be a folder, a folder that cannot be
-            written, or a full disk.
+        ConfigError: for options that defeat each other, a name that cannot be a folder, or a folder that cannot be
+            written.
+        PreflightError: for a full disk or packages that are too old.
         ModelNotFoundError: when the checkpoint cannot be reached.
         DataNotFoundError: for a path where nothing is.
     """
@@ -33,6 +84,32 @@ def preflight(config: Config) -> None:
     for source in config.data.resolved_sources():
         if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
             raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
+    _tell(environment_checks(config), config)
+
+
+def check_data(data: Splits, encoder: TextEncoder, config: Config) -> None:
+    """Check that the corpus can teach the task.
+
+    Raises:
+        DataFormatError: when rows do not have the labels that the loss is for.
+        PreflightError: for labels that cannot be learnt, leaks, or texts that are mostly cut.
+    """
+    check_task(data, config.loss.task)
+    _tell(data_checks(data, encoder.tokens), config)
+
+
+def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None:
+    """Check on one batch that model and loss can learn; the model is left as it is.
+
+    Raises:
+        PreflightError: with the cause.
+    """
+    _tell(learning_checks(model, rows, config), config)
+
+
+def _tell(checks: Sequence[Check], config: Config) -> None:
+    for line in run_checks(checks, config.preflight.skip):
+        log.info("preflight: %s", line)
 
 
 def _check_patience(config: Config) -> None:
@@ -76,9 +153,7 @@ def _check_folder(folder: Path) -> None:
         raise ConfigError(
             f"cannot write to {folder.absolute()}: {error.strerror}.", hint="Choose another with --run.output_dir."
         ) from error
-    free = shutil.disk_usage(folder).free
-    if free < FREE_BYTES:
-        raise ConfigError(
-            f"only {free / 1e9:.1f} GB are free for {folder.absolute()}; at least {FREE_BYTES / 1e9:g} GB are needed.",
-            hint="Free some space, or choose another place with --run.output_dir.",
-        )
+
+
+if __name__ == "__main__":
+    run_command(main)

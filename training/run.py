@@ -20,25 +20,21 @@ from shared.cli import run_command
 from training import processes
 from training.calibrate import fit_calibration
 from training.config import Config
-from training.data.augment.rows import augment_train
-from training.data.batching import build_sampler
 from training.data.corpus import Corpus, Splits, load_data
-from training.data.encode import encode_corpus, lengths_of, token_cache
-from training.data.task import check_task
 from training.inference import predict_logits
-from training.losses.build import build_loss
-from training.losses.class_weights import LabelCounts
 from training.model import TextEncoder, build_model, build_tokenizer, pooling_of
 from training.model_card import render_model_card
 from training.options import parse_options
 from training.policies import fit_policies
 from training.precision import Precision, choose_precision
-from training.preflight import preflight
+from training.preflight import check_data, check_learning, preflight
 from training.publish import Trained, describe_origin, publish
 from training.report import Scored, render_report
+from training.rows import build_rows
 from training.run_folder import RunFolder
 from training.scoring import Split, label_frequencies, score
-from training.trainer import Progress, TrainingRows, train
+from training.teachers import describe_teachers
+from training.trainer import Progress, train
 from training.tuning import apply_tuning, count_parameters, merged
 
 log = logging.getLogger("training")
@@ -71,13 +67,15 @@ def run(config: Config) -> Bundle | None:
 
         data = load_data(config.data)
         session.tell_data(data)
-        check_task(data, config.loss.task)
+        encoder = build_tokenizer(config)
+        check_data(data, encoder, config)
 
         set_seed(config.run.seed)
-        encoder = build_tokenizer(config)
         model = apply_tuning(build_model(config, data.labels.names, label_frequencies(data.train)), config.tuning)
-        rows = _training_rows(config, data, encoder)
+        rows = build_rows(config, data, encoder)
         session.tell_model(model, precision)
+        if resume_from is None:
+            check_learning(model, rows, config)
 
         progress = train(model, rows, config, session.folder, precision=precision, resume_from=resume_from)
         if not processes.is_main():
@@ -87,22 +85,6 @@ def run(config: Config) -> Bundle | None:
         bundle = _publish(session.folder, trained, scored, config=config, data=data, progress=progress)
         session.finish(bundle, time.monotonic() - started)
         return bundle
-
-
-def _training_rows(config: Config, data: Splits, encoder: TextEncoder) -> TrainingRows:
-    """Tokens of both splits, with further rows for rare labels if asked for, the order of training, and the loss."""
-    augmented = augment_train(data, config.augment, config.run.seed)
-    for line in augmented.lines():
-        log.info("%s", line)
-    train_part, cache = augmented.corpus, token_cache(config.data.cache_dir)
-    with processes.main_first():
-        train_rows, dev_rows = (encode_corpus(part, encoder.tokens, cache=cache) for part in (train_part, data.dev))
-    sampler = build_sampler(
-        train_part, lengths_of(train_rows), config.data.sampling,
-        batch_size=config.optim.batch_size * processes.world_size(), seed=config.run.seed,
-    )  # fmt: skip
-    loss = build_loss(config.loss, LabelCounts.of(train_part.targets, train_part.known))
-    return TrainingRows(train_rows, dev_rows, sampler, encoder.tokens, loss)
 
 
 def _calibrate_and_evaluate(
@@ -138,7 +120,10 @@ def _publish(
     folder: RunFolder, trained: Trained, scored: list[Scored], *, config: Config, data: Splits, progress: Progress
 ) -> Bundle:
     """Report, model card and the sealed bundle."""
-    training = {"steps": progress.steps, "best_step": progress.best_step, "processes": processes.world_size()}
+    training = {
+        "steps": progress.steps, "best_step": progress.best_step, "processes": processes.world_size(),
+        **describe_teachers(config.distill),
+    }  # fmt: skip
     provenance = describe_origin(config, data, training)
     report = render_report(
         f"{config.run.name}: {config.model.name}",

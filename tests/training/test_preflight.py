@@ -5,10 +5,10 @@ from collections import namedtuple
 
 import pytest
 
-from shared.errors import ConfigError, DataNotFoundError, ModelNotFoundError
+from shared.errors import ConfigError, DataNotFoundError, ModelNotFoundError, PreflightError
 from training.config import Config, ModelConfig, RunConfig
 from training.data.config import DataConfig
-from training.preflight import preflight
+from training.preflight import main, preflight
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_folder_that_cannot_be_made_is_refused(config, tmp_path):
 def test_a_full_disk_is_refused(config, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 2 * 10**8))
-    with pytest.raises(ConfigError, match=r"only 0.2 GB are free for .*; at least 1 GB are needed"):
+    with pytest.raises(PreflightError, match=r"only 0.2 GB are free for .*; at least 1 GB are needed"):
         preflight(config())
 
 
@@ -54,3 +54,18 @@ def test_a_path_where_nothing_is_is_refused(config):
 def test_a_model_that_is_not_there_is_refused(config, tmp_path):
     with pytest.raises(ModelNotFoundError, match="no folder"):
         preflight(config(model=str(tmp_path / "nothing")))
+
+
+def test_the_command_makes_every_check_and_trains_nothing(arguments, tmp_path, capsys):
+    main([*arguments, "--preflight.skip=[lengths]"])
+    said = capsys.readouterr().out
+    names = ("versions", "disk", "labels", "leaks", "lengths", "initial_loss", "outputs", "one_batch", "gradients")
+    assert all(f"preflight: {name}: " in said for name in names)
+    assert "preflight: lengths: skipped" in said
+    assert said.endswith("Ready to train.\n")
+    assert not (tmp_path / "runs/default/checkpoints").exists()
+
+
+def test_a_check_that_does_not_exist_cannot_be_skipped(arguments):
+    with pytest.raises(ConfigError, match=r"preflight.skip is .*weather.* allowed: a list like .*labels"):
+        main([*arguments, "--preflight.skip=[weather]"])

@@ -1,0 +1,73 @@
+"""Checks of a corpus: labels that cannot be learnt, leaks, texts that are cut."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shared.errors import PreflightError
+from shared.labels import LabelSet
+from shared.tokenizer import TextTokenizer
+from tests.training.rows import LABELS, tiny_corpus
+from training.checks.check import run_checks
+from training.checks.data import check_labels, check_leaks, check_lengths, data_checks
+from training.data.corpus import Splits
+from training.data.report import DataReport
+
+NAMES = LabelSet(LABELS)
+TRAIN = tiny_corpus(40, seed=0)
+
+
+def splits(train=TRAIN, dev=None, test=None):
+    dev = dev or replace(tiny_corpus(10, seed=1), texts=[f"held out {row}" for row in range(10)])
+    return Splits(train, dev, test, NAMES, DataReport((), (), (), {}))
+
+
+def with_column(column, value, known=True):
+    targets, annotated = TRAIN.targets.copy(), TRAIN.known.copy()
+    targets[:, column], annotated[:, column] = value, known
+    return replace(TRAIN, targets=targets, known=annotated)
+
+
+def test_a_good_corpus_passes_and_each_check_says_what_it_saw(tiny_model):
+    tokenizer = TextTokenizer.from_file(tiny_model / "tokenizer.json", max_length=32)
+    lines = run_checks(data_checks(splits(), tokenizer))
+    assert [line.split(":")[0] for line in lines] == ["labels", "leaks", "lengths"]
+    assert "3 labels in 40 rows" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        (with_column(1, 0.0), r"without a positive training row \(all zero\): anger"),
+        (with_column(2, 1.0), r"positive in every training row \(all one\): fear"),
+        (with_column(0, 0.0, known=False), "annotated in no training row: joy"),
+    ],
+)
+def test_labels_that_cannot_be_learnt_are_named(corpus, message):
+    with pytest.raises(PreflightError, match=message):
+        check_labels(corpus, NAMES)
+
+
+def test_texts_of_train_in_a_held_out_split_are_counted_after_normalisation():
+    test = replace(tiny_corpus(2, seed=1), texts=[f"  {TRAIN.texts[3]} ", "new"])
+    with pytest.raises(PreflightError, match="1 texts of train stand in test too"):
+        check_leaks(splits(test=test))
+
+
+def test_texts_that_are_mostly_cut_stop_the_run(tiny_model):
+    tokenizer = TextTokenizer.from_file(tiny_model / "tokenizer.json", max_length=4)
+    with pytest.raises(PreflightError, match=r"longer than data.max_length 4; .* Raise --data.max_length"):
+        check_lengths(TRAIN.texts, tokenizer)
+
+
+def test_failures_are_told_together_with_how_to_skip_them(tiny_model):
+    tokenizer = TextTokenizer.from_file(tiny_model / "tokenizer.json", max_length=4)
+    corpus = with_column(1, 0.0)
+    leaking = replace(corpus, texts=[*corpus.texts[:-1], "held out 1"])
+    checks = data_checks(splits(leaking), tokenizer)
+    with pytest.raises(PreflightError, match=r"labels: .*leaks: .*lengths: .*--preflight.skip '\[labels, leaks, len"):
+        run_checks(checks)
+    lines = run_checks(checks, ["labels", "leaks", "lengths"])
+    assert lines == ["labels: skipped", "leaks: skipped", "lengths: skipped"]
+    assert np.isfinite(corpus.targets).all()

@@ -1,0 +1,1 @@
+"""Checks before anything expensive: environment, data, model and loss."""
