@@ -1,0 +1,62 @@
+"""Runs that are not the subject: they leave what a run leaves, with figures that the test names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from training.experiments import trials
+from training.experiments.trials import FIGURES
+from training.run_folder import RunFolder
+
+
+def metrics(macro_f1: float, fixed: float = 0.3) -> dict:
+    figures = dict.fromkeys(FIGURES, 0.1) | {"macro_f1": macro_f1}
+    policies = {"f1": {"macro_f1": macro_f1}, "fixed_0.2": {"macro_f1": fixed}}
+    return {
+        "dev": {**figures, "policies": policies, "intervals": {"macro_f1": [macro_f1 - 0.01, macro_f1 + 0.01]}},
+        "test": {**figures, "macro_f1": macro_f1 - 0.02},
+    }
+
+
+@dataclass
+class FakeRuns:
+    """Stands for `training.run.run`; `score` gives the macro F1 on dev of a configuration."""
+
+    score: object = lambda config: 0.5
+    made: list = field(default_factory=list)
+
+    def __call__(self, config, callbacks=()):
+        self.made.append(config)
+        folder = RunFolder(config.run_dir)
+        folder.checkpoints.mkdir(parents=True)
+        folder.bundle.mkdir()
+        (folder.bundle / "metrics.json").write_text(json.dumps(metrics(self.score(config))))
+        config.write(folder.config)
+        (folder.path / "finished").touch()
+
+
+@dataclass
+class FakeBundle:
+    """Stands for `shared.bundle.Bundle`."""
+
+    path: Path
+
+    @classmethod
+    def read(cls, path):
+        return cls(path)
+
+    def metrics(self):
+        return json.loads((self.path / "metrics.json").read_text())
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The runs made, in order; each leaves a bundle and no model."""
+    fake = FakeRuns()
+    monkeypatch.setattr(trials, "run", fake)
+    monkeypatch.setattr(trials, "Bundle", FakeBundle)
+    return fake

@@ -1,0 +1,59 @@
+"""The sweep over seeds: intervals by hand, one table and one plot, and a real run through the command."""
+
+import csv
+import json
+
+import pytest
+
+from shared.errors import ConfigError
+from training import sweep
+from training.config import RunConfig
+from training.experiments.seeds import SweepConfig, SweepOptions, sweep_seeds
+from training.experiments.summary import Summary
+
+
+def test_the_interval_is_students():
+    # s = 1, t(0.975, 2) = 4.302653: half width 4.302653 / sqrt(3) = 2.484138
+    found = Summary.of([1.0, 2.0, 3.0])
+    assert (found.mean, found.deviation) == (2.0, 1.0)
+    assert (found.low, found.high) == (pytest.approx(2 - 2.484138, abs=1e-6), pytest.approx(2 + 2.484138, abs=1e-6))
+    assert found.text() == "2.0000 +- 1.0000 [-0.4841, 4.4841]"
+
+
+def test_a_single_value_has_no_interval():
+    assert Summary.of([0.5]) == Summary(1, 0.5, None, None, None)
+    assert Summary.of([0.5]).text() == "0.5000"
+
+
+def options(tmp_path, seeds):
+    return SweepOptions(run=RunConfig(name="mine", output_dir=str(tmp_path)), sweep=SweepConfig(seeds))
+
+
+def test_every_seed_is_run_once_and_all_stand_in_one_table(tmp_path, runs):
+    runs.score = lambda config: 0.5 + config.run.seed / 100
+    text = sweep_seeds(options(tmp_path, [1, 2, 3]))
+    assert text == sweep_seeds(options(tmp_path, [1, 2, 3]))
+    assert [made.run.seed for made in runs.made] == [1, 2, 3]
+    folder = tmp_path / "mine-sweep"
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        "results.json", "results.csv", "results.txt", "results.svg",
+    }  # fmt: skip
+    assert "dev macro_f1: 0.5200 +- 0.0100 [0.4952, 0.5448]" in text
+    assert "test macro_f1: 0.5000 +- 0.0100" in text
+    content = json.loads((folder / "results.json").read_text())
+    assert [row["dev_macro_f1"] for row in content["rows"]] == pytest.approx([0.51, 0.52, 0.53])
+    assert content["summary"]["dev"]["macro_f1"]["mean"] == pytest.approx(0.52)
+    with (folder / "results.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["seed-1", "seed-2", "seed-3"]
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1]])
+def test_seeds_must_differ(tmp_path, seeds):
+    with pytest.raises(ConfigError, match=r"sweep.seeds is .*; allowed is a list of different seeds"):
+        sweep_seeds(options(tmp_path, seeds))
+
+
+def test_the_command_runs_and_prints_the_table(arguments, tmp_path, capsys):
+    sweep.main([*arguments, "--sweep.seeds=[4]", "--optim.max_steps=2"])
+    assert "dev macro_f1: 0." in capsys.readouterr().out
+    assert (tmp_path / "runs/default-sweep/seed-4/bundle/bundle.json").is_file()

@@ -1,0 +1,53 @@
+"""Trials: run once, taken as finished afterwards, never mistaken for another configuration."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.errors import ConfigError
+from training.config import Config, OptimConfig, RunConfig
+from training.experiments.seeds import SweepOptions
+from training.experiments.trials import base_config, experiment_folder, make_trial, run_trial, run_trials
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(run=RunConfig(name="mine", output_dir=str(tmp_path)))
+
+
+def test_a_trial_is_resumable_and_lies_beside_the_run_of_its_name(config, tmp_path):
+    folder = experiment_folder(config, "sweep")
+    assert folder == tmp_path / "mine-sweep"
+    trial = make_trial(config, folder, "a", optim=OptimConfig(lr=1e-3))
+    assert trial.config.run_dir == folder / "a"
+    assert (trial.config.run.resume, trial.config.optim.lr) == (True, 1e-3)
+
+
+def test_the_section_of_a_command_is_no_part_of_its_runs():
+    options = SweepOptions(optim=OptimConfig(lr=1e-3))
+    assert base_config(options) == Config(optim=OptimConfig(lr=1e-3))
+    assert "sweep" not in base_config(options).to_dict()
+
+
+def test_a_finished_trial_is_read_and_its_checkpoints_are_gone(config, tmp_path, runs):
+    trials = [make_trial(config, tmp_path / "x", name) for name in ("a", "b")]
+    run_trial(trials[0])
+    outcomes = run_trials(trials)
+    assert [made.run.name for made in runs.made] == ["a", "b"]
+    assert [outcome.figure() for outcome in outcomes] == [0.5, 0.5]
+    assert outcomes[0].figure("macro_f1", "test") == pytest.approx(0.48)
+    assert not (tmp_path / "x/a/checkpoints").exists()
+
+
+def test_a_finished_trial_of_another_configuration_is_refused(config, tmp_path, runs):
+    run_trial(make_trial(config, tmp_path / "x", "a"))
+    run_trial(make_trial(replace(config, run=replace(config.run, threads=1)), tmp_path / "x", "a"))
+    with pytest.raises(ConfigError, match=r"has another configuration \(in optim\.lr\)"):
+        run_trial(make_trial(config, tmp_path / "x", "a", optim=OptimConfig(lr=1e-3)))
+    assert len(runs.made) == 1
+
+
+def test_several_processes_are_refused(config, tmp_path, runs, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="an experiment was started by 2 processes"):
+        run_trial(make_trial(config, tmp_path / "x", "a"))

@@ -1,0 +1,80 @@
+"""What an experiment leaves: one table as JSON, CSV and text, and one plot."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from shared.files import replacing_file, write_json
+from training.experiments.trials import FIGURES, Outcome
+
+Row = Mapping[str, Any]
+
+
+def row_of(outcome: Outcome, **further: Any) -> dict[str, Any]:
+    """The figures of a run as one row of the table."""
+    figures = {f"{split}_{name}": outcome.figure(name, split) for split in outcome.metrics for name in FIGURES}
+    return {"run": outcome.name, **further, **figures, "bundle": str(outcome.bundle)}
+
+
+def write_results(folder: Path, rows: Sequence[Row], *, lines: Sequence[str] = (), **further: Any) -> str:
+    """Write `results.json`, `results.csv` and `results.txt`; the text is returned.
+
+    Args:
+        folder: of the experiment.
+        rows: of the table; a row may lack columns.
+        lines: said below the table.
+        further: values beside the rows in the JSON file.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    write_json(folder / "results.json", {"rows": [dict(row) for row in rows], **further})
+    with replacing_file(folder / "results.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    text = "\n".join([as_text(rows, [name for name in columns if name != "bundle"]), *lines]) + "\n"
+    with replacing_file(folder / "results.txt") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """The rows as an aligned table."""
+    cells = [list(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells)
+    return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def write_plot(
+    folder: Path, values: Mapping[str, float], *, label: str, intervals: Mapping[str, Sequence[float]] | None = None
+) -> None:
+    """Write `results.svg`: one dot a run, with its interval where there is one, the best on top.
+
+    Args:
+        folder: of the experiment.
+        values: run -> figure.
+        label: what the figure is.
+        intervals: run -> lowest and highest value.
+    """
+    names = sorted(values, key=lambda name: values[name])
+    figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for row, name in enumerate(names):
+        if intervals and name in intervals:
+            axes.plot(list(intervals[name]), [row, row], color="#64748b", linewidth=1.5)
+        axes.plot(values[name], row, marker="o", color="#3b82f6")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel=label)
+    axes.grid(axis="x", alpha=0.2)
+    with replacing_file(folder / "results.svg") as temporary:
+        FigureCanvasSVG(figure).print_svg(str(temporary), metadata={"Date": None})  # type: ignore[no-untyped-call]

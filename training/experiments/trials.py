@@ -1,0 +1,139 @@
+"""One run of an experiment: started, continued where it was left, or taken as it was finished."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import TrainerCallback
+
+from shared.bundle import Bundle
+from shared.errors import ConfigError
+from training import processes
+from training.config import Config
+from training.run import run
+from training.run_folder import RunFolder
+
+FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
+"""What is compared; the first is what is chosen by."""
+_CHANGES_NOTHING = {"run": ("resume", "overwrite", "threads", "workers", "keep_checkpoints", "save_every_steps",
+                            "log_every_steps"), "data": ("cache_dir",)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run to be made; its folder is `config.run_dir`."""
+
+    name: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        name: of its trial.
+        config: what it was run with.
+        bundle: folder of its bundle.
+        metrics: the bundle's metrics by split.
+    """
+
+    name: str
+    config: Config
+    bundle: Path
+    metrics: dict[str, Any]
+
+    def figure(self, name: str = FIGURES[0], split: str = "dev") -> float:
+        """One figure of one split."""
+        return float(self.metrics[split][name])
+
+
+def base_config(options: Config) -> Config:
+    """The configuration of runs out of a command's options, without the command's own section."""
+    return Config(**{field.name: getattr(options, field.name) for field in fields(Config)})
+
+
+def experiment_folder(config: Config, command: str) -> Path:
+    """Where an experiment writes: beside the run of the same name."""
+    return Path(config.run.output_dir) / f"{config.run.name}-{command}"
+
+
+def make_trial(config: Config, folder: Path, name: str, **sections: Any) -> Trial:
+    """A trial in `folder/name`, with some sections of the configuration replaced; it is resumed when it is there."""
+    changed = replace(config, **sections)
+    place = replace(changed.run, output_dir=str(folder), name=name, resume=True, overwrite=False)
+    return Trial(name, replace(changed, run=place))
+
+
+def run_trials(trials: Sequence[Trial]) -> list[Outcome]:
+    """Run them one after the other; those that are finished are read.
+
+    Raises:
+        ConfigError: under several processes, or when a finished run has another configuration.
+        EmotionError: whatever a run raises.
+    """
+    outcomes = []
+    for number, trial in enumerate(trials, 1):
+        print(f"[{number}/{len(trials)}] {trial.config.run_dir}", file=sys.stderr)
+        outcomes.append(run_trial(trial))
+    return outcomes
+
+
+def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcome:
+    """Run a trial, or read it when it is finished; its checkpoints are removed then.
+
+    Args:
+        trial: name and configuration.
+        callbacks: of the training loop.
+
+    Raises:
+        ConfigError: under several processes, or when the finished run has another configuration.
+        EmotionError: whatever the run raises.
+    """
+    if processes.world_size() > 1:
+        raise ConfigError(
+            f"an experiment was started by {processes.world_size()} processes.", hint="Start it in a single one."
+        )
+    folder = RunFolder(trial.config.run_dir)
+    if is_finished(folder):
+        check_same(folder, trial.config)
+    else:
+        run(trial.config, callbacks=callbacks) if callbacks else run(trial.config)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    bundle = Bundle.read(folder.bundle)
+    return Outcome(trial.name, trial.config, bundle.path, bundle.metrics())
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Whether the run in this folder got to its bundle."""
+    return (folder.path / "finished").is_file() and folder.bundle.is_dir()
+
+
+def check_same(folder: RunFolder, config: Config) -> None:
+    """Refuse to take a finished run for another one.
+
+    Raises:
+        ConfigError: names the sections that differ.
+    """
+    before, now = _comparable(yaml.safe_load(folder.config.read_text(encoding="utf-8"))), _comparable(config.to_dict())
+    differing = [name for name in now if before.get(name, now[name]) != now[name]]
+    if differing:
+        raise ConfigError(
+            f"the finished run in {folder.path} has another configuration (in {', '.join(differing)}).",
+            hint="Choose another --run.name, or remove that folder to run it again.",
+        )
+
+
+def _comparable(content: dict[str, Any]) -> dict[str, Any]:
+    """Keys and values without those that change nothing in what is computed."""
+    flat = {}
+    for section, values in content.items():
+        left_out = _CHANGES_NOTHING.get(section, ())
+        flat |= {f"{section}.{name}": value for name, value in values.items() if name not in left_out}
+    return flat

@@ -1,0 +1,23 @@
+"""Train the same configuration with several seeds: mean, spread and interval of every figure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from shared.cli import run_command
+from training.experiments.seeds import SweepOptions, sweep_seeds
+from training.options import parse_options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the seeds that are not finished yet and print the table."""
+    options, _ = parse_options(
+        SweepOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.sweep", description=str(__doc__)
+    )
+    print(sweep_seeds(options), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
