@@ -16,7 +16,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: setup  ## train, calibrate, export and verify on the embedded corpus, then predict three sentences
-	$(BIN)/python -m training.run --config configs/default.yaml --run.name demo
+	$(BIN)/python -m training.run --config configs/default.yaml --run.name demo --run.overwrite true
 	$(BIN)/python -m serving.export runs/demo/bundle --precision fp32 int8
 	$(BIN)/python -m serving.predict runs/demo/bundle \
 	  --text "I finally got the job and I can't stop smiling!" \
