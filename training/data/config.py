@@ -82,6 +82,10 @@ class DataConfig:
     """Share of rows (0..1) held out as test where a corpus has no official split."""
     seed: NonNegativeInt = 13
     """Seed of the splits and of the subset; kept apart from the seed of training, so that seeds share their splits."""
+    folds: PositiveInt | None = None
+    """Cross-validation: train and dev rows are pooled and cut into so many stratified folds, one of which is dev."""
+    fold: PositiveInt = 1
+    """Cross-validation: which fold is dev, from 1 to `folds`; `python -m training.kfold` runs them all."""
     max_train_rows: PositiveInt | None = None
     """Train on a stratified subset of this many rows; all when left out."""
     min_label_support: NonNegativeInt = 10
@@ -132,3 +136,14 @@ class DataConfig:
             )
         if self.max_train_rows is not None and self.max_train_rows < 1:
             raise ConfigError(f"data.max_train_rows is {self.max_train_rows}; it must be 1 or more, or left out.")
+
+    def check_folds(self) -> None:
+        """Refuse a fold that is not there.
+
+        Raises:
+            ConfigError: when folds is below 2 or fold above folds.
+        """
+        if self.folds is not None and (self.folds < 2 or not 1 <= self.fold <= self.folds):
+            raise ConfigError(
+                f"data.folds is {self.folds} and data.fold {self.fold}: folds must be 2 or more, fold from 1 to folds."
+            )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared.errors import DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
 from training.data.config import DataConfig, SourceConfig
+from training.data.folds import take_fold
 from training.data.label_choice import choose_labels, named_labels
 from training.data.parts import Part, limit_train, make_parts, remove_leaks
 from training.data.report import DataReport, SourceInfo
@@ -127,7 +128,7 @@ def load_data(config: DataConfig) -> Splits:
     parts = [
         part for raw, source in zip(corpora, sources, strict=True) for part in make_parts(raw, source, config, labels)
     ]
-    parts = limit_train(remove_leaks(parts), config.max_train_rows, config.seed)
+    parts = limit_train(_without_leaks(parts, config), config.max_train_rows, config.seed)
 
     train, dev = (_require(parts, name, corpora, labels) for name in (TRAIN, DEV))
     test = _join(parts, TEST, labels)
@@ -155,7 +156,14 @@ def load_eval_split(config: DataConfig, split: str, labels: LabelSet) -> Corpus:
     for raw, source in zip(corpora, sources, strict=True):
         whole = split == WHOLE and WHOLE in raw.splits
         parts += make_parts(raw, source, config, labels, undivided=whole)
-    return _require(remove_leaks(parts), split, corpora, labels)
+    return _require(remove_leaks(parts) if split == WHOLE else _without_leaks(parts, config), split, corpora, labels)
+
+
+def _without_leaks(parts: Sequence[Part], config: DataConfig) -> list[Part]:
+    """The parts, or those of one fold, without training texts that stand in a held-out split."""
+    config.check_folds()
+    clean = remove_leaks(parts)
+    return clean if config.folds is None else remove_leaks(take_fold(clean, config.folds, config.fold, config.seed))
 
 
 def _sources(config: DataConfig, named: LabelSet | None) -> tuple[SourceConfig, ...]:

@@ -1,0 +1,46 @@
+"""Stratified k-fold cross-validation: every row is held out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from jsonargparse.typing import PositiveInt
+
+from shared.errors import ConfigError
+from training.config import Config
+from training.experiments.seeds import write_repeated
+from training.experiments.trials import base_config, experiment_folder, make_trial, run_trials
+
+
+@dataclass(frozen=True)
+class KFoldConfig:
+    """How many folds."""
+
+    folds: PositiveInt = 5
+    """Runs, and parts of the pooled train and dev rows; each is dev in one run. Test, where there is one, stays."""
+
+
+@dataclass(frozen=True)
+class KFoldOptions(Config):
+    """Options of `python -m training.kfold`: those of a run, and how many folds."""
+
+    kfold: KFoldConfig = field(default_factory=KFoldConfig)
+    """How many folds."""
+
+
+def run_folds(options: KFoldOptions) -> str:
+    """Run every fold and write the table with means and intervals; its text is returned.
+
+    Raises:
+        ConfigError: for fewer than two folds.
+        EmotionError: whatever a run raises.
+    """
+    folds = options.kfold.folds
+    if folds < 2:
+        raise ConfigError(f"kfold.folds is {folds}; it must be 2 or more.")
+    config, folder = base_config(options), experiment_folder(options, "kfold")
+    trials = [
+        make_trial(config, folder, f"fold-{fold}-of-{folds}", data=replace(config.data, folds=folds, fold=fold))
+        for fold in range(1, folds + 1)
+    ]
+    return write_repeated(folder, run_trials(trials))

@@ -1,0 +1,23 @@
+"""Stratified k-fold cross-validation: one run a fold, mean, spread and interval of every figure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from shared.cli import run_command
+from training.experiments.folds import KFoldOptions, run_folds
+from training.options import parse_options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the folds that are not finished yet and print the table."""
+    options, _ = parse_options(
+        KFoldOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.kfold", description=str(__doc__)
+    )
+    print(run_folds(options), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
