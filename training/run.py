@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from torch import nn
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from shared.bundle import Bundle
 from shared.cli import run_command
@@ -49,8 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(config: Config) -> Bundle | None:
+def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle | None:
     """Configuration -> preflight -> data -> model -> train -> calibrate -> evaluate -> publish.
+
+    Args:
+        config: the whole configuration.
+        callbacks: further ones of the training loop; an exception of theirs ends the run.
 
     Returns:
         The bundle; None on the processes that do not write.
@@ -77,7 +81,9 @@ def run(config: Config) -> Bundle | None:
         if resume_from is None:
             check_learning(model, rows, config)
 
-        progress = train(model, rows, config, session.folder, precision=precision, resume_from=resume_from)
+        progress = train(
+            model, rows, config, session.folder, precision=precision, resume_from=resume_from, callbacks=callbacks
+        )
         if not processes.is_main():
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging as hf_logging
 
 from shared.calibration import Calibration
@@ -149,6 +150,7 @@ def train(
     *,
     precision: Precision,
     resume_from: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Progress:
     """Train the model; it ends with the weights of the best checkpoint.
 
@@ -159,12 +161,15 @@ def train(
         folder: where checkpoints and logs go.
         precision: of the forward pass.
         resume_from: a checkpoint of the same run.
+        callbacks: further ones, called after those of the loop.
 
     Raises:
         KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
     """
     request = StopRequest()
     trainer = build_trainer(model, rows, config, folder, precision=precision, request=request)
+    for callback in callbacks:
+        trainer.add_callback(callback)
     stopped = resume_from is not None and _had_stopped_early(resume_from)
     if stopped and resume_from is not None:
         _restore_finished(trainer, resume_from)
