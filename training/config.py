@@ -14,6 +14,7 @@ from training.checks.config import PreflightConfig
 from training.data.augment.config import AugmentConfig
 from training.data.config import DataConfig
 from training.losses.config import LossConfig
+from training.watch.config import WatchConfig
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,8 @@ class Config:
     """Temperatures and thresholds."""
     preflight: PreflightConfig = field(default_factory=PreflightConfig)
     """Checks before anything expensive."""
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    """Where figures go while a run trains, and what is looked at."""
 
     @property
     def run_dir(self) -> Path:

@@ -75,6 +75,33 @@ def curves(history: Sequence[Mapping[str, Any]]) -> str:
     return _svg(draw, width=7.0, height=3.6)
 
 
+def watched(history: Sequence[Mapping[str, Any]], prefix: str) -> str:
+    """Figures whose names begin with `prefix` over the steps; "" when there are none."""
+    names = sorted({name for entry in history for name in entry if name.startswith(prefix)}, key=_by_number)
+    if not names:
+        return ""
+
+    def draw(axes: Axes) -> None:
+        shades = mpl.colormaps["viridis"](np.linspace(0.1, 0.9, len(names)))
+        for name, shade in zip(names, shades, strict=True):
+            entries = [entry for entry in history if entry.get(name)]
+            steps, values = [entry["step"] for entry in entries], [entry[name] for entry in entries]
+            label = name.rsplit("/", 1)[-1].replace("_", " ")
+            axes.plot(steps, values, color=shade, linewidth=1, marker="." if len(steps) < 3 else None, label=label)
+        axes.set(xlabel="optimiser step", ylabel=prefix.rstrip("/").replace("_", " "))
+        if prefix == "grad_norm/":
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+
+    return _svg(draw, width=7.0, height=max(2.6, 0.22 * len(names)))
+
+
+def _by_number(name: str) -> list[str]:
+    return [part.zfill(4) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 def label_bars(scores: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
     """F1 of every label, the best first, with its interval where there is one."""
     order = sorted(scores, key=lambda name: scores[name])

@@ -29,6 +29,7 @@ from training.rows import build_rows
 from training.scoring import label_frequencies
 from training.trainer import TrainingRows
 from training.tuning import apply_tuning
+from training.watch.trackers import check_trackers
 
 log = logging.getLogger("training")
 
@@ -79,6 +80,7 @@ def preflight(config: Config) -> None:
     _check_patience(config)
     _check_calibration(config)
     _check_name(config.run.name)
+    check_trackers(config.watch.trackers)
     _check_folder(config.run_dir)
     load_config(resolve_checkpoint(config.model.name))
     for source in config.data.resolved_sources():

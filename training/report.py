@@ -14,6 +14,7 @@ from shared.calibration import Calibration
 from shared.thresholds import Policies, decide
 from training import plots
 from training.scoring import Split
+from training.watch.trends import notes
 
 CONFUSIONS = 12
 
@@ -56,10 +57,23 @@ def render_report(
         title=title,
         subtitle=subtitle,
         splits=[_describe(item, calibration, policies, train_support or {}) for item in scored],
-        curves=plots.curves(history) if any("loss" in entry for entry in history) else "",
+        curves=_curves(history),
+        notes=list(notes(history, finished=True).values()),
         data_lines=list(data_lines),
         details=dict(details or {}),
     )
+
+
+def _curves(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Title and drawing of everything that was logged in training."""
+    if not any("loss" in entry for entry in history):
+        return []
+    titles = {
+        "grad_norm/": "Gradient norms, as applied", "learning_rate": "Learning rate",
+        "samples_per_second": "Samples a second", "memory_gb": "Memory (GB)",
+    }  # fmt: skip
+    drawn = [(title, plots.watched(history, name)) for name, title in titles.items()]
+    return [("Loss and macro F1", plots.curves(history)), *((title, svg) for title, svg in drawn if svg)]
 
 
 def environment() -> Environment:

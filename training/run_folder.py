@@ -17,7 +17,8 @@ from training.config import Config
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _MAY_DIFFER = {"run.resume", "run.overwrite", "run.threads", "run.workers", "run.keep_checkpoints",
-               "run.save_every_steps", "run.log_every_steps", "data.cache_dir", "preflight.skip"}  # fmt: skip
+               "run.save_every_steps", "run.log_every_steps", "data.cache_dir", "preflight.skip",
+               "watch.trackers", "watch.gradients", "watch.notes"}  # fmt: skip
 """Keys that change nothing in what is computed, so that a resumed run may have others."""
 
 

@@ -41,6 +41,8 @@ from training.precision import Precision
 from training.progress import ProgressCallback, SaveCallback, StopRequest
 from training.run_folder import RunFolder, read_state
 from training.tuning import build_unfreezing
+from training.watch.callbacks import Watch
+from training.watch.finite import check_finite
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ class EmotionTrainer(Trainer):
     checkpoint's `model.safetensors` holds the weights that training continues with, the average lies beside it.
     """
 
-    def __init__(self, *, config: Config, rows: TrainingRows, **options: Any) -> None:
+    def __init__(self, *, config: Config, rows: TrainingRows, watch: Watch, **options: Any) -> None:
         super().__init__(**options)
         self.config = config
+        self.watch = watch
         self.sampler = rows.sampler
         self.loss = rows.loss
         self.distillation = rows.distillation
@@ -103,6 +106,8 @@ class EmotionTrainer(Trainer):
         loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
         if model.training and self.distillation is not None:
             loss = self.distillation(loss, outputs.logits, inputs["teacher"], inputs["known"])
+        if model.training:
+            check_finite(loss.detach(), model, inputs, self.state.global_step)
         optim = self.config.optim
         if model.training and (optim.l1 or optim.l2):
             loss = loss + weight_penalty(model, optim.l1, optim.l2)
@@ -131,6 +136,10 @@ class EmotionTrainer(Trainer):
         if self.is_in_train and isinstance(self.lr_scheduler, PlateauSchedule):
             self.lr_scheduler.observe(metrics["eval_macro_f1"])
         return metrics
+
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        """Log the figures of the training step with those of what watches it."""
+        super().log({**logs, **self.watch.figures()} if "loss" in logs else logs, *args, **options)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[no-untyped-call]
@@ -204,10 +213,16 @@ def build_trainer(
     """The Trainer of a run, ready to train."""
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder, precision)
+    watch = Watch(
+        config.watch, model, folder.logs,
+        samples_per_step=config.optim.batch_size * config.optim.accumulation * arguments.world_size,
+        scaled=arguments.fp16,
+    )  # fmt: skip
     callbacks = [
         ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
         SaveCallback(config.run.save_every_steps, request or StopRequest()),
     ]
+    callbacks += watch.callbacks
     if config.eval.patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.eval.patience))
     if config.tuning.method == "progressive":
@@ -215,6 +230,7 @@ def build_trainer(
     trainer = EmotionTrainer(
         config=config,
         rows=rows,
+        watch=watch,
         model=model,
         args=arguments,
         train_dataset=rows.train,
@@ -263,7 +279,8 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
         dataloader_pin_memory=on_gpu,
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
-        report_to="none",
+        report_to="none",  # the trackers are among the callbacks
+        run_name=run.name,
     )
 
 

@@ -29,7 +29,7 @@ from training.run_folder import RunFolder
 def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished):
     assert {path.name for path in finished.iterdir()} >= {"checkpoints", "logs", "bundle", "training.yaml"}
     assert (finished.parent / "latest").resolve() == finished
-    assert {path.name for path in (finished / "logs").iterdir()} == {"run.log", "train.jsonl"}
+    assert {path.name for path in (finished / "logs").iterdir()} == {"run.log", "train.jsonl", "tensorboard"}
     names = {path.name for path in (finished / "bundle").iterdir()}
     assert names == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "bundle.json",

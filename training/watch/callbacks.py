@@ -1,0 +1,43 @@
+"""All that watches a run, as configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+from transformers import TrainerCallback
+
+from training.watch.config import WatchConfig
+from training.watch.gradients import GradientWatch
+from training.watch.speed import SpeedWatch
+from training.watch.trackers import build_trackers
+from training.watch.trends import TrendNotes
+
+
+class Watch:
+    """The callbacks of a run, and the figures they add to its log.
+
+    Args:
+        config: what is looked at.
+        model: with the weights to be trained set trainable.
+        logs: folder of the run's logs.
+        samples_per_step: rows of one optimiser step, all processes together.
+        scaled: whether gradients are scaled (fp16).
+
+    Raises:
+        ConfigError: when a tracker's package is not installed.
+    """
+
+    def __init__(
+        self, config: WatchConfig, model: nn.Module, logs: Path, *, samples_per_step: int, scaled: bool = False
+    ) -> None:
+        self.speed = SpeedWatch(samples_per_step)
+        self.gradients = GradientWatch(model, scaled=scaled)
+        self.log_gradients = config.gradients
+        self.callbacks: list[TrainerCallback] = [self.speed, self.gradients, *build_trackers(config.trackers, logs)]
+        if config.notes:
+            self.callbacks.append(TrendNotes())
+
+    def figures(self) -> dict[str, float]:
+        """What the next entry of the training log holds besides loss and learning rate."""
+        return {**self.speed.figures(), **(self.gradients.norms if self.log_gradients else {})}
