@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.contenders.contender import Contender, Run, UnavailableError
+from benchmarks.contenders import hugging_face
+from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError
 from benchmarks.contenders.model import ModelShape, padded_batch, random_batch
 from benchmarks.contenders.sources import Subject
 from benchmarks.contenders.training import training_steps
@@ -23,10 +25,17 @@ FOOTPRINT_CELL = Cell(8, 128)
 
 
 class Field:
-    """The contenders that could be opened, in `entries`; `missing` tells why the others could not."""
+    """The contenders that could be opened, in `entries`; `missing` tells why the others could not.
 
-    def __init__(self, subject: Subject, threads: int) -> None:
+    Args:
+        subject: what is measured.
+        threads: of everyone.
+        reference: logits of `agreement_batch` to which all are compared.
+    """
+
+    def __init__(self, subject: Subject, threads: int, reference: NDArray[np.float32]) -> None:
         self._bench, self._shape, self._threads = subject.bench, subject.shape, threads
+        self._reference = reference
         self._runs: dict[str, Run] = {}
         self._files: dict[str, Path] = {}
         self.entries: dict[str, Entry] = {}
@@ -37,7 +46,7 @@ class Field:
         try:
             file = contender.prepare(self._bench)
             run = contender.open(file, self._threads)
-            logits = run(self._agreement_batch())
+            logits = run(agreement_batch(self._shape))
         except UnavailableError as error:
             self.missing[contender.name] = str(error)
             return
@@ -45,7 +54,7 @@ class Field:
             self.missing[contender.name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             return
         self._runs[contender.name], self._files[contender.name] = run, file
-        difference = float(np.abs(logits - self._reference(logits)).max())
+        difference = float(np.abs(logits - self._reference).max())
         self.entries[contender.name] = Entry(contender.precision, _size(file), difference)
 
     def race(self, cell: Cell, plan: Plan, clock: Clock) -> Mapping[str, Seconds]:
@@ -61,13 +70,15 @@ class Field:
         )  # fmt: skip
         self.entries[name] = replace(self.entries[name], footprint=footprint)
 
-    def _agreement_batch(self) -> Mapping[str, np.ndarray]:
-        return padded_batch(AGREEMENT_LENGTHS, self._shape.vocabulary)
 
-    def _reference(self, logits: np.ndarray) -> np.ndarray:
-        """Logits of the first contender that entered; its own when it is that one."""
-        first = next(iter(self._runs.values()))
-        return first(self._agreement_batch()) if len(self._runs) > 1 else logits
+def agreement_batch(shape: ModelShape) -> Batch:
+    """Padded rows on which all contenders are compared."""
+    return padded_batch(AGREEMENT_LENGTHS, shape.vocabulary)
+
+
+def reference_logits(subject: Subject, threads: int) -> NDArray[np.float32]:
+    """What Hugging Face's own network says to them, shape (N, L)."""
+    return hugging_face.eager().open(subject.bench.checkpoint, threads)(agreement_batch(subject.shape))
 
 
 def race_steps(

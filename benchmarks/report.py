@@ -13,7 +13,7 @@ import datetime
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.arguments import positive_int
@@ -27,7 +27,7 @@ from benchmarks.measure.machine import describe_machine
 from benchmarks.measure.progress import Progress
 from benchmarks.measure.rounds import Clock, Plan
 from benchmarks.measure.threads import limit_threads
-from benchmarks.race import Field, race_steps
+from benchmarks.race import Field, race_steps, reference_logits
 from benchmarks.reporting.line import as_json
 from benchmarks.reporting.results import Cell, Results
 from benchmarks.reporting.write import write_report
@@ -75,12 +75,12 @@ def measure(subject: Subject, threads: int, scale: Scale, clock: Clock, progress
     """The whole run: limits, everyone's entrance, the races, the costs, and the limits once more."""
     progress.step("limits of the machine")
     machine = describe_machine()
-    limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale)
-    entrants = Field(subject, threads)
+    limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
+    entrants = Field(subject, threads, reference_logits(subject, threads))
     for contender in lineup():
         progress.step(f"preparing {contender.name}")
         if contender.name in scale.left_out:
-            entrants.missing[contender.name] = "left out of a quick run"
+            entrants.missing[contender.name] = "left out of this run"
         else:
             entrants.enter(contender)
     cells = {}
@@ -97,7 +97,7 @@ def measure(subject: Subject, threads: int, scale: Scale, clock: Clock, progress
     progress.step("files of DeBERTa-v3-base")
     files = base_files(subject.bench.cache.parent) if scale.with_base_files else {}
     progress.step("limits of the machine")
-    limits = limits.best(measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale))
+    limits = limits.best(measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock))
     return Results(
         title=subject.title, shape=subject.shape, threads=threads, clock=CLOCK_NAMES[clock], machine=machine,
         limits=limits, entries=entrants.entries, missing=entrants.missing, cells=cells,
@@ -132,6 +132,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--shape", choices=sorted(SHAPES), default="deberta-v3-small",
         help="measure random weights in this shape (default deberta-v3-small)",
     )  # fmt: skip
+    names = [contender.name for contender in lineup()]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"contenders, of: {', '.join(names)}")
     parser.add_argument("--output", type=Path, help="folder to write (default benchmarks/reports/<date>)")
     return parser.parse_args(arguments)
 
@@ -141,6 +143,8 @@ def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> 
     options = parse_arguments(arguments)
     limit_threads(options.threads)
     scale = scale or (QUICK if options.quick else Scale())
+    if options.only:
+        scale = replace(scale, left_out=[entry.name for entry in lineup() if entry.name not in options.only])
     subject = bundle_subject(options.bundle) if options.bundle else random_subject(SHAPES[options.shape])
     clock = time.process_time if options.cpu_time else time.perf_counter
     progress = Progress(count_steps(scale))

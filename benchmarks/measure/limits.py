@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from benchmarks.measure.rounds import Clock
 
 SIZES = ((1024, 1024, 1024), (1024, 768, 3072), (2048, 2048, 2048))
 """Rows, inner and columns of the products tried; the best rate counts."""
@@ -45,39 +48,42 @@ class Limits:
         return rates.get(precision, rates["fp32"])
 
 
-def measure_limits(threads: int, *, seconds: float = 0.3, scale: int = 1) -> Limits:
+def measure_limits(threads: int, *, seconds: float = 0.3, scale: int = 1, clock: Clock = time.perf_counter) -> Limits:
     """Measure all rates on `threads` threads.
 
     Args:
         threads: of every product.
         seconds: spent on each product size.
         scale: divides all sizes, for tests.
+        clock: the one contenders are measured with.
     """
     import torch
 
     torch.set_num_threads(threads)
     sizes = [tuple(side // scale for side in size) for size in SIZES]
+
+    def best(call: Callable[[], object]) -> float:
+        return _best_time(call, seconds, clock)
+
+    def rate(product: Callable[[tuple[int, ...]], Callable[[], object]]) -> float:
+        return max(2.0 * math.prod(size) / best(product(size)) for size in sizes)
+
     return Limits(
-        fp32_onnxruntime=max(_rate(_onnx_product(size, threads, quantised=False), size, seconds) for size in sizes),
-        int8_onnxruntime=max(_rate(_onnx_product(size, threads, quantised=True), size, seconds) for size in sizes),
-        fp32_torch=max(_rate(_torch_product(size, torch.float32), size, seconds) for size in sizes),
-        bf16_torch=max(_rate(_torch_product(size, torch.bfloat16), size, seconds) for size in sizes),
-        read_bytes=_read_bandwidth(READ_BYTES // scale**2, seconds),
+        fp32_onnxruntime=rate(lambda size: _onnx_product(size, threads, quantised=False)),
+        int8_onnxruntime=rate(lambda size: _onnx_product(size, threads, quantised=True)),
+        fp32_torch=rate(lambda size: _torch_product(size, torch.float32)),
+        bf16_torch=rate(lambda size: _torch_product(size, torch.bfloat16)),
+        read_bytes=READ_BYTES // scale**2 / best(_read(READ_BYTES // scale**2)),
     )
 
 
-def _rate(call: Callable[[], object], size: tuple[int, ...], seconds: float) -> float:
-    rows, inner, columns = size
-    return 2.0 * rows * inner * columns / _best_time(call, seconds)
-
-
-def _best_time(call: Callable[[], object], seconds: float) -> float:
+def _best_time(call: Callable[[], object], seconds: float, clock: Clock) -> float:
     call()
-    best, stop = float("inf"), time.perf_counter() + seconds
+    best, stop = float("inf"), clock() + seconds
     while True:
-        start = time.perf_counter()
+        start = clock()
         call()
-        now = time.perf_counter()
+        now = clock()
         best = min(best, now - start)
         if now > stop:
             return best
@@ -129,9 +135,8 @@ def _torch_product(size: tuple[int, ...], dtype: Any) -> Callable[[], object]:
     return product
 
 
-def _read_bandwidth(size: int, seconds: float) -> float:
-    """Bytes a second of summing an array no cache holds."""
+def _read(size: int) -> Callable[[], object]:
+    """The sum of an array of so many bytes, which no cache holds."""
     import torch
 
-    values = torch.ones(size // 4, dtype=torch.float32)
-    return size / _best_time(values.sum, seconds)
+    return torch.ones(size // 4, dtype=torch.float32).sum

@@ -103,7 +103,7 @@ def _limits(results: Results) -> str:
 def _shares(results: Results) -> str:
     def value(cell: Cell, name: str) -> str:
         summary = results.summary(cell, name)
-        if summary is None:
+        if summary is None or results.entries[name].precision == "fp16":  # of CUDA, whose limits are not measured
             return "-"
         limit = limit_seconds(results.shape, *cell, results.entries[name].precision, results.limits)
         return f"{100 * limit / summary.median:.0f} %"

@@ -35,10 +35,14 @@ def contender(name: str, offset: float = 0.0, fails: Exception | None = None) ->
 
 @pytest.fixture
 def field(tmp_path: Path) -> Field:
-    return Field(Subject(Workbench(tmp_path, tmp_path), TINY, "tiny"), threads=1)
+    return Field(
+        Subject(Workbench(tmp_path, tmp_path), TINY, "tiny"),
+        threads=1,
+        reference=np.ones((3, LABELS), dtype=np.float32),
+    )
 
 
-def test_those_who_can_run_are_entered_with_size_and_difference_from_the_first(field: Field) -> None:
+def test_those_who_can_run_are_entered_with_size_and_difference_from_the_reference(field: Field) -> None:
     field.enter(contender("first", offset=1.0))
     field.enter(contender("second", offset=1.25))
     assert [entry.difference for entry in field.entries.values()] == [0.0, 0.25]
