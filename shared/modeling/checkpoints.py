@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 from transformers.utils import logging as hf_logging
 
 from shared.errors import ModelError, ModelNotFoundError
+from shared.modeling.hub import first_line, local_only
 from shared.modeling.starter import STARTER, starter_checkpoint
-from shared.modeling.tokenizer_files import first_line
 
 _T = TypeVar("_T")
 
@@ -45,7 +45,7 @@ def load_config(source: str | Path) -> PretrainedConfig:
     """
     if isinstance(source, Path) and not (source / "config.json").is_file():
         raise ModelNotFoundError(f"no model in {source}: config.json is missing.", hint=_offline_hint())
-    config = _reach(source, lambda: AutoConfig.from_pretrained(source))
+    config = _reach(source, lambda: AutoConfig.from_pretrained(source, local_files_only=local_only(source)))
     if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
         raise ModelError(f"{source} is a {config.model_type} model; an encoder such as DeBERTa or BERT is needed.")
     return config
@@ -61,6 +61,7 @@ def load_weights(
         ModelError: when the weights cannot be read or are not those of the model.
     """
     given = {"config": config, "dtype": torch.float32, "ignore_mismatched_sizes": not complete, **options}
+    given["local_files_only"] = local_only(source)
     with _quiet():
         model, report = _reach(source, lambda: kind.from_pretrained(source, output_loading_info=True, **given))
     missing = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
@@ -95,7 +96,9 @@ def _reach(source: str | Path, load: Callable[[], _T]) -> _T:
     except Exception as error:  # the hub's client, safetensors and torch raise types of their own
         if isinstance(source, Path):
             raise ModelError(f"the model in {source} cannot be loaded: {first_line(error)}") from error
-        raise ModelNotFoundError(f"the model {source!r} cannot be reached.", hint=_offline_hint()) from error
+        raise ModelNotFoundError(
+            f"the model {source!r} cannot be reached: {first_line(error)}", hint=_offline_hint()
+        ) from error
 
 
 def _offline_hint() -> str:

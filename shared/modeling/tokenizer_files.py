@@ -11,7 +11,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from shared.errors import ModelError, ModelNotFoundError
 from shared.files import write_json
+from shared.modeling.hub import checkpoint_file, first_line, local_only
 from shared.modeling.starter import STARTER, starter_checkpoint
+
+__all__ = ["EXTRA_TOKENS", "checkpoint_file", "from_sentencepiece", "load_tokenizer_json", "save_tokenizer"]
 
 EXTRA_TOKENS = ("[NAME]", "[RELIGION]")
 
@@ -66,19 +69,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> No
     # a named architecture's class replaces the normaliser in transformers 5
     described = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length, **found}
     write_json(folder / "tokenizer_config.json", described)
-
-
-def checkpoint_file(checkpoint: str | Path, name: str) -> Path | None:
-    """Path of a checkpoint's file, from its folder or through the hub's cache; None where it has none."""
-    if Path(checkpoint).is_dir():
-        path = Path(checkpoint) / name
-        return path if path.is_file() else None
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415  (a local folder needs no hub)
-
-    try:
-        return Path(hf_hub_download(str(checkpoint), name))
-    except Exception:
-        return None
 
 
 def from_sentencepiece(path: Path, *, lowercase: bool = False, split_by_punctuation: bool = False) -> Tokenizer:
@@ -153,7 +143,7 @@ def _from_transformers(checkpoint: str | Path) -> Tokenizer:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: PLC0415  (slow to import, rarely needed)
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=local_only(checkpoint))
     except Exception as error:
         raise ModelNotFoundError(
             f"no tokenizer can be loaded for {str(checkpoint)!r}: {first_line(error)}",
@@ -162,9 +152,3 @@ def _from_transformers(checkpoint: str | Path) -> Tokenizer:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelError(f"{checkpoint} has a {type(tokenizer).__name__}, which has no tokenizer.json form.")
     return tokenizer.backend_tokenizer
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") + "." if lines else f"{type(error).__name__}."
