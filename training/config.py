@@ -156,7 +156,9 @@ class EvalConfig:
     batch_size: PositiveInt = 64
     """Rows in one forward pass of evaluation."""
     patience: PositiveInt | None = 3
-    """Stop after this many evaluations without a better macro F1 on dev (tuned thresholds); never when null."""
+    """Stop after this many evaluations on dev in which none of `stop_metrics` got better; never when null."""
+    stop_metrics: list[Literal["macro_f1", "micro_f1", "brier", "loss"]] = field(default_factory=lambda: ["macro_f1"])
+    """What has to stall for a stop, all of it together; F1 with thresholds tuned on dev, before calibration."""
     bootstrap_samples: NonNegativeInt = 1000
     """Resamples for the intervals of the report; 0 leaves the intervals out."""
 

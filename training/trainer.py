@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import (
-    EarlyStoppingCallback,
-    EvalPrediction,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -24,22 +22,20 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
-from shared.calibration import Calibration
-from shared.metrics import macro_f1
-from shared.thresholds import decide
 from shared.tokenizer import TextTokenizer
-from training.config import Config
+from training.config import Config, EvalConfig
 from training.data.collate import Collator
 from training.disk import disk_errors
 from training.ema import Ema, EmaCallback
 from training.losses.distillation import Distillation
 from training.losses.masked import Loss
+from training.measure import dev_scores
 from training.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.plateau import PlateauSchedule
-from training.policies import count_on_grid, f1_thresholds
 from training.precision import Precision
 from training.progress import ProgressCallback, SaveCallback, StopRequest
 from training.run_folder import RunFolder, read_state
+from training.stopping import StopWhenStalled, has_stalled
 from training.tuning import build_unfreezing
 from training.watch.callbacks import Watch
 from training.watch.finite import check_finite
@@ -185,8 +181,8 @@ def train(
     request = StopRequest()
     trainer = build_trainer(model, rows, config, folder, precision=precision, request=request)
     for callback in callbacks:
-        trainer.add_callback(callback)
-    stopped = resume_from is not None and _had_stopped_early(resume_from)
+        trainer.add_callback(callback)  # type: ignore[no-untyped-call]
+    stopped = resume_from is not None and _had_stopped_early(resume_from, config.eval)
     if stopped and resume_from is not None:
         _restore_finished(trainer, resume_from)
     else:
@@ -224,7 +220,7 @@ def build_trainer(
     ]
     callbacks += watch.callbacks
     if config.eval.patience is not None:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.eval.patience))
+        callbacks.append(StopWhenStalled(config.eval.stop_metrics, config.eval.patience))
     if config.tuning.method == "progressive":
         callbacks.append(build_unfreezing(model, config.tuning))
     trainer = EmotionTrainer(
@@ -236,7 +232,7 @@ def build_trainer(
         train_dataset=rows.train,
         eval_dataset=_longest_first(rows.dev),
         data_collator=Collator(rows.tokenizer).__call__,  # the object's tokenizer is not one that Trainer can save
-        compute_metrics=lambda prediction: tuned_macro_f1(
+        compute_metrics=lambda prediction: dev_scores(
             prediction, config.calibration.threshold_shrinkage, config.loss.activation
         ),
         callbacks=callbacks,
@@ -291,28 +287,16 @@ def _checkpointing(enabled: bool) -> dict[str, Any]:
     return {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
 
 
-def tuned_macro_f1(prediction: EvalPrediction, shrinkage: float, activation: str = "sigmoid") -> dict[str, float]:
-    """Macro F1 with thresholds fitted on the same rows: the measure by which checkpoints are chosen."""
-    targets, known = (np.asarray(array) for array in prediction.label_ids)
-    identity = Calibration.identity(targets.shape[1], activation)
-    probabilities, truth = identity.apply(prediction.predictions), targets >= 0.5
-    thresholds = f1_thresholds(count_on_grid(truth, probabilities, known), shrinkage)
-    return {"macro_f1": macro_f1(truth, decide(probabilities, thresholds), known)}
-
-
 def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:
     """Rows by length, so that a batch pads little."""
     lengths = np.asarray(encoded.data.column("length").to_numpy())
     return encoded.select(np.argsort(-lengths, kind="stable"))
 
 
-def _had_stopped_early(checkpoint: Path) -> bool:
+def _had_stopped_early(checkpoint: Path, config: EvalConfig) -> bool:
     """Whether the run was at its end when this checkpoint was written, for lack of progress."""
-    callbacks = (read_state(checkpoint) or {}).get("stateful_callbacks", {})
-    stopping = callbacks.get("EarlyStoppingCallback", {})
-    patience = stopping.get("args", {}).get("early_stopping_patience")
-    counted = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
-    return patience is not None and counted >= patience
+    history = (read_state(checkpoint) or {}).get("log_history", [])
+    return config.patience is not None and has_stalled(history, config.stop_metrics, config.patience)
 
 
 def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:

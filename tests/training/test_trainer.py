@@ -4,11 +4,10 @@ import json
 import signal
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import EvalPrediction, TrainerCallback, set_seed
+from transformers import TrainerCallback, set_seed
 
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
@@ -18,7 +17,7 @@ from training.data.config import DataConfig, SamplingConfig
 from training.precision import Precision
 from training.progress import StopRequest
 from training.run_folder import RunFolder
-from training.trainer import build_trainer, train, tuned_macro_f1
+from training.trainer import build_trainer, train
 from training.tuning import apply_tuning
 
 FP32 = Precision("fp32", "test")
@@ -213,10 +212,3 @@ def test_progress_moves_on_a_terminal_alone(tiny_model, tmp_path, monkeypatch, c
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "step 12/12  epoch 3.00  loss " in shown.err
-
-
-def test_the_measure_is_macro_f1_at_thresholds_fitted_on_the_same_rows():
-    logits = np.array([[2.0, -3.0], [1.0, -2.0], [0.5, -4.0], [0.0, -5.0]])
-    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 0]], dtype=np.float32)
-    known = np.ones_like(targets, dtype=bool)
-    assert tuned_macro_f1(EvalPrediction(logits, (targets, known)), 0.0) == {"macro_f1": 1.0}
