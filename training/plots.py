@@ -98,6 +98,29 @@ def watched(history: Sequence[Mapping[str, Any]], prefix: str) -> str:
     return _svg(draw, width=7.0, height=max(2.6, 0.22 * len(names)))
 
 
+def rate_range(
+    rates: NDArray[np.float64], losses: NDArray[np.float64], smoothed: NDArray[np.float64], suggestion: float | None
+) -> str:
+    """Loss over a rising learning rate as a file of its own, the suggestion marked.
+
+    Args:
+        rates: shape (S,).
+        losses: shape (S,).
+        smoothed: shape (S,).
+        suggestion: a rate, None for no mark.
+    """
+
+    def draw(axes: Axes) -> None:
+        axes.plot(rates, losses, color=_COLOURS[0], alpha=0.3, linewidth=1, label="loss of each batch")
+        axes.plot(rates, smoothed, color=_COLOURS[0], label="smoothed")
+        if suggestion is not None:
+            axes.axvline(suggestion, color=_COLOURS[1], linestyle="--", label=f"falls fastest: {suggestion:.1e}")
+        axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+        axes.legend()
+
+    return _svg(draw, width=7.0, height=3.6)
+
+
 def _by_number(name: str) -> list[str]:
     return [part.zfill(4) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
