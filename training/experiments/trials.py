@@ -116,7 +116,7 @@ def is_finished(folder: RunFolder) -> bool:
 
 
 def check_same(folder: RunFolder, config: Config) -> None:
-    """Refuse to take a finished run for another one.
+    """Refuse to take what is in a folder for the result of another configuration.
 
     Raises:
         ConfigError: names the sections that differ.
@@ -125,14 +125,14 @@ def check_same(folder: RunFolder, config: Config) -> None:
     differing = [name for name in now if before.get(name, now[name]) != now[name]]
     if differing:
         raise ConfigError(
-            f"the finished run in {folder.path} has another configuration (in {', '.join(differing)}).",
-            hint="Choose another --run.name, or remove that folder to run it again.",
+            f"{folder.path} has another configuration (in {', '.join(differing)}).",
+            hint="Choose another --run.name, or remove that folder to start again.",
         )
 
 
 def _comparable(content: dict[str, Any]) -> dict[str, Any]:
     """Keys and values without those that change nothing in what is computed."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for section, values in content.items():
         left_out = _CHANGES_NOTHING.get(section, ())
         flat |= {f"{section}.{name}": value for name, value in values.items() if name not in left_out}
