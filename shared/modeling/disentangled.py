@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from shared.modeling.fast_dropout import apply_mask, keep_mask, kept_fraction
 
@@ -108,6 +109,7 @@ class DisentangledAttention(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the five tensors."""
         flat = ctx.saved_tensors

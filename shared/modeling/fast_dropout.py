@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -53,6 +54,7 @@ class _Dropout(torch.autograd.Function):
         return apply_mask(x, mask).mul_(ctx.scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
         return apply_mask(grad.contiguous(), mask).mul_(ctx.scale), None
