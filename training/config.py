@@ -143,6 +143,8 @@ class OptimConfig:
     over about 1,000 steps, fewer at the start); no average when null."""
     accumulation: PositiveInt = 1
     """Forward passes whose gradients are summed for one optimiser step."""
+    fit_memory: bool = True
+    """When memory runs out, go on with half the batch_size and twice the accumulation (one process, even batches)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -30,6 +30,7 @@ from training.ema import Ema, EmaCallback
 from training.losses.distillation import Distillation
 from training.losses.masked import Loss
 from training.measure import dev_scores
+from training.memory import train_within_memory
 from training.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.plateau import PlateauSchedule
 from training.precision import Precision
@@ -177,17 +178,22 @@ def train(
 
     Raises:
         KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
+        TrainingError: when its numbers are no longer finite, or it does not fit into memory.
     """
     request = StopRequest()
-    trainer = build_trainer(model, rows, config, folder, precision=precision, request=request)
-    for callback in callbacks:
-        trainer.add_callback(callback)  # type: ignore[no-untyped-call]
-    stopped = resume_from is not None and _had_stopped_early(resume_from, config.eval)
-    if stopped and resume_from is not None:
+
+    def make(config: Config) -> EmotionTrainer:
+        made = build_trainer(model, rows, config, folder, precision=precision, request=request)
+        for callback in callbacks:
+            made.add_callback(callback)  # type: ignore[no-untyped-call]
+        return made
+
+    if resume_from is not None and _had_stopped_early(resume_from, config.eval):
+        trainer = make(config)
         _restore_finished(trainer, resume_from)
     else:
         with disk_errors(), request.listening():
-            trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+            trainer = train_within_memory(make, config, resume_from)
         if request.received:
             raise KeyboardInterrupt
     # or every later forward pass would run in autocast too

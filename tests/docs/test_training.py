@@ -12,7 +12,7 @@ from training.config import Config
 from training.options import parse_options
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-KEYS = sorted(set(re.findall(r"`((?:loss|optim|tuning|model|augment)\.\w+)`", PAGE)))
+KEYS = sorted(set(re.findall(r"`((?:loss|optim|tuning|model|augment|eval|watch)\.\w+)`", PAGE)))
 
 
 @pytest.mark.parametrize("key", KEYS)
