@@ -43,7 +43,9 @@ def render_serving(found: Comparison) -> str:
 
 def _saturation(found: Comparison) -> str:
     rows = []
+    ours = median(one.cpu_ms for one in found.saturation[OURS.name]) if OURS.name in found.saturation else None
     for name, rounds in found.saturation.items():
+        cpu_ms = median(one.cpu_ms for one in rounds)
         through = found.throughput(name)
         outcomes: dict[str, int] = {}
         for one in rounds:
@@ -52,10 +54,10 @@ def _saturation(found: Comparison) -> str:
         rows.append([
             name, f"{number(through.median)} ({number(through.low)}-{number(through.high)})",
             *(number(median(one.content["latency_ms"].get(p, 0.0) for one in rounds)) for p in ("p50", "p99")),
-            number(median(one.cpu_ms for one in rounds)), number(rounds[-1].memory_mib),
+            number(cpu_ms), number(cpu_ms / ours if ours else None), number(rounds[-1].memory_mib),
             ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.items()),
         ])  # fmt: skip
-    header = ["", "requests/s", "p50, ms", "p99, ms", "CPU ms a request", "memory, MiB", "outcomes"]
+    header = ["", "requests/s", "p50, ms", "p99, ms", "CPU ms a request", "times ours", "memory, MiB", "outcomes"]
     return markdown_table(header, rows)
 
 
