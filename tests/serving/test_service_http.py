@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -146,8 +147,15 @@ def test_request_ids_are_kept_or_made(client, server):
     assert client.get("/model", headers={"X-Request-Id": "abc-123"}).headers["x-request-id"] == "abc-123"
     made = client.get("/model", headers={"X-Request-Id": "no spaces please"}).headers["x-request-id"]
     assert len(made) == 32
-    entries = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
-    assert {"abc-123", made} <= {entry.get("request_id") for entry in entries}
+    deadline = time.monotonic() + 10  # a line is written after its answer
+    while not {"abc-123", made} <= (logged := logged_ids(server)):
+        assert time.monotonic() < deadline, f"{logged} lacks abc-123 or {made}"
+        time.sleep(0.05)
+
+
+def logged_ids(server):
+    lines = server.log.rpartition("\n")[0].splitlines()  # whole lines only
+    return {json.loads(line).get("request_id") for line in lines if line.startswith("{")}
 
 
 def test_metrics_count_what_was_answered(client, server):

@@ -47,7 +47,7 @@ def losses(tiny_model, path, config=CONFIG, *, limit=None, after=0, error=None, 
 
 @pytest.mark.parametrize("after", [0, 2], ids=["in the first step", "later"])
 def test_steps_have_the_same_rows_in_smaller_batches(tiny_model, tmp_path, caplog, after):
-    logging.getLogger("training").propagate = True
+    caplog.set_level(logging.INFO, logger="training")
     whole, _ = losses(tiny_model, tmp_path / "whole")
     fitted, seen = losses(tiny_model, tmp_path / "fitted", limit=6, after=after)
     assert fitted == pytest.approx(whole, abs=2e-4)

@@ -15,12 +15,12 @@ LABELS = 5
 
 
 def config_of(**changes):
-    options = dict(
-        vocab_size=60, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
-        max_position_embeddings=64, relative_attention=True, position_buckets=8, max_relative_positions=-1,
-        share_att_key=True, pos_att_type="p2c|c2p", norm_rel_ebd="layer_norm", position_biased_input=False,
-        type_vocab_size=0, num_labels=LABELS, pooler_hidden_size=32,
-    )  # fmt: skip
+    options = {
+        "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,
+        "max_position_embeddings": 64, "relative_attention": True, "position_buckets": 8, "max_relative_positions": -1,
+        "share_att_key": True, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "position_biased_input": False,
+        "type_vocab_size": 0, "num_labels": LABELS, "pooler_hidden_size": 32,
+    }  # fmt: skip
     return DebertaV2Config(**{**options, **changes})
 
 

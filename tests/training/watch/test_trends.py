@@ -62,7 +62,6 @@ def test_a_note_is_told_once(caplog):
         log_history = course([0.5] * 10)
 
     caplog.set_level(logging.INFO, logger="training")
-    logging.getLogger("training").propagate = True
     watch = TrendNotes()
     for _ in range(2):
         watch.on_evaluate(None, State, None)
