@@ -14,11 +14,11 @@ import onnx
 
 from serving.commands import CommandParser
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
-from serving.half import to_half
-from serving.int8 import export_int8
-from serving.model_files import GRAPH, save, split
-from serving.optimum_export import export_with_optimum
-from serving.verification import describe, summarise, verify_model
+from serving.exporting.half import to_half
+from serving.exporting.int8 import export_int8
+from serving.exporting.model_files import GRAPH, save, split
+from serving.exporting.optimum_export import export_with_optimum
+from serving.exporting.verification import describe, summarise, verify_model
 from shared.bundle import VERIFICATION, Bundle, Reference
 from shared.cli import run_command
 from shared.errors import EmotionError, VerificationError

@@ -7,14 +7,14 @@ import os
 
 import bentoml
 
-from serving.lifecycle import drain_on_sigterm
-from serving.logs import configure_logging
-from serving.middleware import Gate
-from serving.options import bentoml_options
-from serving.preflight import check_before_serving
-from serving.routes import build_routes
-from serving.settings import read_settings
-from serving.state import ServiceState
+from serving.online.lifecycle import drain_on_sigterm
+from serving.online.logs import configure_logging
+from serving.online.middleware import Gate
+from serving.online.options import bentoml_options
+from serving.online.preflight import check_before_serving
+from serving.online.routes import build_routes
+from serving.online.settings import read_settings
+from serving.online.state import ServiceState
 
 STATE = ServiceState()
 

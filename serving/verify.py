@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.commands import CommandParser
 from serving.exported import FILES
-from serving.verification import describe, summarise, verify_model
+from serving.exporting.verification import describe, summarise, verify_model
 from shared.bundle import VERIFICATION, Bundle
 from shared.cli import run_command
 from shared.errors import BundleFormatError, VerificationError

@@ -63,7 +63,7 @@ def quantise_ours(bench: Workbench) -> Path:
     def make(folder: Path) -> None:
         import onnx
 
-        from serving.quantise import Quantiser
+        from serving.exporting.quantise import Quantiser
 
         onnx.save(Quantiser(onnx.load(source), source.parent).run(), folder / "model.onnx")
 
@@ -83,7 +83,7 @@ def halve(bench: Workbench) -> Path:
     def make(folder: Path) -> None:
         import onnx
 
-        from serving.half import to_half
+        from serving.exporting.half import to_half
 
         onnx.save(to_half(onnx.load(source)), folder / "model.onnx")
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.answers import result, rules_for
-from serving.jobs import Row
+from serving.online.answers import result, rules_for
+from serving.online.jobs import Row
+from serving.online.schemas import PredictRequest
 from serving.predictor import Predictor, batches_by_length
-from serving.schemas import PredictRequest
 
 
 class Answerer:

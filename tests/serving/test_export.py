@@ -8,8 +8,8 @@ import pytest
 from onnx import numpy_helper
 
 from serving.export import export_bundle, main
+from serving.exporting.tolerances import TOLERANCES, Tolerance
 from serving.predictor import Predictor
-from serving.tolerances import TOLERANCES, Tolerance
 from serving.verify import verify_bundle
 from shared.bundle import Bundle, Reference, seal
 from shared.errors import ConfigError, VerificationError

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from serving.comparison import compare, failures
 from serving.export import export_bundle
+from serving.exporting.comparison import compare, failures
+from serving.exporting.tolerances import TOLERANCES, Tolerance
 from serving.predictor import Predictor
-from serving.tolerances import TOLERANCES, Tolerance
 from serving.verify import main, verify_bundle
 from shared.bundle import Bundle
 from shared.errors import BundleFormatError, BundleTamperedError, VerificationError

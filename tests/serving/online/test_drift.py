@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import drift
-from serving.drift import FEWEST, WINDOW, Drift, population_stability_index
-from serving.jobs import Row
+from serving.online import drift
+from serving.online.drift import FEWEST, WINDOW, Drift, population_stability_index
+from serving.online.jobs import Row
 from shared.bundle import Reference
 from shared.labels import GOEMOTIONS
 from shared.thresholds import Policies

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.jobs import Row
-from serving.schemas import PredictRequest
+from serving.online.jobs import Row
+from serving.online.schemas import PredictRequest
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.micro_batches import FREE_PADDING_TOKENS, MAX_PADDING, WaitingTexts
+from serving.online.micro_batches import FREE_PADDING_TOKENS, MAX_PADDING, WaitingTexts
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.schemas import check_text, parse_request
+from serving.online.schemas import check_text, parse_request
 from shared.errors import BadRequestError, InvalidInputError
 
 CANARY = "zebra-crossing-4711"

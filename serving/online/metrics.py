@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving.drift import Drift
-from serving.jobs import Row
+from serving.online.drift import Drift
+from serving.online.jobs import Row
 from serving.predictor import Predictor
 from shared.errors import RequestError
 

@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from serving.jobs import Item, Job, Model, Observer, Row
-from serving.micro_batches import WaitingTexts
+from serving.online.jobs import Item, Job, Model, Observer, Row
+from serving.online.micro_batches import WaitingTexts
 from shared.errors import DeadlineError, NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.batching")

@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 
 from serving.exported import FILES, ExportedModel
-from serving.model_files import GRAPH, save
+from serving.exporting.model_files import GRAPH, save
+from serving.exporting.quantise import Quantiser
+from serving.exporting.verification import verify_model
 from serving.predictor import Predictor
-from serving.quantise import Quantiser
 from serving.runtime import open_session
-from serving.verification import verify_model
 from shared.bundle import Bundle, Reference
 from shared.cli import is_terminal
 

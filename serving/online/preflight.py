@@ -9,8 +9,8 @@ import sys
 import click
 
 from serving.exported import choose_model
+from serving.online.settings import Settings, read_settings
 from serving.runtime import resolve_provider
-from serving.settings import Settings, read_settings
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError

@@ -14,11 +14,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from serving.comparison import compare, failures
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
+from serving.exporting.comparison import compare, failures
+from serving.exporting.tolerances import TOLERANCES
 from serving.predictor import Predictor, metadata_problems
 from serving.runtime import active_provider, open_session
-from serving.tolerances import TOLERANCES
 from shared.bundle import Bundle, Reference
 from shared.errors import BundleFormatError
 

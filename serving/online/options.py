@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from serving.settings import PREFIX, Settings
+from serving.online.settings import PREFIX, Settings
 
 TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
 TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
@@ -20,9 +20,9 @@ def bentoml_options() -> dict[str, Any]:
         "workers": int(_number("PROCESSES", 1)),
         # BentoML's own time limit holds a timer a request until it ends: kept short, but behind the deadline
         "traffic": {"timeout": deadline_s + GRACE_S},
-        # its series are named after raw paths, without bound; ours: serving/metrics.py
+        # its series are named after raw paths, without bound; ours: serving/online/metrics.py
         "metrics": {"enabled": False},
-        # ours is structured and has request ids: serving/logs.py
+        # ours is structured and has request ids: serving/online/logs.py
         "logging": {"access": {"enabled": False}},
         "tracing": _tracing(),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.tolerances import Tolerance
+from serving.exporting.tolerances import Tolerance
 from shared.bundle import Bundle, Reference
 from shared.metrics import macro_f1, micro_f1
 from shared.thresholds import decide

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.options import bentoml_options
+from serving.online.options import bentoml_options
 
 
 @pytest.mark.parametrize(("value", "count"), [("", 1), ("3", 3), ("0", 1), ("many", 1), ("inf", 1)])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.answers import error_body, result, rules_for
-from serving.jobs import Row
-from serving.schemas import PredictRequest, TextResult
+from serving.online.answers import error_body, result, rules_for
+from serving.online.jobs import Row
+from serving.online.schemas import PredictRequest, TextResult
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, OverloadedError
 from shared.labels import GOEMOTIONS

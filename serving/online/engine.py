@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.answers import error_body, result, rules_for
-from serving.batching import Batcher
-from serving.drift import Drift
-from serving.jobs import Row
-from serving.metrics import Metrics
+from serving.online.answers import error_body, result, rules_for
+from serving.online.batching import Batcher
+from serving.online.drift import Drift
+from serving.online.jobs import Row
+from serving.online.metrics import Metrics
+from serving.online.schemas import PredictRequest, check_text
+from serving.online.settings import Settings
 from serving.predictor import Predictor
-from serving.schemas import PredictRequest, check_text
-from serving.settings import Settings
 from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION
 from shared.errors import EmotionError, NotReadyError, RequestError
 from shared.thresholds import decide

@@ -6,8 +6,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from serving.engine import Live
-from serving.settings import Settings
+from serving.online.engine import Live
+from serving.online.settings import Settings
 from shared.labels import taxonomies_for
 
 PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers")

@@ -9,8 +9,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.model_files import GRAPH, save, split
-from serving.quantise import Quantiser, quantise_symmetric
+from serving.exporting.model_files import GRAPH, save, split
+from serving.exporting.quantise import Quantiser, quantise_symmetric
 
 
 def session_of(model, folder):
@@ -149,7 +149,7 @@ def test_products_of_activations_transposed_weights_and_small_tables_stay(tmp_pa
 
 
 def test_models_too_large_for_one_file_keep_their_weights_beside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.model_files.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("serving.exporting.model_files.MAX_FILE_BYTES", 1000)
     save(products(), tmp_path / "model.onnx")
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["model.onnx", "model.onnx.data"]
     session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

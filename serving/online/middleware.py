@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.answers import error_body
-from serving.state import ServiceState
+from serving.online.answers import error_body
+from serving.online.state import ServiceState
 from shared.errors import NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.access")

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from serving.batching import Batcher
+from serving.online.batching import Batcher
 from shared.errors import DeadlineError, NotReadyError, OverloadedError
 from shared.tokenizer import Encoded
 

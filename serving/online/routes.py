@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from serving.description import describe_model
-from serving.middleware import OWN, form
-from serving.openapi import DOCS_PAGE, document
-from serving.schemas import parse_request
-from serving.state import ServiceState
+from serving.online.description import describe_model
+from serving.online.middleware import OWN, form
+from serving.online.openapi import DOCS_PAGE, document
+from serving.online.schemas import parse_request
+from serving.online.state import ServiceState
 from shared.errors import DeadlineError, InvalidInputError, RequestError, TooLargeError
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
@@ -27,7 +27,7 @@ WATCH_AFTER_S = 0.05
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 """Read and thrown away of a body that is too large, so that the client gets to read its 413."""
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 _PAGE_FILES = {"/": "index.html", **{f"/page/{name}": name for name in ("page.css", "page.js", "icon.svg")}}
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

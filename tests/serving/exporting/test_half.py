@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.half import to_half
+from serving.exporting.half import to_half
 from shared.errors import ExportError
 from tests.helpers import tiny_checkpoint
 
@@ -76,7 +76,7 @@ def one_node(operator, constants=(), **attributes):
 
 
 def test_constants_beyond_the_range_of_fp16_are_clipped_to_it():
-    from serving.half import _halved
+    from serving.exporting.half import _halved
 
     assert _halved(np.array([-3.4e38, 1e6, 0.5])).tolist() == [-65504.0, 65504.0, 0.5]
 

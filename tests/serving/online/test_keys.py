@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from serving.keys import ApiKeys
+from serving.online.keys import ApiKeys
 from shared.errors import ConfigError, UnauthorizedError
 
 

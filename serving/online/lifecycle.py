@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from serving.engine import Engine
+from serving.online.engine import Engine
 
 logger = logging.getLogger("emotion.lifecycle")
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from serving.jobs import Row
+from serving.online.jobs import Row
 from serving.predictor import Predictor
 from shared.thresholds import decide
 

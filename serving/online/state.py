@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from serving.engine import Engine
-from serving.keys import ApiKeys
-from serving.metrics import Metrics
-from serving.settings import Settings
+from serving.online.engine import Engine
+from serving.online.keys import ApiKeys
+from serving.online.metrics import Metrics
+from serving.online.settings import Settings
 
 
 class ServiceState:

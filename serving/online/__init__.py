@@ -1,0 +1,1 @@
+"""What answers requests: batching, limits, errors, metrics and life cycle; without torch."""
