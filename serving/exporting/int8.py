@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
 
 from serving.exported import FILES, ExportedModel
 from serving.exporting.model_files import GRAPH, save
@@ -34,7 +36,7 @@ def export_int8(
 ) -> dict[str, Any]:
     """Write the int8 model and its verification; the fastest version that stays within the tolerance.
 
-    Everything is quantised first. If that fails, the 1, 2, 4, ... parts whose own error is largest stay in fp32.
+    Everything is quantised first. If that fails, the 1, 2, 3, 5, 8, ... parts whose own error is largest stay in fp32.
 
     Args:
         bundle: what the model belongs to.
@@ -47,14 +49,15 @@ def export_int8(
         The model's part of `verification.json`; not passed when too much would have to be left out.
     """
     graph = onnx.load(source / GRAPH, load_external_data=False)
-    sensitivity = measure_sensitivity(bundle, graph, source, reference, threads=threads)
+    ranges = measure_ranges(bundle, graph, source, reference, threads=threads)
+    sensitivity = measure_sensitivity(bundle, graph, source, reference, ranges=ranges, threads=threads)
     ranked = sorted(sensitivity, key=lambda unit: -sensitivity[unit])
     report: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for count in _steps(len(ranked)):
         left_out = ranked[:count]
         reasons = {unit: _reason(unit, sensitivity, report) for unit in left_out}
-        save(Quantiser(graph, source).run(left_out), path, weights_from=source)
+        save(Quantiser(graph, source, ranges).run(left_out), path, weights_from=source)
         report = verify_model(bundle, PRECISION, path, reference, threads=threads)
         if report["passed"]:
             break
@@ -65,11 +68,39 @@ def export_int8(
     }
 
 
-def measure_sensitivity(
+def measure_ranges(
     bundle: Bundle, graph: onnx.ModelProto, source: Path, reference: Reference, *, threads: int | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Largest magnitude of every channel of the normalised tensors, over the rows that sensitivity is measured on."""
+    names = Quantiser(graph, source).normalised_sources()
+    if not names:
+        return {}
+    observed = onnx.ModelProto()
+    observed.CopyFrom(graph)
+    observed.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
+    )
+    session = _open(observed, source, threads)
+    tokenizer = bundle.tokenizer()
+    ranges: dict[str, NDArray[np.float32]] = {}
+    for row in tokenizer.encode([reference.texts[row] for row in _rows(reference)]):
+        for name, array in zip(names, session.run(names, tokenizer.pad([row])), strict=True):
+            largest = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
+            ranges[name] = np.maximum(ranges.get(name, 0), largest)
+    return ranges
+
+
+def measure_sensitivity(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    source: Path,
+    reference: Reference,
+    *,
+    ranges: Mapping[str, NDArray[np.float32]],
+    threads: int | None = None,
 ) -> dict[str, float]:
     """Root mean square of the logit differences when one part alone is in int8, for every part."""
-    rows = np.unique(np.linspace(0, len(reference.texts) - 1, SENSITIVITY_ROWS).astype(int))
+    rows = _rows(reference)
     texts, expected = [reference.texts[row] for row in rows], reference.logits[rows]
     units = Quantiser(graph, source).units()
     found = {}
@@ -77,19 +108,31 @@ def measure_sensitivity(
         if is_terminal():
             sys.stderr.write(f"\rsensitivity to int8: part {number} of {len(units)}" + "\n" * (number == len(units)))
         others = [name for name in units if name != unit]
-        with tempfile.NamedTemporaryFile(dir=source, suffix=".onnx") as variant:
-            onnx.save_model(Quantiser(graph, source).run(others), variant.name)
-            session = open_session(Path(variant.name), threads=threads, provider="cpu")
+        session = _open(Quantiser(graph, source, ranges).run(others), source, threads)
         model = ExportedModel(PRECISION, source / FILES[PRECISION], {})
         logits = Predictor(bundle, model, session, bundle.tokenizer()).logits(texts)
         found[unit] = float(np.sqrt(np.mean((logits - expected) ** 2)))
     return found
 
 
+def _rows(reference: Reference) -> NDArray[np.int64]:
+    """Row numbers, evenly spaced."""
+    return np.unique(np.linspace(0, len(reference.texts) - 1, SENSITIVITY_ROWS).astype(np.int64))
+
+
+def _open(graph: onnx.ModelProto, source: Path, threads: int | None) -> ort.InferenceSession:
+    """A session on a variant of the working copy, whose weights lie in `source`."""
+    with tempfile.NamedTemporaryFile(dir=source, suffix=".onnx") as variant:
+        onnx.save_model(graph, variant.name)
+        return open_session(Path(variant.name), threads=threads, provider="cpu")
+
+
 def _steps(units: int) -> list[int]:
-    """Numbers of parts to leave out, one after the other: 0, 1, 2, 4, ..."""
-    most = math.floor(MAX_LEFT_OUT * units)
-    return [0, *(2**power for power in range(most.bit_length()))]
+    """Numbers of parts to leave out, one after the other: 0, 1, 2, 3, 5, 8, ..., each half as much again."""
+    steps, most = [0, 1], math.floor(MAX_LEFT_OUT * units)
+    while steps[-1] < most:
+        steps.append(math.ceil(1.5 * steps[-1]))
+    return [step for step in steps if step <= most]
 
 
 def _reason(unit: str, sensitivity: Mapping[str, float], failed: Mapping[str, Any]) -> str:

@@ -1,18 +1,23 @@
 """Dynamic int8: the products with constant weights, the embeddings and the position tables of an fp32 graph in 8 bits.
 
-Activations are quantised per token when the graph runs (uint8 around 128, once for all products that read the same
-tensor), weights per output channel beforehand (int8, symmetric). Products of two activations stay in fp32: quantising
-them costs accuracy and saves little. Embeddings keep a scale a row, position tables a scale a channel.
+Activations are quantised per token when the graph runs (uint8, once for all products that read the same tensor),
+weights per output channel beforehand (int8, symmetric). Products of two activations stay in fp32: quantising them costs
+accuracy and saves little. Embeddings keep a scale a row, position tables a scale a channel.
 
 A scale a token, not one a tensor as `DynamicQuantizeLinear` has it, makes a text's answer independent of the texts that
 share its batch: with one a tensor the logits of a text moved by up to 0.86 with its neighbours (GoEmotions dev). It
-costs a fifth of a product's time. `MatMulIntegerToFloat` reaches 740 Gop/s on one AVX-512 VNNI thread where
-`MatMulNBits` with 8 bits and integer accumulation reaches 320 and fp32 240.
+costs a fifth of a product's time. Two things make it finer: loud channels of a normalised tensor are turned down and
+their weights up (Xiao et al. 2023, https://arxiv.org/abs/2211.10438), and the output of GELU, never below -0.17, gets
+its levels on the positive side. On the fine-tuned starter (GoEmotions dev) the root mean square of the logits' error is
+0.114 with a scale a tensor, 0.059 with one a token, 0.037 with all of this.
+
+`MatMulIntegerToFloat` reaches 740 Gop/s on one AVX-512 VNNI thread where `MatMulNBits` with 8 bits and integer
+accumulation reaches 320 and fp32 240; with int8 in place of uint8 activations it falls to 50.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,12 +39,26 @@ MIN_TABLE = 4096
 
 Array = NDArray[Any]
 
+LOUDNESS = 0.7
+"""Share of a loud channel's range that moves into its weights: alpha of SmoothQuant."""
+
+MIDDLE, ABOVE = 128, 127
+"""Level of zero for a tensor of both signs, and levels on either side of it."""
+
+GELU_MINIMUM = -0.17
+GELU_ZERO = 17
+GELU_ABOVE = 255 - GELU_ZERO
+"""For the output of GELU: its least value, the level of zero, and the levels above it."""
+
 _SHARED: dict[str, Array] = {
     "int8/last_axis": np.array([-1], np.int64),
-    "int8/tiny": np.array(1e-9, np.float32),
-    "int8/largest": np.array(LARGEST, np.float32),
     "int8/one": np.array(1, np.float32),
-    "int8/middle": np.array(128, np.uint8),
+    "int8/tiny": np.array(1e-9, np.float32),
+    "int8/above": np.array(ABOVE, np.float32),
+    "int8/middle": np.array(MIDDLE, np.uint8),
+    "int8/gelu_least_range": np.array(-GELU_MINIMUM * GELU_ABOVE / GELU_ZERO, np.float32),
+    "int8/gelu_above": np.array(GELU_ABOVE, np.float32),
+    "int8/gelu_zero": np.array(GELU_ZERO, np.uint8),
 }
 """Constants of the quantisation by token."""
 
@@ -63,16 +82,19 @@ class Quantiser:
     Args:
         model: the fp32 model; its weights may be in an external file.
         folder: of that file.
+        ranges: tensor -> largest magnitude of each of its channels; the tensors whose loud channels are turned down.
     """
 
     model: onnx.ModelProto
     folder: Path
+    ranges: Mapping[str, Array] = field(default_factory=dict)
     _nodes: list[onnx.NodeProto] = field(default_factory=list)
     _constants: dict[str, Array] = field(default_factory=dict)
     _quantised: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._stored = {entry.name: entry for entry in self.model.graph.initializer}
+        self._makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
 
     def units(self) -> list[str]:
         """Names of the parts that can be left out, in the order of the graph."""
@@ -124,6 +146,21 @@ class Quantiser:
         self._constants[name] = array
         return name
 
+    def normalised_sources(self) -> list[str]:
+        """Outputs of layer normalisations that quantised products read: what `ranges` are of use for."""
+        sources = dict.fromkeys(node.input[0] for node in self.model.graph.node if self._kind(node) == "product")
+        return [name for name in sources if self._makers.get(name) == "LayerNormalization"]
+
+    def _loudness(self, name: str) -> Array | None:
+        """What each channel of a tensor is divided by, and its weights are multiplied with."""
+        if name not in self.ranges:
+            return None
+        readers = [node for node in self.model.graph.node if self._kind(node) == "product" and node.input[0] == name]
+        weights = np.max([np.abs(self._array(node.input[1])).max(axis=-1) for node in readers], axis=0)
+        tiny = np.float32(1e-5)
+        values = np.maximum(self.ranges[name], tiny) ** LOUDNESS / np.maximum(weights, tiny) ** (1 - LOUDNESS)
+        return np.asarray(values, dtype=np.float32)
+
     def _activation(self, name: str) -> Iterator[onnx.NodeProto]:
         """The nodes that quantise a tensor, shape (..., width), by token, once for all who read it."""
         if name in self._quantised:
@@ -135,23 +172,37 @@ class Quantiser:
         def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
             return helper.make_node(kind, inputs, [f"{name}:{output}"], name=f"{name}:{output}", **attributes)
 
-        yield node("Abs", [name], "size")
-        yield node("ReduceMax", [f"{name}:size", "int8/last_axis"], "largest", keepdims=1)
-        yield node("Max", [f"{name}:largest", "int8/tiny"], "range")
-        yield node("Div", ["int8/largest", f"{name}:range"], "steps")
-        yield node("Mul", [name, f"{name}:steps"], "scaled")
-        yield node("QuantizeLinear", [f"{name}:scaled", "int8/one", "int8/middle"], "int8")
+        source, loudness = name, self._loudness(name)
+        if loudness is not None:
+            source = f"{name}:evened"
+            yield node("Mul", [name, self._constant(f"{name}:quiet", 1 / loudness)], "evened")
+        positive = self._makers.get(name) == "Gelu"
+        if positive:
+            least, above, zero = "int8/gelu_least_range", "int8/gelu_above", "int8/gelu_zero"
+        else:
+            least, above, zero = "int8/tiny", "int8/above", "int8/middle"
+            yield node("Abs", [source], "size")
+        size = source if positive else f"{name}:size"
+        yield node("ReduceMax", [size, "int8/last_axis"], "largest", keepdims=1)
+        yield node("Max", [f"{name}:largest", least], "range")
+        yield node("Div", [above, f"{name}:range"], "steps")
+        yield node("Mul", [source, f"{name}:steps"], "scaled")
+        yield node("QuantizeLinear", [f"{name}:scaled", "int8/one", zero], "int8")
 
     def _product(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         source, weight, *bias = node.input
-        values, scale = quantise_symmetric(self._array(weight), axes=(-2,))
+        matrix, loudness = self._array(weight), self._loudness(source)
+        if loudness is not None:
+            matrix = matrix * loudness[:, None]
+        values, scale = quantise_symmetric(matrix, axes=(-2,))
         scale = scale[0] if scale.ndim == 2 else scale
+        zero = "int8/gelu_zero" if self._makers.get(source) == "Gelu" else "int8/middle"
         yield from self._activation(source)
         scaled, result = f"{node.name}:scaled", f"{node.name}:unbiased" if bias else node.output[0]
         inputs = [
             f"{source}:int8", self._constant(f"{weight}:int8", values),
             "int8/one", self._constant(f"{weight}:int8_scale", scale),
-            "int8/middle", self._constant(f"{weight}:int8_zero", np.zeros(scale.shape, np.int8)),
+            zero, self._constant(f"{weight}:int8_zero", np.zeros(scale.shape, np.int8)),
         ]  # fmt: skip
         yield helper.make_node("MatMulIntegerToFloat", inputs, [scaled], name=node.name, domain=CONTRIBUTED)
         yield helper.make_node("Div", [scaled, f"{source}:steps"], [result], name=f"{node.name}:unscaled")

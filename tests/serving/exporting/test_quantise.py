@@ -85,6 +85,54 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(tmp_path):
     assert np.isfinite(together).all()
 
 
+def normalised_product(*, gelu=False):
+    rng = generator()
+    scale = np.ones(64, np.float32)
+    scale[[3, 40]] = 60.0
+    weight = rng.normal(size=(64, 64)).astype(np.float32)
+    weight[[3, 40]] /= 60.0
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "scale"], ["n"], name="block/norm"),
+        helper.make_node("MatMul", ["n", "w"], ["m"], name="block/product"),
+        helper.make_node("Gelu", ["m"], ["g"], name="block/gelu"),
+        helper.make_node("MatMul", ["g", "w2"], ["y"], name="block/down"),
+    ]
+    constants = {"scale": scale, "w": weight, "w2": rng.normal(size=(64, 64)).astype(np.float32)}
+    if not gelu:
+        nodes, constants = nodes[:2], {name: constants[name] for name in ("scale", "w")}
+    inputs = [("x", TensorProto.FLOAT, ["n", 64])]
+    return model_of(nodes, constants, inputs=inputs, output="y" if gelu else "m")
+
+
+def test_loud_channels_are_turned_down_where_their_range_is_known(tmp_path):
+    model = normalised_product()
+    x = generator().normal(size=(40, 64)).astype(np.float32)
+    exact = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    split(model, tmp_path)
+    graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
+    assert Quantiser(graph, tmp_path).normalised_sources() == ["n"]
+    ranges = np.where(np.isin(np.arange(64), [3, 40]), 180.0, 3.0)
+    error = {}
+    for name, known in (("plain", {}), ("evened", {"n": ranges})):
+        found = session_of(Quantiser(graph, tmp_path, known).run(), tmp_path).run(None, {"x": x})[0]
+        error[name] = np.sqrt(np.mean((found - exact) ** 2))
+    assert error["evened"] < error["plain"] / 5
+
+
+def test_the_output_of_gelu_gets_its_levels_on_the_positive_side(tmp_path):
+    model = normalised_product(gelu=True)
+    split(model, tmp_path)
+    graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
+    quantised = Quantiser(graph, tmp_path).run()
+    down = next(node for node in quantised.graph.node if node.name == "block/down")
+    assert down.input[4] == "int8/gelu_zero"
+    quantised.graph.output[0].CopyFrom(helper.make_tensor_value_info("g:scaled", TensorProto.FLOAT, None))
+    x = generator().normal(size=(40, 64)).astype(np.float32)
+    levels = session_of(quantised, tmp_path).run(None, {"x": x})[0] + 17
+    assert levels.min() > -0.5
+    np.testing.assert_allclose(levels.max(axis=1), 255, atol=0.01)
+
+
 def test_a_unit_left_out_is_exact(tmp_path):
     split(products(), tmp_path)
     graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
