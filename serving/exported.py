@@ -52,8 +52,8 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def choose_model(bundle: Bundle, *, precision: str | None = None, provider: str) -> ExportedModel:
-    """The model to serve: the one named, else the best verified precision for `provider`.
+def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str) -> list[ExportedModel]:
+    """The models that may be served, the best first: the one named, else every verified one.
 
     Args:
         bundle: the bundle, already read and checked.
@@ -66,14 +66,19 @@ def choose_model(bundle: Bundle, *, precision: str | None = None, provider: str)
     """
     reports = read_reports(bundle)
     if precision is not None:
-        return check_model(bundle, check_precision(precision), reports)
+        return [check_model(bundle, check_precision(precision), reports)]
     usable = [name for name in _PREFERENCE.get(provider, _CPU_PREFERENCE) if reports.get(name, {}).get("passed")]
     if not usable:
         failed = ", ".join(reports) or "none"
         raise VerificationError(
             f"no exported model of {bundle.path} passed its verification (exported: {failed}).", hint=_mend(bundle)
         )
-    return check_model(bundle, usable[0], reports)
+    return [check_model(bundle, name, reports) for name in usable]
+
+
+def choose_model(bundle: Bundle, *, precision: str | None = None, provider: str) -> ExportedModel:
+    """The first of `choose_models`."""
+    return choose_models(bundle, precision=precision, provider=provider)[0]
 
 
 def read_reports(bundle: Bundle) -> dict[str, Any]:

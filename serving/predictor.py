@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
-from serving.exported import ExportedModel, choose_model
+from serving.canary import CANARY_TOLERANCE, canary_difference
+from serving.exported import ExportedModel, choose_models
 from serving.runtime import CPU, active_provider, open_session, resolve_provider, shrinking_options
 from shared.bundle import Bundle
 from shared.errors import VerificationError
 from shared.thresholds import Policies
 from shared.tokenizer import Encoded, TextTokenizer
+
+logger = logging.getLogger(__name__)
 
 MAX_BATCH_TOKENS = 4096
 """Most tokens of one padded batch, padding included: bounds the memory of a call."""
@@ -68,18 +72,35 @@ class Predictor:
 
         Raises:
             BundleError: when the bundle is missing, incomplete or was changed.
-            VerificationError: when the model is unverified, failed, or is not the one verified.
+            VerificationError: when the model is unverified, failed, or is not the one verified, or computes something
+                else on this machine.
             ConfigError: for an unknown precision or provider.
         """
         bundle = Bundle.read(path)
         wanted = resolve_provider(provider)
-        model = choose_model(bundle, precision=precision, provider=wanted)
-        session = open_session(model.path, threads=threads, provider=wanted)
-        if active_provider(session) == CPU != wanted and precision is None:
-            model = choose_model(bundle, provider=CPU)
-            session = open_session(model.path, threads=threads, provider=CPU)
-        check_metadata(session, bundle, model.precision)
-        return cls(bundle, model, session, bundle.tokenizer())
+        found = cls._open(bundle, precision, wanted, threads)
+        if found.provider == CPU != wanted and precision is None:
+            found = cls._open(bundle, None, CPU, threads)
+        return found
+
+    @classmethod
+    def _open(cls, bundle: Bundle, precision: str | None, provider: str, threads: int | None) -> Predictor:
+        """The best model that gives here what it gave when it was verified."""
+        problems = []
+        for model in choose_models(bundle, precision=precision, provider=provider):
+            session = open_session(model.path, threads=threads, provider=provider)
+            check_metadata(session, bundle, model.precision)
+            predictor = cls(bundle, model, session, bundle.tokenizer())
+            difference = canary_difference(model.report, bundle, predictor.logits)
+            allowed = CANARY_TOLERANCE[model.precision]
+            if difference <= allowed:
+                return predictor
+            problems.append(
+                f"the {model.precision} model of {bundle.path} does not give on this machine the logits it was "
+                f"verified with: they differ by {difference:.2g}, allowed {allowed:g}."
+            )
+            logger.warning("%s", problems[-1])
+        raise VerificationError(problems[0], hint=f"Verify it here with: python -m serving.verify {bundle.path}")
 
     @property
     def precision(self) -> str:

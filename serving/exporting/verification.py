@@ -10,10 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnxruntime as ort
-from numpy.typing import NDArray
-
+from serving.canary import make_canary
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
 from serving.exporting.comparison import compare, failures
 from serving.exporting.tolerances import TOLERANCES
@@ -59,19 +56,17 @@ def verify_model(
     report["provider"] = active_provider(session)
     problems = list(metadata_problems(session, bundle))
     if not problems:
-        logits = _logits(bundle, precision, session, reference)
+        model = ExportedModel(precision, path, {})
+        predictor = Predictor(bundle, model, session, bundle.tokenizer())
+        logits = predictor.logits(reference.texts)
         if logits.shape == reference.logits.shape:
             comparison = compare(bundle, reference, logits, tolerance)
             report |= {**asdict(comparison), "flipped_decisions": comparison.flipped_decisions}
+            report["canary"] = make_canary(reference.texts, predictor.logits)
             problems = list(failures(comparison, tolerance))
         else:
             problems = [f"logits have shape {logits.shape}, expected {reference.logits.shape}"]
     return {**report, "failures": problems, "passed": not problems}
-
-
-def _logits(bundle: Bundle, precision: str, session: ort.InferenceSession, reference: Reference) -> NDArray[np.float32]:
-    model = ExportedModel(precision, bundle.onnx_dir / FILES[precision], {})
-    return Predictor(bundle, model, session, bundle.tokenizer()).logits(reference.texts)
 
 
 def describe(bundle: Bundle, reports: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The predictor serves verified models alone, and gives every text the logits it would have alone."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from serving.canary import make_canary
 from serving.predictor import Predictor, batches_by_length
 from serving.runtime import CPU, CUDA
 from shared.errors import BundleNotFoundError, BundleTamperedError, ConfigError, VerificationError
@@ -162,6 +164,43 @@ def test_a_model_that_carries_other_labels_is_refused(path):
     edit_verification(path, lambda content: content["precisions"]["fp32"].update(sha256=sha256_file(file)))
     with pytest.raises(VerificationError, match="does not fit its bundle: it has 1 labels, the bundle 28"):
         Predictor.load(path)
+
+
+def add_canary(path, precision, shift):
+    predictor = Predictor.load(path, precision=precision)
+    canary = make_canary(predictor.bundle.reference().texts, lambda texts: predictor.logits(texts) + shift)
+    edit_verification(path, lambda content: content["precisions"][precision].update(canary=canary))
+
+
+def test_a_model_that_repeats_its_canary_rows_is_served(path):
+    add_canary(path, "fp32", 5e-4)
+    assert Predictor.load(path).precision == "fp32"
+
+
+def test_a_model_that_computes_something_else_here_is_passed_over_or_refused(path, caplog):
+    add_precision(path, "int8")
+    add_canary(path, "int8", 0.3)
+    assert Predictor.load(path).precision == "fp32"
+    message = "the int8 model of .* does not give on this machine the logits it was verified with: they differ by 0.3"
+    assert re.search(message, caplog.text)
+    with pytest.raises(
+        VerificationError, match=rf"{message}, allowed 0.02. Verify it here with: python -m serving.ver"
+    ):
+        Predictor.load(path, precision="int8")
+    add_canary(path, "fp32", 0.3)
+    with pytest.raises(VerificationError, match=message):
+        Predictor.load(path)
+
+
+def test_memory_of_a_large_call_is_given_back(sealed, monkeypatch):
+    asked = []
+    monkeypatch.setattr("serving.predictor.shrinking_options", lambda: asked.append(True))
+    predictor = Predictor.load(sealed)
+    predictor.logits(["ok"])
+    assert asked == []
+    monkeypatch.setattr("serving.predictor.LARGE_ATTENTION", 16)
+    assert predictor.logits(["i am so happy"]).shape == (1, 28)
+    assert asked == [True]
 
 
 def test_batches_hold_similar_lengths_within_the_budget():
