@@ -18,3 +18,10 @@ class CommandParser(argparse.ArgumentParser):
             ConfigError: always.
         """
         raise ConfigError(f"{message}.", hint=f"See: python -m {self.prog} --help")
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for `type=` of an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")
+    return int(text)

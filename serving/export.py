@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from serving.commands import CommandParser
+from serving.commands import CommandParser, positive
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
 from serving.exporting.half import to_half
 from serving.exporting.int8 import export_int8
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=DEFAULT_PRECISIONS,
         help=f"any of {', '.join(FILES)} (default: {' '.join(DEFAULT_PRECISIONS)})",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads of the verification (default: the CPU quota's)")
+    parser.add_argument("--threads", type=positive, help="CPU threads of the verification (default: the CPU quota's)")
     options = parser.parse_args(arguments)
     precisions = [check_precision(name) for name in options.precision]
     export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,10 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str) -> list[ExportedModel]:
+def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str) -> Iterator[ExportedModel]:
     """The models that may be served, the best first: the one named, else every verified one.
+
+    Each is checked when it is asked for: its file is read as a whole.
 
     Args:
         bundle: the bundle, already read and checked.
@@ -66,19 +68,21 @@ def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str
     """
     reports = read_reports(bundle)
     if precision is not None:
-        return [check_model(bundle, check_precision(precision), reports)]
+        yield check_model(bundle, check_precision(precision), reports)
+        return
     usable = [name for name in _PREFERENCE.get(provider, _CPU_PREFERENCE) if reports.get(name, {}).get("passed")]
     if not usable:
         failed = ", ".join(reports) or "none"
         raise VerificationError(
             f"no exported model of {bundle.path} passed its verification (exported: {failed}).", hint=_mend(bundle)
         )
-    return [check_model(bundle, name, reports) for name in usable]
+    for name in usable:
+        yield check_model(bundle, name, reports)
 
 
 def choose_model(bundle: Bundle, *, precision: str | None = None, provider: str) -> ExportedModel:
     """The first of `choose_models`."""
-    return choose_models(bundle, precision=precision, provider=provider)[0]
+    return next(choose_models(bundle, precision=precision, provider=provider))
 
 
 def read_reports(bundle: Bundle) -> dict[str, Any]:

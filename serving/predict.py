@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from serving.commands import CommandParser
+from serving.commands import CommandParser, positive
 from serving.predictor import Predictor
 from serving.tables import PREDICTED, check_suffix, read_table, write_table
 from shared.cli import is_terminal, run_command
@@ -50,7 +50,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
     parser.add_argument("--provider", help="cpu or cuda (default: the best one here)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: what the CPU quota allows)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per --text")
     options = parser.parse_args(arguments)
     if bool(options.text) == bool(options.input):
@@ -60,8 +60,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             raise ConfigError("--input needs --output.")
         check_suffix(options.input)
         check_suffix(options.output)
-    if options.threads is not None and options.threads < 1:
-        raise ConfigError(f"--threads {options.threads} is not possible.", hint="Give 1 or more.")
     return options
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.commands import CommandParser
+from serving.commands import CommandParser, positive
 from serving.exported import FILES
 from serving.exporting.verification import describe, summarise, verify_model
 from shared.bundle import VERIFICATION, Bundle
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Verify the bundle that the command line names, and write what was found into it."""
     parser = CommandParser(prog="serving.verify", description=__doc__)
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: what the CPU quota allows)")
+    parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
     options = parser.parse_args(arguments)
     verify_bundle(Bundle.read(options.bundle), threads=options.threads)
 
@@ -40,11 +40,11 @@ def verify_bundle(bundle: Bundle, *, threads: int | None = None) -> dict[str, An
     for precision in exported:
         path = bundle.onnx_dir / FILES[precision]
         report = {**earlier.get(precision, {}), **verify_model(bundle, precision, path, reference, threads=threads)}
-        changed = earlier.get(precision, {}).get("sha256", report["sha256"]) != report["sha256"]
-        if changed:
+        sealed = {name: earlier[precision][name] for name in ("sha256", "data_files") if precision in earlier}
+        if any(report[name] != value for name, value in sealed.items()):
+            report |= sealed  # or the next verification would take the changed file for the exported one
             report["failures"] = [f"{path.name} is not the file that was exported", *report["failures"]]
             report["passed"] = False
-            report["sha256"] = earlier[precision]["sha256"]
         reports[precision] = report
         sys.stdout.write(summarise(precision, report) + "\n")
     content = describe(bundle, reports)

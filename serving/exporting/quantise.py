@@ -91,6 +91,7 @@ class Quantiser:
     _nodes: list[onnx.NodeProto] = field(default_factory=list)
     _constants: dict[str, Array] = field(default_factory=dict)
     _quantised: set[str] = field(default_factory=set)
+    _divisors: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stored = {entry.name: entry for entry in self.model.graph.initializer}
@@ -155,11 +156,14 @@ class Quantiser:
         """What each channel of a tensor is divided by, and its weights are multiplied with."""
         if name not in self.ranges:
             return None
+        if name in self._divisors:
+            return self._divisors[name]
         readers = [node for node in self.model.graph.node if self._kind(node) == "product" and node.input[0] == name]
         weights = np.max([np.abs(self._array(node.input[1])).max(axis=-1) for node in readers], axis=0)
         tiny = np.float32(1e-5)
         values = np.maximum(self.ranges[name], tiny) ** LOUDNESS / np.maximum(weights, tiny) ** (1 - LOUDNESS)
-        return np.asarray(values, dtype=np.float32)
+        self._divisors[name] = values.astype(np.float32)
+        return self._divisors[name]
 
     def _activation(self, name: str) -> Iterator[onnx.NodeProto]:
         """The nodes that quantise a tensor, shape (..., width), by token, once for all who read it."""

@@ -110,6 +110,19 @@ def test_every_precision_is_judged_by_its_own_tolerance_and_the_best_is_served(b
     assert verify_bundle(predictor.bundle)["precisions"]["int8"]["sensitivity"] == reports["int8"]["sensitivity"]
 
 
+def test_a_model_too_large_for_one_file_is_verified_with_its_weights(bundle_path, monkeypatch):
+    monkeypatch.setattr("serving.exporting.model_files.MAX_FILE_BYTES", 10_000)
+    content = export_bundle(Bundle.read(bundle_path), ["fp32"])
+    assert list(content["precisions"]["fp32"]["data_files"]) == ["model.onnx.data"]
+    assert Predictor.load(bundle_path).precision == "fp32"
+    data = bundle_path / "onnx" / "model.onnx.data"
+    data.write_bytes(data.read_bytes()[:-1] + b"\x40")
+    with pytest.raises(VerificationError, match=r"onnx/model\.onnx\.data in .* changed after it was verified"):
+        Predictor.load(bundle_path)
+    with pytest.raises(VerificationError, match=r"model\.onnx is not the file that was exported"):
+        verify_bundle(Bundle.read(bundle_path))
+
+
 def test_models_whose_verification_holds_are_kept(bundle_path, monkeypatch):
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 0.05, 0.05))
     export_bundle(Bundle.read(bundle_path), ["fp32", "int8"])

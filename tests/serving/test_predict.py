@@ -89,7 +89,7 @@ def test_numbers_with_leading_zeros_survive_a_csv(path, tmp_path):
         (["--input", "in.xls", "--output", "o.csv"], ConfigError, "cannot tell the format of in.xls"),
         (["--input", "gone.csv", "--output", "o.csv"], DataNotFoundError, "no input file at gone.csv"),
         (["--text", "a", "--policy", "best"], InvalidInputError, "unknown policy 'best'. Allowed: f1, half"),
-        (["--text", "a", "--threads", "0"], ConfigError, "--threads 0 is not possible"),
+        (["--text", "a", "--threads", "0"], ConfigError, "argument --threads: '0' is not a whole number of 1 or more"),
         (["--text", "a", "--bogus"], ConfigError, "unrecognized arguments: --bogus"),
     ],
 )
