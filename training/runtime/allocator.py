@@ -14,8 +14,8 @@ def keep_freed_memory() -> bool:
     """Have glibc's allocator hold on to freed memory; whether it could be told so.
 
     By default large tensors get fresh pages from the kernel and give them back when they are freed. A step on a CPU
-    makes the same tensors as the one before, so it would fault in and zero all of its memory anew: for the starter at 32
-    texts of 24 tokens 25,000 page faults, a sixth of its time. The process keeps its peak of memory until it ends.
+    makes the same tensors as the one before, so it would fault in and zero all of its memory anew: for the starter at
+    32 texts of 24 tokens 25,000 page faults, a sixth of its time. The process keeps its peak of memory until it ends.
     """
     if not sys.platform.startswith("linux"):
         return False

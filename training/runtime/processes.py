@@ -24,7 +24,7 @@ def world_size() -> int:
 
 
 def start(threads: int | None) -> int:
-    """Join the other processes if there are any, and set up this one's CPU threads and memory; the number of threads."""
+    """Join the other processes if there are any, set this one's memory and threads up; the number of threads."""
     keep_freed_memory()
     if world_size() > 1 and not distributed.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
