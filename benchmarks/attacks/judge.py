@@ -13,7 +13,7 @@ from benchmarks.attacks.sender import Answer, Outcome
 
 ERROR_NAMES: Mapping[int, str] = {
     400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "invalid_input",
-    429: "overloaded", 504: "deadline_exceeded",
+    429: "overloaded", 431: "too_large", 504: "deadline_exceeded",
 }  # fmt: skip
 """The errors a service may answer with that is alive, ready and asked for no key; docs/deploy.md has them all."""
 

@@ -43,6 +43,8 @@ SHARES: tuple[tuple[Maker, float], ...] = (
     (wire.endless_chunks, 0.5),
     (wire.announced_too_large, 1),
     (wire.pipelined, 3),
+    (wire.garbage_after_a_request, 1),
+    (wire.endless_head, 1),
     (wire.websocket, 1),
 )
 """Kinds and how often each comes; what costs a second of the model's time or moves ten megabytes comes seldom."""

@@ -65,14 +65,14 @@ def not_http(random: Random) -> Attack:
         _HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + canary,
         b"\x80" + random.randbytes(50) + b"\r\n\r\n",
     ])  # fmt: skip
-    return Attack("not HTTP", (request,), one_of(400), plain=True)
+    return Attack("not HTTP", (request,), one_of(400))
 
 
 def broken_chunks(random: Random) -> Attack:
     """A chunked body whose chunk sizes are lies or no numbers."""
     size = random.choice([b"zz", b"-5", b"f" * 30, CANARY.encode()])
     request = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n" + CANARY.encode() + b"\r\n0\r\n\r\n"
-    return Attack("broken chunks", (request,), one_of(400), optional=True, plain=True)
+    return Attack("broken chunks", (request,), one_of(400))
 
 
 def endless_chunks(_random: Random) -> Attack:
@@ -97,6 +97,22 @@ def pipelined(random: Random) -> Attack:
     order = [random.choice([400, 422, 413, 200]), 200, random.choice([400, 422, 200])]
     allowed = tuple(frozenset({status}) for status in order)
     return Attack("pipelined requests", (b"".join(post(parts[status]) for status in order),), allowed)
+
+
+def garbage_after_a_request(_random: Random) -> Attack:
+    """A good request with garbage behind it: the request has its answer all the same."""
+    return Attack("garbage after a request", (post(GOOD) + b"\x00" + CANARY.encode() + b"\r\n\r\n",), one_of(200))
+
+
+def endless_head(random: Random) -> Attack:
+    """A head of ten million bytes: one long header, many, a long path, or trailers behind a chunked body."""
+    line = b"X-" + CANARY.encode() + b": " + b"x" * 1000 + b"\r\n"
+    start, unit = random.choice([
+        (_HEAD, line), (_HEAD + b"X: ", b"x" * 1000), (b"GET /" + CANARY.encode(), b"x" * 1000),
+        (_HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", line), (b"", b"\r\n" * 500),
+    ])  # fmt: skip
+    chunks = (start, *([unit * 100] * (BIG // (100 * len(unit)))))
+    return Attack("heads of 10 MB", chunks, one_of(400, 431))
 
 
 def websocket(random: Random) -> Attack:
