@@ -74,10 +74,7 @@ async def _read(reader: asyncio.StreamReader, count: int) -> Outcome:
     answers: list[Answer] = []
     try:
         while len(answers) < count:
-            # the parser wants to know of a request before it reads an answer; what was sent is none of its business
-            connection.send(h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "0")]))
-            connection.send(h11.EndOfMessage())
-            answers.append(await _read_one(connection, reader))
+            answers.append(await read_answer(expect_answer(connection), reader))
             if connection.their_state is not h11.DONE or connection.our_state is not h11.DONE:
                 break
             connection.start_next_cycle()
@@ -86,7 +83,20 @@ async def _read(reader: asyncio.StreamReader, count: int) -> Outcome:
     return Outcome(tuple(answers))
 
 
-async def _read_one(connection: h11.Connection, reader: asyncio.StreamReader) -> Answer:
+def expect_answer(connection: h11.Connection) -> h11.Connection:
+    """Tell the parser of a request, which it wants to know of; what was sent in truth is none of its business."""
+    connection.send(h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "0")]))
+    connection.send(h11.EndOfMessage())
+    return connection
+
+
+async def read_answer(connection: h11.Connection, reader: asyncio.StreamReader) -> Answer:
+    """The next answer.
+
+    Raises:
+        ConnectionError: when the connection ends before it, or within it.
+        h11.RemoteProtocolError: when it is not HTTP.
+    """
     status, headers, body = 0, {}, bytearray()
     while True:
         event = connection.next_event()
