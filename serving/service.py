@@ -10,7 +10,7 @@ import bentoml
 
 from serving.online.lifecycle import drain_on_sigterm
 from serving.online.logs import configure_logging
-from serving.online.middleware import Gate
+from serving.online.middleware import GateInFront
 from serving.online.options import bentoml_options
 from serving.online.preflight import check_before_serving
 from serving.online.protocol import use_bounded_protocol
@@ -54,4 +54,4 @@ class EmotionService:
         return STATE.engine.ready
 
 
-EmotionService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defined]
+EmotionService.add_asgi_middleware(GateInFront, state=STATE)  # type: ignore[attr-defined]

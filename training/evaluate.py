@@ -18,10 +18,10 @@ from shared.files import replacing_folder, write_json
 from shared.modeling.classifier import load_classifier
 from training.data.config import DataConfig
 from training.data.corpus import Corpus, load_eval_split
-from training.inference import predict_logits
+from training.model.inference import predict_logits
 from training.options import parse_options
-from training.report import Scored, render_report
-from training.scoring import Split, score
+from training.results.report import Scored, render_report
+from training.results.scoring import Split, score
 
 
 @dataclass(frozen=True)

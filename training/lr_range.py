@@ -20,19 +20,19 @@ from transformers import set_seed
 from shared.cli import run_command
 from shared.errors import ConfigError
 from shared.files import replacing_file
-from training import plots, processes
 from training.config import Config
 from training.data.collate import Collator
 from training.data.corpus import load_data
-from training.model import build_model, build_tokenizer
-from training.optimiser import build_optimizer
+from training.loop.rows import TrainingRows, build_rows
+from training.model.classifier import build_model, build_tokenizer
+from training.model.tuning import apply_tuning
+from training.optim.optimiser import build_optimizer
 from training.options import parse_options
-from training.precision import Precision, choose_precision
 from training.preflight import preflight
-from training.rows import build_rows
-from training.scoring import label_frequencies
-from training.trainer import TrainingRows
-from training.tuning import apply_tuning
+from training.results import plots
+from training.results.scoring import label_frequencies
+from training.runtime import processes
+from training.runtime.precision import Precision, choose_precision
 
 log = logging.getLogger("training")
 

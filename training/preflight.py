@@ -14,7 +14,6 @@ from transformers import set_seed
 from shared.cli import run_command
 from shared.errors import ConfigError, DataNotFoundError
 from shared.modeling.checkpoints import load_config, resolve_checkpoint
-from training import processes
 from training.checks.check import Check, run_checks
 from training.checks.data import data_checks
 from training.checks.environment import environment_checks
@@ -22,13 +21,13 @@ from training.checks.learning import learning_checks
 from training.config import Config
 from training.data.corpus import Splits, load_data
 from training.data.task import check_task
-from training.model import TextEncoder, build_model, build_tokenizer
+from training.loop.rows import TrainingRows, build_rows
+from training.model.classifier import TextEncoder, build_model, build_tokenizer
+from training.model.tuning import apply_tuning
 from training.options import parse_options
-from training.precision import choose_precision
-from training.rows import build_rows
-from training.scoring import label_frequencies
-from training.trainer import TrainingRows
-from training.tuning import apply_tuning
+from training.results.scoring import label_frequencies
+from training.runtime import processes
+from training.runtime.precision import choose_precision
 from training.watch.trackers import check_trackers
 
 log = logging.getLogger("training")

@@ -17,25 +17,26 @@ from transformers import TrainerCallback, set_seed
 
 from shared.bundle import Bundle
 from shared.cli import run_command
-from training import processes
-from training.calibrate import fit_calibration
+from training.calibration.policies import fit_policies
+from training.calibration.temperature import fit_calibration
 from training.config import Config
 from training.data.corpus import Corpus, Splits, load_data
-from training.inference import predict_logits
-from training.model import TextEncoder, build_model, build_tokenizer, pooling_of
-from training.model_card import render_model_card
+from training.distill.teachers import describe_teachers
+from training.loop.rows import build_rows
+from training.loop.train import Progress, train
+from training.model.classifier import TextEncoder, build_model, build_tokenizer, pooling_of
+from training.model.inference import predict_logits
+from training.model.lora import merged
+from training.model.tuning import apply_tuning, count_parameters
 from training.options import parse_options
-from training.policies import fit_policies
-from training.precision import Precision, choose_precision
 from training.preflight import check_data, check_learning, preflight
-from training.publish import Trained, describe_origin, publish
-from training.report import Scored, render_report
-from training.rows import build_rows
-from training.run_folder import RunFolder
-from training.scoring import Split, label_frequencies, score
-from training.teachers import describe_teachers
-from training.trainer import Progress, train
-from training.tuning import apply_tuning, count_parameters, merged
+from training.results.model_card import render_model_card
+from training.results.publish import Trained, describe_origin, publish
+from training.results.report import Scored, render_report
+from training.results.scoring import Split, label_frequencies, score
+from training.runtime import processes
+from training.runtime.precision import Precision, choose_precision
+from training.runtime.run_folder import RunFolder
 
 log = logging.getLogger("training")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from serving.online.jobs import Item, Job, Model, Observer, Row
 from serving.online.micro_batches import WaitingTexts
+from serving.online.priority import give_way
 from shared.errors import DeadlineError, NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.batching")
@@ -129,6 +130,7 @@ class Batcher:
         """A thread's life: take a batch, run it; a crash costs what it held, and a new thread follows."""
         batch: list[Item] | None = []
         try:
+            give_way()
             while batch is not None:
                 batch = []
                 batch = self._next_batch()

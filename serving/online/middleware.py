@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.online.answers import error_body
+from serving.online.deadline import timeout_s
 from serving.online.state import ServiceState
 from shared.errors import NotReadyError, OverloadedError, RequestError
 
@@ -57,8 +58,27 @@ def framework_form(status: int) -> bytes:
     return json.dumps({"error": error, "error_type": error_type, "detail": detail}).encode()
 
 
+class GateInFront:
+    """Puts the gate before BentoML's own middleware when the application starts.
+
+    BentoML appends a service's middleware to its own, whose time limit keeps a task and a timer for every request: in a
+    flood, most of what a refusal would cost, and memory that grows for as long as the timers run.
+    """
+
+    def __init__(self, app: ASGIApp, state: ServiceState) -> None:
+        self.app = app
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Install the gate when the application starts; pass everything on."""
+        if scope["type"] == "lifespan":
+            application = scope["app"]
+            application.middleware_stack = Gate(application.middleware_stack, self.state)
+        await self.app(scope, receive, send)
+
+
 class Gate:
-    """ASGI middleware; `state` is filled when the service starts."""
+    """ASGI middleware around the whole application; `state` is filled when the service starts."""
 
     def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app
@@ -80,7 +100,7 @@ class Gate:
         limited = exchange.path in LIMITED
         self._count(limited)
         try:
-            self._admit(exchange.path, headers)
+            self._admit(exchange, headers)
             await self.app(scope, receive, exchange.send)
         except RequestError as error:
             await exchange.fail(*form(error))
@@ -96,18 +116,22 @@ class Gate:
         if self.state.is_open:
             self.state.metrics.in_flight.set(self._in_flight)
 
-    def _admit(self, path: str, headers: Mapping[str, str]) -> None:
+    def _admit(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
         """Refuse what need not even be read.
 
         Raises:
-            RequestError: NotReadyError, UnauthorizedError or OverloadedError.
+            RequestError: NotReadyError, UnauthorizedError, InvalidInputError or OverloadedError.
         """
         if not self.state.is_open:
             raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
-        if path in PROTECTED:
+        if exchange.path in PROTECTED:
             self.state.keys.check(headers)
-        if path in LIMITED and self._in_flight > self.state.settings.max_concurrency:
-            raise OverloadedError(f"{self.state.settings.max_concurrency} requests are in flight already.")
+        if exchange.path in LIMITED and exchange.method == "POST":
+            settings = self.state.settings
+            if self._in_flight > settings.max_concurrency:
+                raise OverloadedError(f"{settings.max_concurrency} requests are in flight already.")
+            limit_s = timeout_s(headers, settings.deadline_ms)
+            self.state.engine.require().batcher.check_room(timeout_s=limit_s)
 
     def _record(self, exchange: _Exchange) -> None:
         if not self.state.is_open:

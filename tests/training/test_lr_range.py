@@ -13,7 +13,7 @@ from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, OptimConfig
 from training.lr_range import RangeConfig, RangeResult, find_range, main
-from training.precision import Precision
+from training.runtime.precision import Precision
 
 CONFIG = Config(optim=OptimConfig(batch_size=12, lr=2e-4, head_lr=4e-4))
 FP32 = Precision("fp32", "test")

@@ -23,7 +23,7 @@ from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
 from training import run
-from training.run_folder import RunFolder
+from training.runtime.run_folder import RunFolder
 
 
 def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished):

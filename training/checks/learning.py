@@ -18,9 +18,9 @@ from training.checks.check import Check
 from training.checks.zero_loss import explain_zero
 from training.config import Config, OptimConfig
 from training.data.collate import Collator
+from training.loop.rows import TrainingRows
 from training.losses.masked import Loss
-from training.optimiser import build_optimizer
-from training.trainer import TrainingRows
+from training.optim.optimiser import build_optimizer
 
 STEPS = 20
 """Optimiser steps on the one batch."""

@@ -23,7 +23,7 @@ from training.experiments.results import write_plot, write_results
 from training.experiments.search_config import Dimension, SearchOptions
 from training.experiments.trials import Outcome, base_config, check_same, experiment_folder, make_trial, run_trial
 from training.options import parse_options
-from training.run_folder import RunFolder
+from training.runtime.run_folder import RunFolder
 
 ERROR = "error"
 """Attribute of a trial that failed by itself, in place of being killed."""

@@ -14,10 +14,10 @@ from transformers import TrainerCallback
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError
-from training import processes
 from training.config import Config
 from training.run import run
-from training.run_folder import RunFolder
+from training.runtime import processes
+from training.runtime.run_folder import RunFolder
 
 FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
 """What is compared; the first is what is chosen by."""

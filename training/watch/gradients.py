@@ -9,7 +9,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.errors import ConfigError, TrainingError
-from training.layers import find_depths
+from training.model.layers import find_depths
 
 PREFIX = "grad_norm/"
 SHOWN = 3

@@ -14,7 +14,7 @@ from training.checks.learning import STEPS, Trial, learning_checks
 from training.config import Config, OptimConfig, TuningConfig
 from training.losses.asymmetric import asymmetric
 from training.losses.masked import over_known_entries
-from training.tuning import apply_tuning
+from training.model.tuning import apply_tuning
 
 CONFIG = Config(optim=OptimConfig(lr=1e-3, batch_size=8))
 

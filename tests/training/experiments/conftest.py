@@ -10,7 +10,7 @@ import pytest
 
 from training.experiments import trials
 from training.experiments.trials import FIGURES
-from training.run_folder import RunFolder
+from training.runtime.run_folder import RunFolder
 
 
 def metrics(macro_f1: float, fixed: float = 0.3) -> dict:

@@ -12,12 +12,12 @@ from transformers import TrainerCallback, set_seed
 from shared.errors import ConfigError, TrainingError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
-from training import plots
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
-from training.precision import Precision
-from training.run_folder import RunFolder
-from training.trainer import build_trainer
-from training.tuning import apply_tuning
+from training.loop.train import build_trainer
+from training.model.tuning import apply_tuning
+from training.results import plots
+from training.runtime.precision import Precision
+from training.runtime.run_folder import RunFolder
 from training.watch import trackers
 from training.watch.config import WatchConfig
 from training.watch.gradients import weight_groups

@@ -1,0 +1,1 @@
+"""Temperatures and thresholds, fitted on dev."""

@@ -1,0 +1,68 @@
+"""From splits to what the training loop takes: tokens, order of the rows, and the loss."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import datasets
+from torch.utils.data import Sampler
+
+from shared.tokenizer import TextTokenizer
+from training.config import Config
+from training.data.augment.rows import augment_train
+from training.data.batching import build_sampler
+from training.data.corpus import Splits
+from training.data.encode import encode_corpus, lengths_of, token_cache
+from training.distill.loss import Distillation
+from training.distill.teachers import ensemble_logits, read_teachers, with_teacher
+from training.losses.build import build_loss
+from training.losses.class_weights import LabelCounts
+from training.losses.masked import Loss
+from training.model.classifier import TextEncoder
+from training.runtime import processes
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Encoded splits, the order of the training rows, and the loss over them, with a teacher's part if there is one."""
+
+    train: datasets.Dataset
+    dev: datasets.Dataset
+    sampler: Sampler[int]
+    tokenizer: TextTokenizer
+    loss: Loss
+    distillation: Distillation | None = None
+
+
+def build_rows(config: Config, data: Splits, encoder: TextEncoder) -> TrainingRows:
+    """Tokens of both splits, with further rows for rare labels if asked for, the order of training, and the loss.
+
+    With `distill.teachers` the training rows have their logits too.
+
+    Raises:
+        EmotionError: when a teacher cannot be read, or does not fit this run.
+    """
+    teachers = read_teachers(config.distill, data.labels, config.loss.task)
+    augmented = augment_train(data, config.augment, config.run.seed)
+    for line in augmented.lines():
+        log.info("%s", line)
+    train_part, cache = augmented.corpus, token_cache(config.data.cache_dir)
+    with processes.main_first():
+        train_rows, dev_rows = (encode_corpus(part, encoder.tokens, cache=cache) for part in (train_part, data.dev))
+    sampler = build_sampler(
+        train_part, lengths_of(train_rows), config.data.sampling,
+        batch_size=config.optim.batch_size * processes.world_size(), seed=config.run.seed,
+    )  # fmt: skip
+    loss = build_loss(config.loss, LabelCounts.of(train_part.targets, train_part.known))
+    if not teachers:
+        return TrainingRows(train_rows, dev_rows, sampler, encoder.tokens, loss)
+    with processes.main_first():
+        logits = ensemble_logits(
+            teachers, train_part, data.labels,
+            batch_size=config.eval.batch_size, cache=cache and cache.parent / "teachers",
+        )  # fmt: skip
+    distillation = Distillation(config.distill.weight, config.distill.temperature, config.loss.activation)
+    return TrainingRows(with_teacher(train_rows, logits), dev_rows, sampler, encoder.tokens, loss, distillation)

@@ -1,0 +1,160 @@
+"""Training from start to end: build the Trainer, let it run within memory, keep the best weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from torch import nn
+from transformers import PrinterCallback, TrainerCallback
+from transformers.utils import logging as hf_logging
+
+from training.config import Config, EvalConfig
+from training.data.collate import Collator
+from training.loop.arguments import training_arguments
+from training.loop.measure import dev_scores
+from training.loop.memory import train_within_memory
+from training.loop.progress import ProgressCallback, SaveCallback, StopRequest
+from training.loop.rows import TrainingRows
+from training.loop.stopping import StopWhenStalled, has_stalled
+from training.loop.trainer import EmotionTrainer
+from training.model.tuning import build_unfreezing
+from training.runtime.disk import disk_errors
+from training.runtime.precision import Precision
+from training.runtime.run_folder import RunFolder, read_state
+from training.watch.callbacks import Watch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How training went.
+
+    Attributes:
+        steps: optimiser steps done.
+        best_step: step of the checkpoint whose weights the model has now.
+        best_macro_f1: its macro F1 on dev, with thresholds fitted there, before calibration.
+        history: every logged figure, in order.
+    """
+
+    steps: int
+    best_step: int
+    best_macro_f1: float
+    history: list[dict[str, Any]]
+
+
+def train(
+    model: nn.Module,
+    rows: TrainingRows,
+    config: Config,
+    folder: RunFolder,
+    *,
+    precision: Precision,
+    resume_from: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Progress:
+    """Train the model; it ends with the weights of the best checkpoint.
+
+    Args:
+        model: with the weights to be trained set trainable.
+        rows: encoded splits and the order of training.
+        config: the whole configuration.
+        folder: where checkpoints and logs go.
+        precision: of the forward pass.
+        resume_from: a checkpoint of the same run.
+        callbacks: further ones, called after those of the loop.
+
+    Raises:
+        KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
+        TrainingError: when its numbers are no longer finite, or it does not fit into memory.
+    """
+    request = StopRequest()
+
+    def make(config: Config) -> EmotionTrainer:
+        made = build_trainer(model, rows, config, folder, precision=precision, request=request)
+        for callback in callbacks:
+            made.add_callback(callback)  # type: ignore[no-untyped-call]
+        return made
+
+    if resume_from is not None and _had_stopped_early(resume_from, config.eval):
+        trainer = make(config)
+        _restore_finished(trainer, resume_from)
+    else:
+        with disk_errors(), request.listening():
+            trainer = train_within_memory(make, config, resume_from)
+        if request.received:
+            raise KeyboardInterrupt
+    # or every later forward pass would run in autocast too
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    state = trainer.state
+    best = float(state.best_metric) if state.best_metric is not None else float("nan")
+    return Progress(state.global_step, _step_of(state.best_model_checkpoint), best, list(state.log_history))
+
+
+def build_trainer(
+    model: nn.Module,
+    rows: TrainingRows,
+    config: Config,
+    folder: RunFolder,
+    *,
+    precision: Precision,
+    request: StopRequest | None = None,
+) -> EmotionTrainer:
+    """The Trainer of a run, ready to train."""
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
+    arguments = training_arguments(config, folder, precision)
+    watch = Watch(
+        config.watch, model, folder.logs,
+        samples_per_step=config.optim.batch_size * config.optim.accumulation * arguments.world_size,
+        scaled=arguments.fp16,
+    )  # fmt: skip
+    callbacks = [
+        ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
+        SaveCallback(config.run.save_every_steps, request or StopRequest()),
+    ]
+    callbacks += watch.callbacks
+    if config.eval.patience is not None:
+        callbacks.append(StopWhenStalled(config.eval.stop_metrics, config.eval.patience))
+    if config.tuning.method == "progressive":
+        callbacks.append(build_unfreezing(model, config.tuning))
+    trainer = EmotionTrainer(
+        config=config,
+        rows=rows,
+        watch=watch,
+        model=model,
+        args=arguments,
+        train_dataset=rows.train,
+        eval_dataset=_longest_first(rows.dev),
+        data_collator=Collator(rows.tokenizer).__call__,  # the object's tokenizer is not one that Trainer can save
+        compute_metrics=lambda prediction: dev_scores(
+            prediction, config.calibration.threshold_shrinkage, config.loss.activation
+        ),
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
+    return trainer
+
+
+def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:
+    """Rows by length, so that a batch pads little."""
+    lengths = np.asarray(encoded.data.column("length").to_numpy())
+    return encoded.select(np.argsort(-lengths, kind="stable"))
+
+
+def _had_stopped_early(checkpoint: Path, config: EvalConfig) -> bool:
+    """Whether the run was at its end when this checkpoint was written, for lack of progress."""
+    history = (read_state(checkpoint) or {}).get("log_history", [])
+    return config.patience is not None and has_stalled(history, config.stop_metrics, config.patience)
+
+
+def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
+    """Take up the state and the best weights of a run that has nothing left to train."""
+    trainer.state = type(trainer.state).load_from_json(str(checkpoint / "trainer_state.json"))
+    trainer._load_best_model()
+
+
+def _step_of(checkpoint: str | None) -> int:
+    return int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0

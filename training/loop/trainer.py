@@ -1,0 +1,104 @@
+"""Hugging Face's Trainer with our loss, batches, optimiser, schedule and average of the weights."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import Trainer
+
+from training.config import Config
+from training.loop.rows import TrainingRows
+from training.optim.ema import Ema, EmaCallback
+from training.optim.optimiser import build_optimizer, build_schedule, weight_penalty
+from training.optim.plateau import PlateauSchedule
+from training.watch.callbacks import Watch
+from training.watch.finite import check_finite
+
+
+class EmotionTrainer(Trainer):
+    """Trainer with a masked loss over `labels` and `known`, a given order of rows, and our optimiser and schedule.
+
+    With `optim.ema_decay` the average of the weights is what is evaluated, and what the best checkpoint gives; the
+    checkpoint's `model.safetensors` holds the weights that training continues with, the average lies beside it.
+    """
+
+    def __init__(self, *, config: Config, rows: TrainingRows, watch: Watch, **options: Any) -> None:
+        super().__init__(**options)
+        self.config = config
+        self.watch = watch
+        self.sampler = rows.sampler
+        self.loss = rows.loss
+        self.distillation = rows.distillation
+        self.ema: Ema | None = None
+        if config.optim.ema_decay is not None:
+            weights = options["model"].named_parameters()
+            self.ema = Ema([item for item in weights if item[1].requires_grad], config.optim.ema_decay)
+            self.add_callback(EmaCallback(self.ema))  # type: ignore[no-untyped-call]
+
+    def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
+        return self.sampler
+
+    def compute_loss(  # type: ignore[override]  # the versions of transformers differ in further arguments
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Tensor | tuple[Tensor, Any]:
+        """The loss of a batch, and the model's outputs when asked for."""
+        encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known", "teacher")}
+        outputs = model(**encoded)
+        loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
+        if model.training and self.distillation is not None:
+            loss = self.distillation(loss, outputs.logits, inputs["teacher"], inputs["known"])
+        if model.training:
+            check_finite(loss.detach(), model, inputs, self.state.global_step)
+        optim = self.config.optim
+        if model.training and (optim.l1 or optim.l2):
+            loss = loss + weight_penalty(model, optim.l1, optim.l2)
+        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
+
+    def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
+        """The configured optimiser over the trainable weights."""
+        if self.optimizer is None and self.model is not None:
+            self.optimizer = build_optimizer(self.model, self.config.optim)
+        return self.optimizer  # type: ignore[return-value]
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Warm-up and decay; the ratio is taken here because versions of transformers differ on it."""
+        if self.lr_scheduler is None:
+            schedule = build_schedule(optimizer or self.create_optimizer(), self.config.optim, num_training_steps)
+            self.lr_scheduler = schedule  # type: ignore[assignment]  # any schedule of torch will do
+            self._created_lr_scheduler = True
+        return self.lr_scheduler  # type: ignore[return-value]
+
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Metrics of the averaged weights where there are any, else of the model's own."""
+        with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            metrics = super().evaluate(*args, **options)
+        if self.is_in_train and isinstance(self.lr_scheduler, PlateauSchedule):
+            self.lr_scheduler.observe(metrics["eval_macro_f1"])
+        return metrics
+
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        """Log the figures of the training step with those of what watches it."""
+        super().log({**logs, **self.watch.figures()} if "loss" in logs else logs, *args, **options)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[no-untyped-call]
+        if self.ema is not None and self.args.should_save:
+            self.ema.save(Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
+        if self.ema is not None and checkpoint is not None:
+            self.ema.load(Path(checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()  # type: ignore[no-untyped-call]
+        if self.ema is not None:
+            self.ema.load(Path(str(self.state.best_model_checkpoint)))
+            self.ema.copy_to_model()

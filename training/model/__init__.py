@@ -1,0 +1,1 @@
+"""The classifier: built, tuned in full or in part, and run over a split."""

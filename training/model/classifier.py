@@ -1,0 +1,141 @@
+"""The classifier and its tokenizer, as the configuration asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import PreTrainedModel
+
+from shared.errors import ConfigError
+from shared.modeling.classifier import HeadOptions, build_classifier
+from shared.modeling.starter import STARTER
+from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
+from shared.tokenizer import TextTokenizer
+from training.config import Config, ModelConfig
+from training.model.graded_dropout import grade_dropout
+
+DEFAULT_HEAD_DROPOUT = 0.1
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """A checkpoint's tokenizer: as it is saved in the bundle, and with the truncation of this run."""
+
+    source: Tokenizer
+    tokens: TextTokenizer
+
+
+def build_tokenizer(config: Config) -> TextEncoder:
+    """The tokenizer of the checkpoint with the truncation of `config`.
+
+    Raises:
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        ConfigError: when max_length and head_tokens do not fit together.
+    """
+    source = load_tokenizer_json(config.model.name, extra_tokens=EXTRA_TOKENS)
+    tokens = TextTokenizer(source, max_length=config.data.max_length, head_tokens=config.data.head_tokens)
+    return TextEncoder(source, tokens)
+
+
+def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.float64]) -> PreTrainedModel:
+    """The classifier with a new head for `labels`, in float32.
+
+    Args:
+        config: the whole configuration.
+        labels: names of the L labels.
+        frequencies: share of the training rows that carry each label, shape (L,).
+
+    Raises:
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        ConfigError: when an option does not fit the architecture.
+    """
+    options = config.model
+    model = build_classifier(
+        options.name,
+        labels=labels,
+        pooling=pooling_of(options),  # type: ignore[arg-type]
+        head=HeadOptions(
+            width=options.head_width,
+            activation=options.head_activation,
+            dropout=DEFAULT_HEAD_DROPOUT if options.head_dropout is None else float(options.head_dropout),
+        ),
+        task=config.loss.task,
+        extra_tokens=EXTRA_TOKENS,
+        hidden_dropout=options.hidden_dropout,
+        attention_dropout=options.attention_dropout,
+        fast_attention=options.fast_attention,
+    )
+    _check_length(model, config.data.max_length)
+    _grade_dropout(model, options)
+    start_head(model, frequencies)
+    return model
+
+
+def start_head(model: PreTrainedModel, frequencies: NDArray[np.float64]) -> None:
+    """Let a new head pass its input on at full strength and begin at the labels' frequencies.
+
+    Weights are normal with variance 1 / inputs (LeCun et al. 1998, Efficient BackProp, section 4.6): with the 0.02 of
+    the encoders two layers in a row shrink the signal so far that training first learns the biases and nothing else.
+    The output bias is the log odds of the frequencies (Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 4.1).
+
+    Args:
+        model: a classifier; its encoder is left as it is.
+        frequencies: shape (L,).
+    """
+    shares = np.clip(frequencies, 1e-4, 1 - 1e-4)
+    log_odds = torch.from_numpy(np.log(shares) - np.log1p(-shares)).float()
+    encoder = model.base_model_prefix
+    children = [child for name, child in model.named_children() if name != encoder]
+    linear = [layer for child in children for layer in child.modules() if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for layer in linear:
+            layer.weight.normal_(std=layer.in_features**-0.5)
+            if layer.out_features == len(log_odds):
+                layer.bias.copy_(log_odds)
+
+
+def pooling_of(options: ModelConfig) -> str:
+    """`cls` or `mean`: the starter was pretrained with mean pooling, other encoders have a native class."""
+    if options.pooling != "auto":
+        return options.pooling
+    return "mean" if options.name == STARTER else "cls"
+
+
+def _grade_dropout(model: PreTrainedModel, options: ModelConfig) -> None:
+    """Dropout by layer where it is asked for.
+
+    Raises:
+        ConfigError: when only one end is given.
+    """
+    if options.bottom_dropout is None and options.top_dropout is None:
+        return
+    if options.bottom_dropout is None or options.top_dropout is None:
+        raise ConfigError(
+            f"model.bottom_dropout is {options.bottom_dropout} and model.top_dropout {options.top_dropout}; "
+            "give both, or neither."
+        )
+    grade_dropout(model, options.bottom_dropout, options.top_dropout)
+
+
+def _check_length(model: PreTrainedModel, max_length: int) -> None:
+    """Refuse rows longer than the position embeddings.
+
+    Raises:
+        ConfigError: when `data.max_length` is more than the encoder can take.
+    """
+    config = model.config
+    if not getattr(config, "position_biased_input", True):
+        return  # relative positions alone: any length
+    # RoBERTa's positions start after the padding id
+    reserved = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest and max_length > longest - reserved:
+        raise ConfigError(
+            f"data.max_length is {max_length}; {config.model_type} here takes at most {longest - reserved} tokens."
+        )

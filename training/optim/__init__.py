@@ -1,0 +1,1 @@
+"""How the loss is minimised: optimiser, rates by layer, schedule, average of the weights."""

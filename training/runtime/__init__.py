@@ -1,0 +1,1 @@
+"""What surrounds a run: processes, number format, folder, disk."""
