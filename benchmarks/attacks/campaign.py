@@ -88,7 +88,9 @@ def attack_service(
     progress.step("warming up")
     truth = truth_of(server.address, innocents)
     judge = Judge(truth, tolerance)
-    _fire(server, plan.clients, attacks(plan.warmup, plan.seed + 1, innocents), Judge(truth, tolerance))
+    # every kind by all clients at once, which is the peak of each
+    warmup = attacks(plan.warmup, plan.seed + 1, innocents, first=plan.clients)
+    _fire(server, plan.clients, warmup, Judge(truth, tolerance))
     time.sleep(SETTLE_S)
     alive, skipped, start = _processes(server.pid), len(server.log), time.monotonic()
     memory = [usage_of(server.pid).memory_mib]
@@ -102,7 +104,7 @@ def attack_service(
         progress.step(f"{judge.sent:,} of {plan.requests:,} sent, {judge.wrong} wrong")
         # what schemathesis left of its share goes to the others
         count = (plan.requests - judge.sent) // (PARTS - part)
-        stream = attacks(count, plan.seed + 2 + part, innocents)
+        stream = attacks(count, plan.seed + 2 + part, innocents, first=int(part == 0))
         _fire(server, plan.clients, (attack for attack in stream if not late()), judge)
         memory.append(usage_of(server.pid).memory_mib)
     seconds = time.monotonic() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from random import Random
 
 from benchmarks.attacks import bodies, heads, wire
@@ -50,15 +51,14 @@ SHARES: tuple[tuple[Maker, float], ...] = (
 """Kinds and how often each comes; what costs a second of the model's time or moves ten megabytes comes seldom."""
 
 
-def attacks(count: int, seed: int, innocents: Sequence[str]) -> Iterator[Attack]:
-    """`count` requests: every kind once first, then by their shares, with good requests of `innocents` in between."""
+def attacks(count: int, seed: int, innocents: Sequence[str], first: int = 0) -> Iterator[Attack]:
+    """`count` requests: every kind `first` times in a row, then by their shares, with good ones of `innocents`."""
     random = Random(seed)
     makers, shares = zip(*SHARES, strict=True)
-    for number in range(count):
+    yield from islice((maker(random) for maker in makers for _ in range(first)), count)
+    for _ in range(count - first * len(makers)):
         if random.random() < INNOCENT_SHARE:
             yield innocent(random.choice(innocents))
-        elif number < len(makers):
-            yield makers[number](random)
         else:
             yield random.choices(makers, shares)[0](random)
 

@@ -51,7 +51,10 @@ async def send(attack: Attack, host: str, port: int) -> Outcome:
     except TimeoutError:
         return Outcome((), f"no answer within {PATIENCE_S:g} s")
     finally:
-        _leave(attack, writer)
+        if attack.ending is Ending.RESET:
+            with contextlib.suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+        await leave(writer)
 
 
 async def _converse(attack: Attack, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
@@ -101,7 +104,10 @@ async def read_answer(connection: h11.Connection, reader: asyncio.StreamReader) 
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(65536))
+            data = await reader.read(65536)
+            if not data and not status:
+                raise ConnectionResetError("closed without an answer")
+            connection.receive_data(data)
         elif isinstance(event, h11.Response):
             status = event.status_code
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
@@ -109,13 +115,10 @@ async def read_answer(connection: h11.Connection, reader: asyncio.StreamReader) 
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
             return Answer(status, headers, bytes(body))
-        elif isinstance(event, h11.ConnectionClosed):
-            raise ConnectionResetError("closed without an answer")
 
 
-def _leave(attack: Attack, writer: asyncio.StreamWriter) -> None:
-    if attack.ending is Ending.RESET:
-        with contextlib.suppress(OSError):
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
-        writer.transport.abort()
-    writer.close()
+async def leave(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever still waits to be sent."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

@@ -44,7 +44,7 @@ def gone(random: Random) -> Attack:
 
 def gone_in_a_large_body(random: Random) -> Attack:
     """A client that promises ten million bytes and leaves after a part of them."""
-    part = b"x" * random.randrange(1, BIG // 4)
+    part = CANARY.encode() * random.randrange(1, BIG // 50)
     head = _HEAD + b"Content-Length: %d\r\n\r\n" % BIG
     return Attack("gone in a 10 MB body", (head, part), one_of(413), ending=Ending.RESET, optional=True)
 
@@ -77,14 +77,15 @@ def broken_chunks(random: Random) -> Attack:
 
 def endless_chunks(_random: Random) -> Attack:
     """A chunked body without end, of which no length tells beforehand."""
-    chunk = b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
+    data = CANARY.encode() * 10_000
+    chunk = b"%x\r\n" % len(data) + data + b"\r\n"
     request = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-    return Attack("chunked bodies of 10 MB", (request, *([chunk] * (BIG // 100_000)), b"0\r\n\r\n"), one_of(413))
+    return Attack("chunked bodies of 10 MB", (request, *([chunk] * (BIG // len(data))), b"0\r\n\r\n"), one_of(413))
 
 
 def announced_too_large(_random: Random) -> Attack:
     """A client that asks before it sends ten million bytes, and may keep them."""
-    request = _HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % BIG
+    request = _HEAD + b"X-Text: " + CANARY.encode() + b"\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % BIG
     return Attack("announced 10 MB", (request,), one_of(413))
 
 
@@ -119,7 +120,7 @@ def websocket(random: Random) -> Attack:
     """A WebSocket that nobody offers."""
     path = random.choice(["/predict", "/", f"/{CANARY}"])
     request = (
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        f"GET {path}?{CANARY} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     return Attack("WebSocket requests", (request.encode(),), one_of(403), plain=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import h11
 
-from benchmarks.attacks.sender import PATIENCE_S, Answer, expect_answer, read_answer
+from benchmarks.attacks.sender import PATIENCE_S, Answer, expect_answer, leave, read_answer
 from benchmarks.soak.tally import Request, Tally
 from shared.errors import NotReadyError
 
@@ -44,23 +44,23 @@ class Caller:
                 answer = await _exchange(request.data, reader, writer)
         except (OSError, h11.RemoteProtocolError, TimeoutError) as error:
             self._tally.lost.append(f"{type(error).__name__}: {error}")
-            self.close()
+            await self.close()
             return
         self._tally.note(request, answer)
         if answer.headers.get("connection") == "close":
-            self.close()
+            await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the connection."""
         if self._writer is not None:
-            self._writer.close()
+            await leave(self._writer)
         self._reader = self._writer = None
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         await asyncio.sleep(0)  # the event loop hears of a connection that was closed
         if self._reader is not None and self._reader.at_eof():
             self._tally.closed += 1
-            self.close()
+            await self.close()
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await self._connect()
         return self._reader, self._writer

@@ -57,4 +57,4 @@ class Crowd:
             await caller.ask(random.choice(self._requests))
             if number % 2:
                 await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_S))
-        caller.close()
+        await caller.close()

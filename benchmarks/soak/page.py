@@ -51,7 +51,7 @@ def render_lifecycle(least: int, handover: Handover, swaps: Swaps, command: str,
         "server ends.",
         verdict_table(verdicts(least, handover, swaps)),
         "## SIGTERM",
-        "Under load a fresh server starts on the other of two ports, then the old one gets SIGTERM. To end, which includes "
+        "Under load a fresh server starts on the other of two ports, then the old one gets SIGTERM. To end, including "
         f"the time they go on accepting, they took {took} s.",
         _outcomes(handover.tally),
         "## Another bundle",
