@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 
 import bentoml
 
@@ -12,6 +13,7 @@ from serving.online.logs import configure_logging
 from serving.online.middleware import GateInFront
 from serving.online.options import bentoml_options
 from serving.online.preflight import check_before_serving
+from serving.online.protocol import use_bounded_protocol
 from serving.online.routes import build_routes
 from serving.online.settings import read_settings
 from serving.online.state import ServiceState
@@ -38,6 +40,7 @@ class EmotionService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
+        use_bounded_protocol(signal.getsignal(signal.SIGTERM))  # uvicorn's, before ours takes its place
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s)
         self.task = asyncio.create_task(STATE.engine.start())
 
