@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
-import uuid
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.online.answers import error_body
+from serving.online.access import LIMITED, PROTECTED, record, request_id
+from serving.online.answers import error_form
 from serving.online.deadline import timeout_s
 from serving.online.state import ServiceState
 from shared.errors import NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.access")
 
-LIMITED = frozenset({"/predict"})
-"""Routes that do work: their number in flight is limited."""
-
-PROTECTED = LIMITED | {"/model"}
-"""Routes that need a key where keys are set."""
-
-QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Routes that probes call all the time: not logged while they succeed."""
-
-KNOWN = PROTECTED | QUIET | {"/", "/docs", "/docs.json"}
 OWN = "x-emotion-form"
 """Marks, inside the process, an error that already has the one form."""
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
     404: ("not_found", "NotFoundError", "there is nothing at this path; see /docs.json for what there is."),
@@ -42,14 +29,6 @@ STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
 """Status -> error, error_type and detail of errors that come from the framework."""
 
 UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log has it under this request's id.")
-
-
-def form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and extra headers of an error."""
-    extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
-    if error.status == 401:
-        extra["www-authenticate"] = "Bearer"
-    return error.status, json.dumps(error_body(error)).encode(), extra
 
 
 def framework_form(status: int) -> bytes:
@@ -103,7 +82,7 @@ class Gate:
             self._admit(exchange, headers)
             await self.app(scope, receive, exchange.send)
         except RequestError as error:
-            await exchange.fail(*form(error))
+            await exchange.fail(*error_form(error))
         except Exception:
             logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
             await exchange.fail(500, framework_form(500), {})
@@ -134,21 +113,12 @@ class Gate:
             self.state.engine.require().batcher.check_room(timeout_s=limit_s)
 
     def _record(self, exchange: _Exchange) -> None:
-        if not self.state.is_open:
-            return
-        seconds = time.perf_counter() - exchange.started
-        route = exchange.path if exchange.path in KNOWN else "other"
-        self.state.metrics.finished(route, exchange.status, seconds)
-        quiet = route in QUIET and exchange.status < 400
-        if self.state.settings.access_log and not quiet:
-            fields = {
-                "request_id": exchange.request_id,
-                "method": exchange.method,
-                "route": route,
-                "status": exchange.status,
-                "duration_ms": round(seconds * 1000, 2),
-            }
-            logger.info("request", extra={"fields": fields})
+        if self.state.is_open:
+            seconds = time.perf_counter() - exchange.started
+            record(
+                self.state, exchange.path, exchange.method, exchange.status,
+                request_id=exchange.request_id, seconds=seconds,
+            )  # fmt: skip
 
 
 class _Exchange:
@@ -158,8 +128,7 @@ class _Exchange:
         self.started = time.perf_counter()
         self.path: str = scope["path"]
         self.method: str = scope["method"] if scope["method"].isalpha() and len(scope["method"]) < 10 else "other"
-        given = headers.get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.request_id = request_id(headers.get("x-request-id", ""))
         self.status = 0
         self._send = send
         self._closing = closing

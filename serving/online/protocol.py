@@ -6,14 +6,18 @@ without a look at whether a request has just arrived on them.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
 import uuid
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from serving.online.door import Door
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, and of a chunked body's trailers; uvicorn's other parser has the same limit."""
@@ -30,23 +34,39 @@ _REFUSALS = {
 }  # fmt: skip
 
 
-def use_bounded_protocol(server_handler: Any) -> None:
+def use_bounded_protocol(server_handler: Any, door: Door) -> None:
     """Have the uvicorn server whose signal handler this is speak `BoundedProtocol`; nothing for another server.
 
     BentoML starts uvicorn itself and offers no way to choose a protocol; uvicorn looks it up for every connection.
     """
     config = getattr(getattr(server_handler, "__self__", None), "config", None)
     if getattr(config, "http_protocol_class", None) is HttpToolsProtocol:
-        config.http_protocol_class = BoundedProtocol  # type: ignore[union-attr]
+        config.http_protocol_class = partial(BoundedProtocol, door=door)  # type: ignore[union-attr]
+
+
+class _Answered:
+    """In the place of a request's cycle: its answer is out, what still comes of its body is thrown away."""
+
+    response_complete = True
+    more_body = False
+    message_event = asyncio.Event()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Args:
+        door: refuses requests by their heads; None lets all of them in.
+    """
 
     _unused = 0
     """Bytes since the parser last had something to show for them: a head, a piece of a body, the end of a request."""
 
     _refused = False
+
+    def __init__(self, *arguments: Any, door: Door | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._door = door
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
@@ -60,7 +80,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._unused = 0
-        super().on_headers_complete()
+        refusal = self._refusal()
+        if refusal is None:
+            super().on_headers_complete()
+            return
+        self.cycle = _Answered()  # type: ignore[assignment]
+        usual = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        self.transport.write(STATUS_LINE[429] + usual + refusal)
+        self.on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body is there."""
@@ -91,6 +118,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Nobody asked anything for a while."""
         if not self._is_called():
             super().timeout_keep_alive_handler()
+
+    def _refusal(self) -> bytes | None:
+        """What the door says to a plain request on a connection that stays open; None lets it in."""
+        plain = self.parser.should_keep_alive() and not self.expect_100_continue and not self._answering
+        if self._door is None or not plain:
+            return None
+        return self._door.refusal(self.parser.get_method(), self.url, self.headers)
 
     @property
     def _answering(self) -> bool:

@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from serving.online.answers import error_form
 from serving.online.deadline import timeout_s
 from serving.online.description import describe_model
-from serving.online.middleware import OWN, form
+from serving.online.middleware import OWN
 from serving.online.openapi import DOCS_PAGE, document
 from serving.online.schemas import parse_request
 from serving.online.state import ServiceState
@@ -142,7 +143,7 @@ def _gone() -> Response:
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
-    status, body, extra = form(cast("RequestError", error))
+    status, body, extra = error_form(cast("RequestError", error))
     return Response(body, status, headers={**extra, OWN: "1"}, media_type="application/json")
 
 

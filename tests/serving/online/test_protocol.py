@@ -11,7 +11,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from serving.online.door import Door
 from serving.online.protocol import MAX_HEAD_BYTES, BoundedProtocol, use_bounded_protocol
+from serving.online.state import ServiceState
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -154,11 +156,11 @@ def test_only_a_server_that_would_use_httptools_is_changed():
     server = uvicorn.Server(uvicorn.Config(echo, log_config=None, http="httptools"))
     server.config.load()
     assert server.config.http_protocol_class is HttpToolsProtocol
-    use_bounded_protocol(server.handle_exit)
-    assert server.config.http_protocol_class is BoundedProtocol
+    use_bounded_protocol(server.handle_exit, Door(ServiceState()))
+    assert server.config.http_protocol_class.func is BoundedProtocol
     other = uvicorn.Server(uvicorn.Config(echo, log_config=None, http="h11"))
     other.config.load()
     before = other.config.http_protocol_class
-    use_bounded_protocol(other.handle_exit)
-    use_bounded_protocol(signal.SIG_DFL)
+    use_bounded_protocol(other.handle_exit, Door(ServiceState()))
+    use_bounded_protocol(signal.SIG_DFL, Door(ServiceState()))
     assert other.config.http_protocol_class is before
