@@ -4,48 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
-from jsonargparse.typing import NonNegativeInt, PositiveInt
-
-from shared.bundle import Bundle
-from shared.cli import default_threads, run_command
-from shared.files import replacing_folder, write_json
-from shared.modeling.classifier import load_classifier
-from training.data.config import DataConfig
-from training.data.corpus import Corpus, load_eval_split
-from training.model.inference import predict_logits
+from shared.cli import run_command
 from training.options import parse_options
-from training.results.report import Scored, render_report
-from training.results.scoring import Split, score
-
-
-@dataclass(frozen=True)
-class EvaluationData(DataConfig):
-    """Which rows to evaluate; labels and truncation are those of the bundle."""
-
-    split: Literal["train", "dev", "test", "all"] = "test"
-    """The split; "all" takes every row of a corpus without official splits."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Options of `python -m training.evaluate`."""
-
-    data: EvaluationData = field(default_factory=EvaluationData)
-    """Which rows to evaluate."""
-    output: str | None = None
-    """Folder for metrics.json and report.html; nothing is written when left out."""
-    batch_size: PositiveInt = 64
-    """Rows in one forward pass."""
-    bootstrap_samples: NonNegativeInt = 1000
-    """Resamples for the intervals; 0 leaves them out."""
-    threads: PositiveInt | None = None
-    """CPU threads; what the machine or the container allows when left out."""
+from training.results.config import EvaluateOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,52 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=str(__doc__),
         positionals={"bundle": "Folder of the bundle."},
     )
+    from training.results.bundle_figures import evaluate_bundle  # loads torch, which --help need not wait for
+
     print(json.dumps(evaluate_bundle(Path(bundle), options), ensure_ascii=False))
     return 0
-
-
-def evaluate_bundle(path: Path, options: EvaluateOptions) -> dict[str, Any]:
-    """The figures of a bundle's model on a split, with the bundle's own calibration and thresholds.
-
-    Raises:
-        BundleError: when the bundle cannot be used.
-        DataError: when the data cannot be used, or shares no label with the bundle.
-    """
-    torch.set_num_threads(options.threads or default_threads())
-    bundle = Bundle.read(path)
-    corpus = load_eval_split(options.data, options.data.split, bundle.label_set)
-    split = Split.of(options.data.split, corpus, _logits(bundle, corpus, options.batch_size))
-    metrics = score(split, bundle.calibration, bundle.policies, samples=options.bootstrap_samples)
-    result = {
-        "bundle": str(bundle.path), "seal": bundle.seal, "split": options.data.split,
-        "sources": [{"kind": source.kind, "path": source.path} for source in options.data.resolved_sources()],
-        **metrics,
-    }  # fmt: skip
-    if options.output:
-        _write(Path(options.output), bundle, split, metrics, result)
-    return result
-
-
-def _logits(bundle: Bundle, corpus: Corpus, batch_size: int) -> Any:
-    model = load_classifier(bundle.path)
-    if torch.cuda.is_available():
-        model.to(torch.device("cuda"))  # type: ignore[arg-type]
-    tokenizer = bundle.tokenizer()
-    return predict_logits(model, tokenizer, [row.ids for row in tokenizer.encode(corpus.texts)], batch_size=batch_size)
-
-
-def _write(folder: Path, bundle: Bundle, split: Split, metrics: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    page = render_report(
-        f"{bundle.path.absolute().parent.name} on {split.name}",
-        f"bundle {bundle.path}, seal {bundle.seal[:12]}",
-        [Scored(split, metrics)],
-        bundle.calibration,
-        bundle.policies,
-        details={"Provenance": json.dumps(dict(bundle.manifest.provenance), indent=2, ensure_ascii=False)},
-    )
-    with replacing_folder(folder) as temporary:
-        write_json(temporary / "metrics.json", result)
-        (temporary / "report.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from shared.cli import run_command
-from training.experiments.folds import KFoldOptions, run_folds
+from training.experiments.config import KFoldOptions
 from training.options import parse_options
 
 
@@ -15,6 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, _ = parse_options(
         KFoldOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.kfold", description=str(__doc__)
     )
+    from training.experiments.folds import run_folds  # loads torch, which --help need not wait for
+
     print(run_folds(options), end="")
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import operator
 import os
@@ -19,6 +18,7 @@ import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from shared.errors import ConfigError
+from training.synonyms import meant_key
 
 ENV_PREFIX = "EMOTION_TRAIN"
 _FLAGS = ("--help", "-h", "--print_config")
@@ -134,8 +134,9 @@ def _from_environment(known: Mapping[str, Any], problems: list[str]) -> list[Set
         elif variable in variables:
             settings.append(Setting(variables[variable], value, f"in ${variable}"))
         elif variable.startswith(f"{ENV_PREFIX}_"):
-            near = difflib.get_close_matches(variable, variables, n=1)
-            problems.append(f"unknown variable {variable}{f' (did you mean {near[0]}?)' if near else ''}.")
+            key = variable.removeprefix(f"{ENV_PREFIX}_").replace("__", ".").lower()
+            meant = next((name for name, its_key in variables.items() if its_key == meant_key(key, known)), None)
+            problems.append(f"unknown variable {variable}{f' (did you mean {meant}?)' if meant else ''}.")
     return settings
 
 
@@ -212,12 +213,8 @@ def _text(value: Any) -> str:
 
 
 def _suggestion(key: str, known: typing.Iterable[str]) -> str:
-    keys = list(known)
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
-    if not near:
-        by_last = {name.rsplit(".", 1)[-1]: name for name in keys}
-        near = [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    meant = meant_key(key, known)
+    return f" (did you mean '{meant}'?)" if meant else ""
 
 
 def describe(hint: Any) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from shared.cli import run_command
-from training.experiments.phases import PhasesOptions, run_phases
+from training.experiments.config import PhasesOptions
 from training.options import parse_options
 
 
@@ -18,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m training.phases",
         description=str(__doc__),
     )
+    from training.experiments.phases import run_phases  # loads torch, which --help need not wait for
+
     print(run_phases(options), end="")
     return 0
 

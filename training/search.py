@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError("a search needs Optuna.", hint="Install it with: pip install 'emotion-classifiers[search]'")
-    from training.experiments.search import run_search  # noqa: PLC0415  # only a search needs Optuna
+    from training.experiments.search import run_search  # loads torch, and Optuna, which only a search needs
 
     print(run_search(options), end="")
     return 0

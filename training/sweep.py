@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from shared.cli import run_command
-from training.experiments.seeds import SweepOptions, sweep_seeds
+from training.experiments.config import SweepOptions
 from training.options import parse_options
 
 
@@ -15,6 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, _ = parse_options(
         SweepOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.sweep", description=str(__doc__)
     )
+    from training.experiments.seeds import sweep_seeds  # loads torch, which --help need not wait for
+
     print(sweep_seeds(options), end="")
     return 0
 

@@ -98,7 +98,9 @@ def test_a_broken_file_is_explained(tmp_path, content, message):
 
 def test_an_unknown_variable_names_the_nearest(monkeypatch):
     monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LERNING", "1")
-    assert "unknown variable EMOTION_TRAIN_OPTIM__LERNING" in fails()
+    assert "unknown variable EMOTION_TRAIN_OPTIM__LERNING." in fails()  # near to nothing: no hint misleads
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LEARNING_RATE", "1")
+    assert "EMOTION_TRAIN_OPTIM__LEARNING_RATE (did you mean EMOTION_TRAIN_OPTIM__LR?)" in fails()
 
 
 def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ConfigError
+from training.checks.stages import preflight
 from training.config import (
     CalibrationConfig,
     Config,
@@ -15,7 +16,6 @@ from training.config import (
     RunConfig,
     TuningConfig,
 )
-from training.preflight import preflight
 
 PLATEAU = OptimConfig(schedule="plateau", plateau_patience=3)
 UNFREEZE = TuningConfig(method="progressive", unfreeze="plateau", unfreeze_every=4)

@@ -23,6 +23,8 @@ from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
 from training import run
+from training.loop import train
+from training.results import held_out, run_bundle
 from training.runtime.run_folder import RunFolder
 
 
@@ -129,12 +131,10 @@ def test_a_killed_and_resumed_run_equals_the_unbroken_one(tiny_model, table, tmp
 
 
 def test_an_interrupted_run_says_how_to_resume_and_exits_with_130(arguments, tmp_path, monkeypatch, capsys):
-    original = run._calibrate_and_evaluate
-
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "_calibrate_and_evaluate", interrupted)
+    monkeypatch.setattr(held_out, "calibrate_and_evaluate", interrupted)
     monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
     with pytest.raises(SystemExit) as caught:
         run.run_command(run.main)
@@ -142,13 +142,13 @@ def test_an_interrupted_run_says_how_to_resume_and_exits_with_130(arguments, tmp
     said = capsys.readouterr().err
     config = tmp_path / "runs/default/training.yaml"
     assert f"Resume with: python -m training.run --config {config} --run.resume true" in said
-    monkeypatch.setattr(run, "_calibrate_and_evaluate", original)
+    monkeypatch.undo()
     run.main(["--config", str(config), "--run.resume", "true"])
     assert Bundle.read(tmp_path / "runs/default/bundle")
 
 
 def test_an_unfinished_run_is_not_lost_by_accident(arguments, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "_publish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(run_bundle, "publish_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run.main(arguments)
     with pytest.raises(ConfigError, match=r"holds an unfinished run .* --run.resume true, .* --run.overwrite true"):
@@ -219,7 +219,7 @@ def test_a_full_disk_while_writing_the_bundle_leaves_the_old_one(arguments, tmp_
 
     monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
     monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
-    monkeypatch.setattr(run, "train", lambda *_, **__: run.Progress(1, 1, 0.5, []))
+    monkeypatch.setattr(train, "train", lambda *_, **__: train.Progress(1, 1, 0.5, []))
     with pytest.raises(SystemExit) as caught:
         run.run_command(run.main)
     assert caught.value.code == 2

@@ -6,11 +6,7 @@ import sys
 
 from shared.cli import run_command
 from shared.errors import ModelError
-from shared.modeling.tokenizer_files import load_tokenizer_json
-from shared.tokenizer import TextTokenizer
 from training.config import Config
-from training.data.corpus import load_data
-from training.data.overview import overview
 from training.options import parse_options
 
 DESCRIPTION = (
@@ -22,6 +18,12 @@ DESCRIPTION = (
 def main() -> None:
     """Read the corpora of a configuration and print what they hold."""
     config, _ = parse_options(Config, sys.argv[1:], prog="python -m training.data", description=DESCRIPTION)
+    # here and not on top: pandas and scikit-learn take seconds, and neither --help nor a mistake should wait for them
+    from shared.modeling.tokenizer_files import load_tokenizer_json
+    from shared.tokenizer import TextTokenizer
+    from training.data.corpus import load_data
+    from training.data.overview import overview
+
     splits = load_data(config.data)
     try:
         tokenizer = TextTokenizer(

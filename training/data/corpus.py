@@ -236,3 +236,10 @@ def _report(
 
 def _refusals(raw: RawCorpus) -> list[str]:
     return [f"{count:,} {reason} left out" for reason, count in raw.refused.items() if count]
+
+
+def label_frequencies(corpus: Corpus) -> NDArray[np.float64]:
+    """Share of the annotated rows that carry each label, shape (L,)."""
+    known = corpus.known.sum(axis=0)
+    positive = (corpus.targets * corpus.known).sum(axis=0, dtype=np.float64)
+    return np.asarray(np.divide(positive, known, out=np.zeros(len(known)), where=known > 0))

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
-from jsonargparse.typing import PositiveInt
+from dataclasses import replace
 
 from shared.errors import ConfigError
-from training.config import Config
+from training.experiments.config import KFoldOptions
 from training.experiments.seeds import write_repeated
 from training.experiments.trials import base_config, experiment_folder, make_trial, run_trials
-
-
-@dataclass(frozen=True)
-class KFoldConfig:
-    """How many folds."""
-
-    folds: PositiveInt = 5
-    """Runs, and parts of the pooled train and dev rows; each is dev in one run. Test, where there is one, stays."""
-
-
-@dataclass(frozen=True)
-class KFoldOptions(Config):
-    """Options of `python -m training.kfold`: those of a run, and how many folds."""
-
-    kfold: KFoldConfig = field(default_factory=KFoldConfig)
-    """How many folds."""
 
 
 def run_folds(options: KFoldOptions) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt
-
 from shared.files import write_json
 from training.config import Config
+from training.experiments.config import PhasesOptions
 from training.experiments.results import as_text, row_of, write_plot, write_results
 from training.experiments.trials import Outcome, base_config, experiment_folder, make_trial, run_trials
 from training.losses.config import LossConfig
@@ -18,32 +17,6 @@ from training.losses.config import LossConfig
 BASELINE = "bce"
 POLICIES = ("fixed_0.2", "f1")
 """The two ways of deciding that phase 2 looks at: one fixed threshold, and those tuned on dev."""
-
-
-@dataclass(frozen=True)
-class PhasesConfig:
-    """Size of each phase."""
-
-    screen_rows: PositiveInt = 20_000
-    """Phase 1: training rows of the stratified subset."""
-    screen_epochs: PositiveFloat = 2.0
-    """Phase 1: passes over them."""
-    keep: PositiveInt = 2
-    """Phase 3: how many of the losses are trained again, the best on dev."""
-    final_rows: PositiveInt = 30_000
-    """Phase 3: training rows."""
-    final_epochs: PositiveFloat = 3.0
-    """Phase 3: passes over them."""
-    baseline: ClosedUnitInterval | None = None
-    """Phase 2: macro F1 to compare with; that of plain bce when left out."""
-
-
-@dataclass(frozen=True)
-class PhasesOptions(Config):
-    """Options of `python -m training.phases`: those of a run, and the size of each phase."""
-
-    phases: PhasesConfig = field(default_factory=PhasesConfig)
-    """Size of each phase."""
 
 
 def candidates(loss: LossConfig) -> dict[str, LossConfig]:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from jsonargparse.typing import NonNegativeInt
-
 from shared.errors import ConfigError
-from training.config import Config
+from training.experiments.config import SweepOptions
 from training.experiments.results import row_of, write_plot, write_results
 from training.experiments.summary import Summary, summarise
 from training.experiments.trials import FIGURES, Outcome, base_config, experiment_folder, make_trial, run_trials
-
-
-@dataclass(frozen=True)
-class SweepConfig:
-    """Which seeds."""
-
-    seeds: list[NonNegativeInt] = field(default_factory=lambda: [1, 2, 3])
-    """Seeds of the runs; they share data and splits."""
-
-
-@dataclass(frozen=True)
-class SweepOptions(Config):
-    """Options of `python -m training.sweep`: those of a run, and which seeds."""
-
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    """Which seeds."""
 
 
 def sweep_seeds(options: SweepOptions) -> str:

@@ -7,13 +7,26 @@ from typing import Any
 
 from peft import PeftModel, get_peft_model
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, set_seed
 
 from shared.errors import ConfigError
-from training.config import TuningConfig
+from training.config import Config, TuningConfig
+from training.data.corpus import Splits, label_frequencies
+from training.model.classifier import build_model
 from training.model.lora import lora_config
 from training.model.partial import train_top_layers
 from training.model.unfreezing import UnfreezeCallback
+
+
+def build_tuned(config: Config, data: Splits) -> nn.Module:
+    """The classifier for the labels of `data`, with the weights to be trained set trainable; seeded by `run.seed`.
+
+    Raises:
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        ConfigError: when an option does not fit the architecture.
+    """
+    set_seed(config.run.seed)
+    return apply_tuning(build_model(config, data.labels.names, label_frequencies(data.train)), config.tuning)
 
 
 def apply_tuning(model: PreTrainedModel, config: TuningConfig) -> nn.Module:

@@ -49,13 +49,6 @@ def hard_labels(corpus: Corpus) -> Bools:
     return (corpus.targets >= 0.5) & corpus.known
 
 
-def label_frequencies(corpus: Corpus) -> Floats:
-    """Share of the annotated rows that carry each label, shape (L,)."""
-    known = corpus.known.sum(axis=0)
-    positive = (corpus.targets * corpus.known).sum(axis=0, dtype=np.float64)
-    return np.asarray(np.divide(positive, known, out=np.zeros(len(known)), where=known > 0))
-
-
 def score(
     split: Split,
     calibration: Calibration,

@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from shared.cli import default_threads
+from training.runtime.allocator import keep_freed_memory
 
 
 def is_main() -> bool:
@@ -23,7 +24,8 @@ def world_size() -> int:
 
 
 def start(threads: int | None) -> int:
-    """Join the other processes if there are any, and set this one's CPU threads; their number is returned."""
+    """Join the other processes if there are any, set this one's memory and threads up; the number of threads."""
+    keep_freed_memory()
     if world_size() > 1 and not distributed.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         if backend == "nccl":

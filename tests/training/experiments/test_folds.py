@@ -5,7 +5,8 @@ import pytest
 from shared.errors import ConfigError
 from training import kfold
 from training.config import RunConfig
-from training.experiments.folds import KFoldConfig, KFoldOptions, run_folds
+from training.experiments.config import KFoldConfig, KFoldOptions
+from training.experiments.folds import run_folds
 
 
 def test_every_fold_is_dev_in_one_run(tmp_path, runs, capsys):

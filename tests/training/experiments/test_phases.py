@@ -7,7 +7,8 @@ import pytest
 
 from training import phases
 from training.config import RunConfig
-from training.experiments.phases import PhasesConfig, PhasesOptions, analyse, run_phases
+from training.experiments.config import PhasesConfig, PhasesOptions
+from training.experiments.phases import analyse, run_phases
 from training.experiments.trials import Outcome
 from training.losses.config import LossConfig
 

@@ -8,7 +8,8 @@ import pytest
 from shared.errors import ConfigError
 from training import sweep
 from training.config import RunConfig
-from training.experiments.seeds import SweepConfig, SweepOptions, sweep_seeds
+from training.experiments.config import SweepConfig, SweepOptions
+from training.experiments.seeds import sweep_seeds
 from training.experiments.summary import Summary
 
 

@@ -7,7 +7,8 @@ from shared.calibration import Calibration, sigmoid
 from shared.metrics import bootstrap_interval, macro_f1, micro_f1
 from shared.thresholds import Policies, decide
 from tests.training.rows import tiny_corpus
-from training.results.scoring import Split, f1_intervals, hard_labels, label_frequencies, score
+from training.data.corpus import label_frequencies
+from training.results.scoring import Split, f1_intervals, hard_labels, score
 
 LABELS = ("a", "b", "c")
 

@@ -6,9 +6,10 @@ from collections import namedtuple
 import pytest
 
 from shared.errors import ConfigError, DataNotFoundError, ModelNotFoundError, PreflightError
+from training.checks.stages import preflight
 from training.config import Config, ModelConfig, RunConfig
 from training.data.config import DataConfig
-from training.preflight import main, preflight
+from training.preflight import main
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, OptimConfig
-from training.lr_range import RangeConfig, RangeResult, find_range, main
+from training.experiments.config import RangeConfig
+from training.experiments.lr_range import RangeResult, find_range
+from training.lr_range import main
 from training.runtime.precision import Precision
 
 CONFIG = Config(optim=OptimConfig(batch_size=12, lr=2e-4, head_lr=4e-4))

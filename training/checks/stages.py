@@ -1,0 +1,118 @@
+"""The checks of a run, stage by stage: on its options, on its data, on its model and loss."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from shared.errors import ConfigError, DataNotFoundError
+from shared.modeling.checkpoints import load_config, resolve_checkpoint
+from training.checks.check import Check, run_checks
+from training.checks.data import data_checks
+from training.checks.environment import environment_checks
+from training.checks.learning import learning_checks
+from training.config import Config
+from training.data.corpus import Splits
+from training.data.task import check_task
+from training.loop.rows import TrainingRows
+from training.model.classifier import TextEncoder
+from training.watch.trackers import check_trackers
+
+log = logging.getLogger("training")
+
+HUB_KINDS = frozenset({"goemotions"})
+"""Kinds of sources whose path may be a name on the hub instead of a folder."""
+
+
+def preflight(config: Config) -> None:
+    """Check that options fit together, the run's name and folder, that there is room, and that data paths exist.
+
+    Raises:
+        ConfigError: for options that defeat each other, a name that cannot be a folder, or a folder that cannot be
+            written.
+        PreflightError: for a full disk or packages that are too old.
+        ModelNotFoundError: when the checkpoint cannot be reached.
+        DataNotFoundError: for a path where nothing is.
+    """
+    _check_patience(config)
+    _check_calibration(config)
+    _check_name(config.run.name)
+    check_trackers(config.watch.trackers)
+    _check_folder(config.run_dir)
+    load_config(resolve_checkpoint(config.model.name))
+    for source in config.data.resolved_sources():
+        if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
+            raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
+    _tell(environment_checks(config), config)
+
+
+def check_data(data: Splits, encoder: TextEncoder, config: Config) -> None:
+    """Check that the corpus can teach the task.
+
+    Raises:
+        DataFormatError: when rows do not have the labels that the loss is for.
+        PreflightError: for labels that cannot be learnt, leaks, or texts that are mostly cut.
+    """
+    check_task(data, config.loss.task)
+    _tell(data_checks(data, encoder.tokens), config)
+
+
+def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None:
+    """Check on one batch that model and loss can learn; the model is left as it is.
+
+    Raises:
+        PreflightError: with the cause.
+    """
+    _tell(learning_checks(model, rows, config), config)
+
+
+def _tell(checks: Sequence[Check], config: Config) -> None:
+    for line in run_checks(checks, config.preflight.skip):
+        log.info("preflight: %s", line)
+
+
+def _check_patience(config: Config) -> None:
+    """Refuse to wait for a plateau longer than the run waits before it stops."""
+    waits = []
+    if config.optim.schedule == "plateau":
+        waits.append(("optim.plateau_patience", config.optim.plateau_patience))
+    if config.tuning.method == "progressive" and config.tuning.unfreeze == "plateau":
+        waits.append(("tuning.unfreeze_every", config.tuning.unfreeze_every))
+    for key, wait in waits:
+        if config.eval.patience is not None and wait >= config.eval.patience:
+            raise ConfigError(
+                f"{key} is {wait:g} and eval.patience {config.eval.patience}: the run would stop before anything is "
+                "done about a plateau.",
+                hint=f"Make eval.patience larger than {wait:g}, or null.",
+            )
+
+
+def _check_calibration(config: Config) -> None:
+    """Refuse temperatures by label under a softmax before anything is trained for them."""
+    if config.loss.task == "single_label" and config.calibration.method == "temperature_per_label":
+        raise ConfigError(
+            "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
+            "allowed here: temperature, none."
+        )
+
+
+def _check_name(name: str) -> None:
+    if not name or name == "latest" or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise ConfigError(
+            f"run.name is {name!r}; allowed is a folder name without slashes, no dot in front, and not 'latest'."
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {folder.absolute()}: {error.strerror}.", hint="Choose another with --run.output_dir."
+        ) from error
