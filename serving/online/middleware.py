@@ -74,6 +74,7 @@ class Gate:
             await send({"type": "websocket.close", "code": 1003})
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["query_string"] = b""  # no route takes one, and a trace would carry it away
         headers = Headers(scope=scope)
         exchange = _Exchange(scope, headers, send, closing=self.state.is_open and self.state.engine.draining)
         limited = exchange.path in LIMITED
