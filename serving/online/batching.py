@@ -20,6 +20,9 @@ from shared.errors import DeadlineError, NotReadyError, OverloadedError, Request
 
 logger = logging.getLogger("emotion.batching")
 
+PATIENCE = 0.7
+"""Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by."""
+
 TEXTS_PER_TOKENISING = 64
 """Most texts a thread tokenises before it looks for a batch to run."""
 
@@ -63,7 +66,7 @@ class Batcher:
         Cancelling the call, or letting it time out, takes its texts out of the queue.
 
         Raises:
-            OverloadedError: when the queue is full, or too long to be done within `timeout_s`.
+            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
             DeadlineError: after `timeout_s`.
             NotReadyError: when the batcher was closed.
         """
@@ -96,7 +99,7 @@ class Batcher:
         """Whether `num_texts` more would be taken.
 
         Raises:
-            OverloadedError: when the queue is full, or too long to be done within `timeout_s`.
+            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
             NotReadyError: when the batcher was closed.
         """
         if self._closed:
@@ -106,7 +109,7 @@ class Batcher:
             raise OverloadedError(
                 f"the queue is full ({self._max_texts} texts).", retry_after_s=max(1, math.ceil(wait_s))
             )
-        if timeout_s is not None and self._held and wait_s > timeout_s:
+        if timeout_s is not None and self._held and wait_s > PATIENCE * timeout_s:
             raise OverloadedError(
                 f"the queue is {wait_s:.1f} s long, the deadline {timeout_s:.1f} s.", retry_after_s=math.ceil(wait_s)
             )
