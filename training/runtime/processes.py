@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from shared.cli import default_threads
+from training.runtime.sharding import sharding
 
 
 def is_main() -> bool:
@@ -25,8 +26,10 @@ def world_size() -> int:
 def start(threads: int | None) -> int:
     """Join the other processes if there are any, and set this one's CPU threads; their number is returned."""
     if world_size() > 1 and not distributed.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        if backend == "nccl":
+        backend = "gloo"
+        if torch.cuda.is_available():
+            # whole weights are gathered on the CPU
+            backend = "nccl" if sharding() is None else "cuda:nccl,cpu:gloo"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group(backend)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
