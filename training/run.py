@@ -47,12 +47,13 @@ def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle 
     from training.loop.train import train
     from training.model.classifier import build_tokenizer
     from training.model.lora import merged
-    from training.model.tuning import build_tuned, count_parameters
+    from training.model.tuning import build_from, build_tuned, count_parameters
     from training.results.held_out import calibrate_and_evaluate
     from training.results.run_bundle import publish_run
     from training.runtime import processes
     from training.runtime.precision import choose_precision
     from training.runtime.session import Session
+    from training.runtime.sharding import sharding
 
     with Session(config) as session:
         preflight(config)
@@ -76,6 +77,8 @@ def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle 
         if not processes.is_main():
             return None
 
+        if sharding() is not None:
+            model = build_from(session.folder.checkpoint(progress.best_step), config, data)
         trained, scored = calibrate_and_evaluate(merged(model), encoder, config, data)
         bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
         session.finish(bundle, time.monotonic() - started)

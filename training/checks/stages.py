@@ -15,11 +15,13 @@ from training.checks.check import Check, run_checks
 from training.checks.data import data_checks
 from training.checks.environment import environment_checks
 from training.checks.learning import learning_checks
+from training.checks.sharding import check_sharding
 from training.config import Config
 from training.data.corpus import Splits
 from training.data.task import check_task
 from training.loop.rows import TrainingRows
 from training.model.classifier import TextEncoder
+from training.runtime.sharding import sharding
 from training.watch.trackers import check_trackers
 
 log = logging.getLogger("training")
@@ -40,6 +42,7 @@ def preflight(config: Config) -> None:
     """
     _check_patience(config)
     _check_calibration(config)
+    check_sharding(config, sharding())
     _check_name(config.run.name)
     check_trackers(config.watch.trackers)
     _check_folder(config.run_dir)

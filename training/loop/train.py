@@ -9,10 +9,12 @@ from typing import Any
 
 import datasets
 import numpy as np
+from peft import PeftModel
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
+from shared.errors import ConfigError
 from training.config import Config, EvalConfig
 from training.data.collate import Collator
 from training.loop.arguments import training_arguments
@@ -22,10 +24,12 @@ from training.loop.progress import ProgressCallback, SaveCallback, StopRequest
 from training.loop.rows import TrainingRows
 from training.loop.stopping import StopWhenStalled, has_stalled
 from training.loop.trainer import EmotionTrainer
+from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
 from training.runtime.disk import disk_errors
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder, read_state
+from training.runtime.sharding import sharding
 from training.watch.callbacks import Watch
 
 
@@ -56,7 +60,7 @@ def train(
     resume_from: Path | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Progress:
-    """Train the model; it ends with the weights of the best checkpoint.
+    """Train the model; it ends with the weights of the best checkpoint, unless they are split between processes.
 
     Args:
         model: with the weights to be trained set trainable.
@@ -87,8 +91,8 @@ def train(
             trainer = train_within_memory(make, config, resume_from)
         if request.received:
             raise KeyboardInterrupt
-    # or every later forward pass would run in autocast too
-    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    if sharding() is None:  # or every later forward pass would run in autocast too
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     state = trainer.state
     best = float(state.best_metric) if state.best_metric is not None else float("nan")
     return Progress(state.global_step, _step_of(state.best_model_checkpoint), best, list(state.log_history))
@@ -103,13 +107,18 @@ def build_trainer(
     precision: Precision,
     request: StopRequest | None = None,
 ) -> EmotionTrainer:
-    """The Trainer of a run, ready to train."""
+    """The Trainer of a run, ready to train.
+
+    Raises:
+        ConfigError: when FSDP or DeepSpeed was launched where it does not work.
+    """
+    _name_layers(model)
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder, precision)
     watch = Watch(
         config.watch, model, folder.logs,
         samples_per_step=config.optim.batch_size * config.optim.accumulation * arguments.world_size,
-        scaled=arguments.fp16,
+        scaled=arguments.fp16, sharded=sharding() is not None,
     )  # fmt: skip
     callbacks = [
         ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
@@ -135,7 +144,24 @@ def build_trainer(
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
+    _check_sharded(trainer)
     return trainer
+
+
+def _name_layers(model: nn.Module) -> None:
+    """Tell FSDP what to gather at a time, which transformers does not know of DeBERTa: one layer of the encoder."""
+    if sharding() == "FSDP":
+        base = model.get_base_model() if isinstance(model, PeftModel) else model
+        base._no_split_modules = [type(find_depths(model).layers[0]).__name__]  # type: ignore[assignment]
+
+
+def _check_sharded(trainer: Trainer) -> None:
+    kind = sharding()
+    if kind is not None and not (trainer.is_fsdp_enabled if kind == "FSDP" else trainer.is_deepspeed_enabled):
+        raise ConfigError(
+            f"{kind} was launched, and accelerate does not start it without a GPU: it would train unsharded.",
+            hint="Launch with configs/accelerate/multi_gpu.yaml or torchrun instead.",
+        )
 
 
 def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:

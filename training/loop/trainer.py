@@ -16,6 +16,7 @@ from training.loop.rows import TrainingRows
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.optim.plateau import PlateauSchedule
+from training.runtime.sharding import sharding
 from training.watch.callbacks import Watch
 from training.watch.finite import check_finite
 
@@ -34,6 +35,7 @@ class EmotionTrainer(Trainer):
         self.sampler = rows.sampler
         self.loss = rows.loss
         self.distillation = rows.distillation
+        self.sharded = sharding() is not None
         self.ema: Ema | None = None
         if config.optim.ema_decay is not None:
             weights = options["model"].named_parameters()
@@ -53,7 +55,7 @@ class EmotionTrainer(Trainer):
         if model.training and self.distillation is not None:
             loss = self.distillation(loss, outputs.logits, inputs["teacher"], inputs["known"])
         if model.training:
-            check_finite(loss.detach(), model, inputs, self.state.global_step)
+            check_finite(loss.detach(), None if self.sharded else model, inputs, self.state.global_step)
         optim = self.config.optim
         if model.training and (optim.l1 or optim.l2):
             loss = loss + weight_penalty(model, optim.l1, optim.l2)
@@ -98,6 +100,8 @@ class EmotionTrainer(Trainer):
             self.ema.load(Path(checkpoint))
 
     def _load_best_model(self) -> None:
+        if self.sharded:
+            return  # this model ends in pieces; whoever needs it whole reads the best checkpoint
         super()._load_best_model()  # type: ignore[no-untyped-call]
         if self.ema is not None:
             self.ema.load(Path(str(self.state.best_model_checkpoint)))

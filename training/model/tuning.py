@@ -71,6 +71,11 @@ def build_unfreezing(model: nn.Module, config: TuningConfig) -> UnfreezeCallback
     )
 
 
+def build_from(checkpoint: Path, config: Config, data: Splits) -> nn.Module:
+    """The classifier for the labels of `data` with the weights of a training checkpoint, whole and on the CPU."""
+    return load_tuned(build_model(config, data.labels.names, label_frequencies(data.train)), checkpoint)
+
+
 def load_tuned(model: PreTrainedModel, checkpoint: Path) -> nn.Module:
     """A freshly built classifier with the weights of a training checkpoint: adapter, or all of them."""
     if (checkpoint / "adapter_config.json").is_file():

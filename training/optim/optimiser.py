@@ -13,6 +13,7 @@ from shared.errors import ConfigError
 from training.config import OptimConfig
 from training.optim.parameter_groups import parameter_groups
 from training.optim.plateau import PlateauSchedule
+from training.runtime.sharding import sharding
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
@@ -35,7 +36,8 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, betas=betas, eps=config.epsilon, fused=True)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+        fused = sharding() != "FSDP"  # torch has no fused SGD of sharded tensors
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(
             groups, lr=config.lr, alpha=config.beta2, eps=config.epsilon, momentum=config.momentum

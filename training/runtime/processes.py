@@ -11,6 +11,7 @@ from torch import distributed
 
 from shared.cli import default_threads
 from training.runtime.allocator import keep_freed_memory
+from training.runtime.sharding import sharding
 
 
 def is_main() -> bool:
@@ -27,8 +28,10 @@ def start(threads: int | None) -> int:
     """Join the other processes if there are any, set this one's memory and threads up; the number of threads."""
     keep_freed_memory()
     if world_size() > 1 and not distributed.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        if backend == "nccl":
+        backend = "gloo"
+        if torch.cuda.is_available():
+            # whole weights are gathered on the CPU
+            backend = "nccl" if sharding() is None else "cuda:nccl,cpu:gloo"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group(backend)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))

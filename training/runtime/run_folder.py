@@ -48,6 +48,10 @@ class RunFolder:
         """The resolved configuration."""
         return self.path / "training.yaml"
 
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint of an optimiser step."""
+        return self.checkpoints / f"checkpoint-{step}"
+
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that is complete: its state is the last file written, so it must be readable."""
         found = [(int(match[1]), path) for path in self._folders() if (match := _CHECKPOINT.fullmatch(path.name))]

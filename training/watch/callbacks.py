@@ -23,21 +23,32 @@ class Watch:
         logs: folder of the run's logs.
         samples_per_step: rows of one optimiser step, all processes together.
         scaled: whether gradients are scaled (fp16).
+        sharded: whether gradients are split between processes; they are not looked at then.
 
     Raises:
         ConfigError: when a tracker's package is not installed.
     """
 
     def __init__(
-        self, config: WatchConfig, model: nn.Module, logs: Path, *, samples_per_step: int, scaled: bool = False
+        self,
+        config: WatchConfig,
+        model: nn.Module,
+        logs: Path,
+        *,
+        samples_per_step: int,
+        scaled: bool = False,
+        sharded: bool = False,
     ) -> None:
         self.speed = SpeedWatch(samples_per_step)
-        self.gradients = GradientWatch(model, scaled=scaled)
+        self.gradients = None if sharded else GradientWatch(model, scaled=scaled)
         self.log_gradients = config.gradients
-        self.callbacks: list[TrainerCallback] = [self.speed, self.gradients, *build_trackers(config.trackers, logs)]
+        self.callbacks: list[TrainerCallback] = [self.speed, *build_trackers(config.trackers, logs)]
+        if self.gradients is not None:
+            self.callbacks.insert(1, self.gradients)
         if config.notes:
             self.callbacks.append(TrendNotes())
 
     def figures(self) -> dict[str, float]:
         """What the next entry of the training log holds besides loss and learning rate."""
-        return {**self.speed.figures(), **(self.gradients.norms if self.log_gradients else {})}
+        norms = self.gradients.norms if self.gradients is not None and self.log_gradients else {}
+        return {**self.speed.figures(), **norms}

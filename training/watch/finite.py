@@ -13,12 +13,12 @@ from shared.errors import TrainingError
 SHOWN = 3
 
 
-def check_finite(loss: Tensor, model: nn.Module, inputs: Mapping[str, Tensor], step: int) -> None:
+def check_finite(loss: Tensor, model: nn.Module | None, inputs: Mapping[str, Tensor], step: int) -> None:
     """Stop when the loss of a step is not finite.
 
     Args:
         loss: a scalar.
-        model: that gave it.
+        model: that gave it; None where it is split between processes, which would have to search together.
         inputs: its batch, with `labels`.
         step: optimiser steps done so far.
 
@@ -27,8 +27,9 @@ def check_finite(loss: Tensor, model: nn.Module, inputs: Mapping[str, Tensor], s
     """
     if bool(torch.isfinite(loss)):
         return
+    culprit = "where it began cannot be told of a model in pieces" if model is None else find_culprit(model, inputs)
     raise TrainingError(
-        f"the loss is {loss.item()} at step {step + 1}: {find_culprit(model, inputs)}.",
+        f"the loss is {loss.item()} at step {step + 1}: {culprit}.",
         hint="Start again with a lower optim.lr or optim.clip_norm, or with optim.precision fp32.",
     )
 

@@ -20,6 +20,7 @@ from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 from training.watch import trackers
 from training.watch.config import WatchConfig
+from training.watch.finite import check_finite
 from training.watch.gradients import weight_groups
 from training.watch.speed import SpeedWatch, memory_bytes
 
@@ -173,3 +174,8 @@ def test_speed_counts_steps_and_not_what_lies_between(monkeypatch, tmp_path):
     assert watch.figures()["samples_per_second"] == 16.0
     assert "samples_per_second" not in watch.figures()
     assert memory_bytes(tmp_path / "nothing") == 0 or torch.cuda.is_available()
+
+
+def test_of_a_model_in_pieces_the_loss_alone_is_told():
+    with pytest.raises(TrainingError, match="is inf at step 4: where it began cannot be told of a model in pieces"):
+        check_finite(torch.tensor(float("inf")), None, {}, 3)
