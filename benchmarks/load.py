@@ -17,7 +17,6 @@ waiting users stop arriving.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from benchmarks.reporting.table import markdown_table, number
 from benchmarks.traffic.arrivals import poisson_arrivals
 from benchmarks.traffic.client import Client, Target, check_loopback
 from benchmarks.traffic.digest import PERCENTILES, digest, generator_was_limit
+from benchmarks.traffic.event_loop import run
 from benchmarks.traffic.loops import closed_loop, open_loop
 from benchmarks.traffic.plot import write_load_plot
 from benchmarks.traffic.records import Records
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = read_texts(options.texts)
     if is_terminal():
         print(f"{len(texts):,} texts; loading {options.url} for {options.seconds:g} s ...", file=sys.stderr)
-    records = asyncio.run(run_load(target, load, texts))
+    records = run(run_load(target, load, texts))
     content = summarise_load(records, target, load)
     if options.output is not None:
         with replacing_folder(options.output) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from benchmarks.contenders.training import training_steps
 from benchmarks.measure.footprint import measure_footprint
 from benchmarks.measure.progress import Progress
 from benchmarks.measure.rounds import Clock, Plan, interleave
+from benchmarks.measure.worker import Worker
 from benchmarks.reporting.results import Cell, Entry, Seconds, Step
 
 AGREEMENT_LENGTHS = (5, 17, 40)
@@ -97,8 +99,14 @@ def race_steps(
         for cell in cells:
             step = Step(precision, cell)
             progress.step(f"training step {step}")
-            found[step] = interleave(training_steps(shape, *cell, precision, threads), plan, clock)
+            with training_steps(shape, *cell, precision, threads) as steps:
+                theirs = partial(_cpu_s, steps.values()) if clock is time.process_time else clock
+                found[step] = interleave(steps, plan, theirs)
     return found
+
+
+def _cpu_s(workers: Iterable[Worker]) -> float:
+    return sum(worker.cpu_s() for worker in workers)
 
 
 def _size(path: Path) -> int:

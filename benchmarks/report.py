@@ -53,7 +53,7 @@ class Scale:
     training_shape: ModelShape = STARTER
     left_out: Sequence[str] = ()
     plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
-    training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=15, min_rounds=5, budget_s=30, warmup=1))
+    training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=15, min_rounds=5, budget_s=30, warmup=8))
     limit_seconds: float = 0.5
     limit_scale: int = 1
     with_base_files: bool = True

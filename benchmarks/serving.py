@@ -12,7 +12,6 @@ For example:
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -34,6 +33,7 @@ from benchmarks.peers.usage import usage_of
 from benchmarks.traffic.arrivals import poisson_arrivals
 from benchmarks.traffic.client import Client, Target
 from benchmarks.traffic.digest import digest
+from benchmarks.traffic.event_loop import run
 from benchmarks.traffic.loops import closed_loop, open_loop
 from benchmarks.traffic.texts import read_texts, request_bodies
 from shared.bundle import default_bundle_path
@@ -75,7 +75,7 @@ def compare(
         machine = describe_machine()
         progress.step("one client alone")
         sample = random.Random(0).sample(list(texts), min(extent.alone, len(texts)))
-        alone_s = asyncio.run(alone_seconds(bundle, servers, sample, PATIENCE_S))
+        alone_s = run(alone_seconds(bundle, servers, sample, PATIENCE_S))
         predictor_s = alone_s.pop(PREDICTOR)
         saturation = _saturate(servers, texts, extent, progress)
         ours = next((server for server in servers if server.name == OURS.name), None)
@@ -105,13 +105,13 @@ def _saturate(
     rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
     for server in servers:
         progress.step(f"warming up {server.name}")
-        asyncio.run(_turn(server, texts, extent.clients, min(3.0, extent.seconds), seed=1000))
+        run(_turn(server, texts, extent.clients, min(3.0, extent.seconds), seed=1000))
     order, shuffler = list(servers), random.Random(0)
     for number in range(extent.rounds):
         shuffler.shuffle(order)
         for server in order:
             progress.step(f"{extent.clients} clients on {server.name}")
-            rounds[server.name].append(asyncio.run(_turn(server, texts, extent.clients, extent.seconds, number)))
+            rounds[server.name].append(run(_turn(server, texts, extent.clients, extent.seconds, number)))
     return rounds
 
 
@@ -132,7 +132,7 @@ def _with_open_loads(
     if saturation == 0:
         return found
     progress.step("a steady load on ours")
-    steady = asyncio.run(_steady(ours, texts, STEADY_SHARE * saturation, extent.seconds * 2))
+    steady = run(_steady(ours, texts, STEADY_SHARE * saturation, extent.seconds * 2))
     progress.step("far too much load on ours")
     flood: Mapping[str, object] = {}
     if extent.overload_s > 0:
@@ -140,7 +140,7 @@ def _with_open_loads(
             ours, texts, saturation=saturation, seconds=extent.overload_s, deadline_ms=extent.deadline_ms,
             normal_ms=found.alone_ms(OURS.name),
         )  # fmt: skip
-        flood = asyncio.run(work)
+        flood = run(work)
     return dataclasses.replace(found, steady=steady, overload=flood)
 
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 
 import bentoml
 
+from serving.online.accepting import accept_several_at_once
+from serving.online.door import Door
 from serving.online.lifecycle import drain_on_sigterm
 from serving.online.logs import configure_logging
-from serving.online.middleware import Gate
+from serving.online.middleware import GateInFront
 from serving.online.options import bentoml_options
 from serving.online.preflight import check_before_serving
+from serving.online.protocol import use_bounded_protocol
 from serving.online.routes import build_routes
 from serving.online.settings import read_settings
 from serving.online.state import ServiceState
 
 STATE = ServiceState()
+SWITCH_S = 0.0005
+"""Longest time that a thread of the model keeps the event loop from the interpreter; a tenth of Python's own."""
 
 
 @bentoml.service(name="emotion", **bentoml_options())
@@ -31,6 +38,7 @@ class EmotionService:
         check_before_serving()
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the batcher's threads are the parallelism
         configure_logging()
         STATE.open(read_settings())
@@ -38,17 +46,20 @@ class EmotionService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
+        uvicorn = signal.getsignal(signal.SIGTERM)  # its handler, before ours takes its place
+        use_bounded_protocol(uvicorn, Door(STATE))
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s)
-        self.task = asyncio.create_task(STATE.engine.start())
+        self.tasks = [asyncio.create_task(work) for work in (STATE.engine.start(), accept_several_at_once(uvicorn))]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Answer what is held."""
-        self.task.cancel()
+        for task in self.tasks:
+            task.cancel()
         await STATE.engine.stop()
 
     async def __is_ready__(self) -> bool:
         return STATE.engine.ready
 
 
-EmotionService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defined]
+EmotionService.add_asgi_middleware(GateInFront, state=STATE)  # type: ignore[attr-defined]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders.model import ModelShape, random_batch, random_model
+from benchmarks.measure.threads import limit_threads
+from benchmarks.measure.worker import Worker
 from shared.labels import GOEMOTIONS
 
 if TYPE_CHECKING:
@@ -16,10 +19,14 @@ STOCK, OURS = "HF eager", "ours"
 PRECISIONS = ("bf16", "fp32")
 
 
+@contextlib.contextmanager
 def training_steps(
     shape: ModelShape, batch: int, length: int, precision: str, threads: int
-) -> dict[str, Callable[[], object]]:
+) -> Iterator[dict[str, Worker]]:
     """One call a contender: forward, backward, clipping and AdamW, as transformers' Trainer does them.
+
+    Each is a process of its own, since ours keeps the memory that a step frees, as `training.run` does, and a process
+    has one allocator.
 
     Args:
         shape: of the network, with its usual dropout of 0.1.
@@ -28,10 +35,23 @@ def training_steps(
         precision: bf16 (autocast) or fp32.
         threads: of torch.
     """
-    import torch
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(Worker(partial(_prepared, name, shape, batch, length, precision, threads)))
+            for name in (STOCK, OURS)
+        }
 
-    torch.set_num_threads(threads)
-    return {name: _step(_model(shape, name), shape, batch, length, precision) for name in (STOCK, OURS)}
+
+def _prepared(  # noqa: PLR0917  (`partial` keeps them in order)
+    name: str, shape: ModelShape, batch: int, length: int, precision: str, threads: int
+) -> Callable[[], object]:
+    """The step of one contender, in the process that will make it."""
+    from training.runtime.allocator import keep_freed_memory
+
+    limit_threads(threads)
+    if name == OURS:
+        keep_freed_memory()
+    return _step(_model(shape, name), shape, batch, length, precision)
 
 
 def _model(shape: ModelShape, name: str) -> nn.Module:

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.errors import NotReadyError
 
@@ -33,11 +34,32 @@ class Peer:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers; `pid` is that of its process group."""
+    """A server that answers; a process group of its own, whose leader is `process`."""
 
     name: str
     url: str
-    pid: int
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def pid(self) -> int:
+        """Of the process group."""
+        return self.process.pid
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or 80
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the leader, as an operator does."""
+        self.process.send_signal(signal.SIGTERM)
 
 
 def _ours(bundle: Path, port: int) -> list[str]:
@@ -61,22 +83,29 @@ PEERS = (OURS, BARE, ADAPTIVE, PIPELINE)
 
 
 @contextlib.contextmanager
-def running(peer: Peer, bundle: Path) -> Iterator[Running]:
+def running(peer: Peer, bundle: Path, port: int | None = None, **settings: str) -> Iterator[Running]:
     """The server, ready; ended with its whole process group when the block ends.
+
+    Args:
+        peer: which one.
+        bundle: what it serves; a link is left one, so that it can be moved meanwhile.
+        port: a free one if unset.
+        settings: environment variables of its own.
 
     Raises:
         NotReadyError: when it ends or is not ready in time, with the end of its log.
     """
-    port = _free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="benchmark-peer-") as folder:
         log = Path(folder) / "log"
         environment = {
             **os.environ,
-            "EMOTION_BUNDLE": str(bundle.resolve()),
+            "EMOTION_BUNDLE": str(bundle.absolute()),
             "EMOTION_ACCESS_LOG": "false",
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": folder,
+            **settings,
         }
         environment.pop("OMP_NUM_THREADS", None)  # each server decides on its threads itself
         with log.open("wb") as stream:
@@ -86,7 +115,7 @@ def running(peer: Peer, bundle: Path) -> Iterator[Running]:
             )  # fmt: skip
         try:
             _wait(peer, process, url, log)
-            yield Running(peer.name, url, process.pid)
+            yield Running(peer.name, url, process, log)
         finally:
             _stop(process)
 
@@ -122,7 +151,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

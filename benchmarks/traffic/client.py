@@ -29,6 +29,8 @@ class Target:
         headers: sent with every request.
         timeout_s: after which a request is given up.
         texts_per_request: an answer must have as many results.
+        connections: most at a time; 0 is without limit, so that the client never queues what the service should be
+            seen to queue. Waiting for a free one counts as latency.
     """
 
     url: str
@@ -36,6 +38,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 10.0
     texts_per_request: int = 1
+    connections: int = 0
 
 
 def check_loopback(url: str) -> None:
@@ -60,7 +63,7 @@ def check_loopback(url: str) -> None:
 
 
 class Client:
-    """Connections without limit, so that the client never queues what the service should be seen to queue."""
+    """A pool of connections to one target."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -69,7 +72,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         # shorter than servers keep connections, or one may be closed in the moment it is used again
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
+        connector = aiohttp.TCPConnector(limit=self.target.connections, keepalive_timeout=3)
         timeout = aiohttp.ClientTimeout(total=self.target.timeout_s)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers)
         return self

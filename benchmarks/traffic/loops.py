@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -26,20 +27,19 @@ async def open_loop(
     sender: Sender, arrivals: Sequence[float] | NDArray[np.float64], bodies: Iterator[bytes]
 ) -> Records:
     """Send a request at each arrival time, however many are still unanswered; ends when all are."""
-    loop = asyncio.get_running_loop()
     rows: list[Record] = []
 
     async def one(due: float, body: bytes) -> None:
-        sent = loop.time() - start
+        sent = time.perf_counter() - start
         outcome = await sender.send(body)
-        rows.append(Record(due, sent, loop.time() - start, outcome))
+        rows.append(Record(due, sent, time.perf_counter() - start, outcome))
 
     tasks = set()
     with _no_collection():
-        start = loop.time()
+        start = time.perf_counter()
         for due in map(float, arrivals):
             body = next(bodies)
-            wait = due - (loop.time() - start)
+            wait = due - (time.perf_counter() - start)
             # also when late: the tasks begun must get to run
             await asyncio.sleep(max(0.0, wait))
             task = asyncio.create_task(one(due, body))
@@ -51,21 +51,20 @@ async def open_loop(
 
 async def closed_loop(sender: Sender, clients: int, seconds: float, bodies: Iterator[bytes]) -> Records:
     """`clients` send their next request as soon as the last is answered, for `seconds`."""
-    loop = asyncio.get_running_loop()
     rows: list[Record] = []
 
     async def client() -> None:
         free = 0.0
         while free < seconds:
             body = next(bodies)
-            sent = loop.time() - start
+            sent = time.perf_counter() - start
             outcome = await sender.send(body)
-            done = loop.time() - start
+            done = time.perf_counter() - start
             rows.append(Record(free, sent, done, outcome))
             free = done
 
     with _no_collection():
-        start = loop.time()
+        start = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
     return Records.of(rows)
 

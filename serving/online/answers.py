@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from serving.online.jobs import Row
 from serving.online.schemas import PredictRequest
 from shared.bundle import Bundle
-from shared.errors import InvalidInputError, RequestError
+from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
 from shared.thresholds import decide
 
@@ -112,3 +113,11 @@ def _grouped(
 def error_body(error: RequestError) -> dict[str, str]:
     """The one form of an error, an `ErrorBody`."""
     return {"error": error.error, "error_type": type(error).__name__, "detail": str(error)}
+
+
+def error_form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and extra headers of an error."""
+    extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
+    if error.status == 401:
+        extra["www-authenticate"] = "Bearer"
+    return error.status, json.dumps(error_body(error)).encode(), extra

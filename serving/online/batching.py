@@ -15,9 +15,13 @@ from collections.abc import Callable, Sequence
 
 from serving.online.jobs import Item, Job, Model, Observer, Row
 from serving.online.micro_batches import WaitingTexts
+from serving.online.priority import give_way
 from shared.errors import DeadlineError, NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.batching")
+
+PATIENCE = 0.7
+"""Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by."""
 
 TEXTS_PER_TOKENISING = 64
 """Most texts a thread tokenises before it looks for a batch to run."""
@@ -62,7 +66,7 @@ class Batcher:
         Cancelling the call, or letting it time out, takes its texts out of the queue.
 
         Raises:
-            OverloadedError: when the queue is full, or too long to be done within `timeout_s`.
+            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
             DeadlineError: after `timeout_s`.
             NotReadyError: when the batcher was closed.
         """
@@ -95,7 +99,7 @@ class Batcher:
         """Whether `num_texts` more would be taken.
 
         Raises:
-            OverloadedError: when the queue is full, or too long to be done within `timeout_s`.
+            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
             NotReadyError: when the batcher was closed.
         """
         if self._closed:
@@ -105,7 +109,7 @@ class Batcher:
             raise OverloadedError(
                 f"the queue is full ({self._max_texts} texts).", retry_after_s=max(1, math.ceil(wait_s))
             )
-        if timeout_s is not None and self._held and wait_s > timeout_s:
+        if timeout_s is not None and self._held and wait_s > PATIENCE * timeout_s:
             raise OverloadedError(
                 f"the queue is {wait_s:.1f} s long, the deadline {timeout_s:.1f} s.", retry_after_s=math.ceil(wait_s)
             )
@@ -129,6 +133,7 @@ class Batcher:
         """A thread's life: take a batch, run it; a crash costs what it held, and a new thread follows."""
         batch: list[Item] | None = []
         try:
+            give_way()
             while batch is not None:
                 batch = []
                 batch = self._next_batch()

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
-import uuid
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.online.answers import error_body
+from serving.online.access import LIMITED, PROTECTED, record, request_id
+from serving.online.answers import error_form
+from serving.online.deadline import timeout_s
 from serving.online.state import ServiceState
 from shared.errors import NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.access")
 
-LIMITED = frozenset({"/predict"})
-"""Routes that do work: their number in flight is limited."""
-
-PROTECTED = LIMITED | {"/model"}
-"""Routes that need a key where keys are set."""
-
-QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Routes that probes call all the time: not logged while they succeed."""
-
-KNOWN = PROTECTED | QUIET | {"/", "/docs", "/docs.json"}
 OWN = "x-emotion-form"
 """Marks, inside the process, an error that already has the one form."""
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
     404: ("not_found", "NotFoundError", "there is nothing at this path; see /docs.json for what there is."),
@@ -43,22 +31,33 @@ STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
 UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log has it under this request's id.")
 
 
-def form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and extra headers of an error."""
-    extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
-    if error.status == 401:
-        extra["www-authenticate"] = "Bearer"
-    return error.status, json.dumps(error_body(error)).encode(), extra
-
-
 def framework_form(status: int) -> bytes:
     """Body of an error that came from the framework, by its status."""
     error, error_type, detail = STATUS_ERRORS.get(status, UNEXPECTED)
     return json.dumps({"error": error, "error_type": error_type, "detail": detail}).encode()
 
 
+class GateInFront:
+    """Puts the gate before BentoML's own middleware when the application starts.
+
+    BentoML appends a service's middleware to its own, whose time limit keeps a task and a timer for every request: in a
+    flood, most of what a refusal would cost, and memory that grows for as long as the timers run.
+    """
+
+    def __init__(self, app: ASGIApp, state: ServiceState) -> None:
+        self.app = app
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Install the gate when the application starts; pass everything on."""
+        if scope["type"] == "lifespan":
+            application = scope["app"]
+            application.middleware_stack = Gate(application.middleware_stack, self.state)
+        await self.app(scope, receive, send)
+
+
 class Gate:
-    """ASGI middleware; `state` is filled when the service starts."""
+    """ASGI middleware around the whole application; `state` is filled when the service starts."""
 
     def __init__(self, app: ASGIApp, state: ServiceState) -> None:
         self.app = app
@@ -75,15 +74,16 @@ class Gate:
             await send({"type": "websocket.close", "code": 1003})
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["query_string"] = b""  # no route takes one, and a trace would carry it away
         headers = Headers(scope=scope)
         exchange = _Exchange(scope, headers, send, closing=self.state.is_open and self.state.engine.draining)
         limited = exchange.path in LIMITED
         self._count(limited)
         try:
-            self._admit(exchange.path, headers)
+            self._admit(exchange, headers)
             await self.app(scope, receive, exchange.send)
         except RequestError as error:
-            await exchange.fail(*form(error))
+            await exchange.fail(*error_form(error))
         except Exception:
             logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
             await exchange.fail(500, framework_form(500), {})
@@ -96,35 +96,30 @@ class Gate:
         if self.state.is_open:
             self.state.metrics.in_flight.set(self._in_flight)
 
-    def _admit(self, path: str, headers: Mapping[str, str]) -> None:
+    def _admit(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
         """Refuse what need not even be read.
 
         Raises:
-            RequestError: NotReadyError, UnauthorizedError or OverloadedError.
+            RequestError: NotReadyError, UnauthorizedError, InvalidInputError or OverloadedError.
         """
         if not self.state.is_open:
             raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
-        if path in PROTECTED:
+        if exchange.path in PROTECTED:
             self.state.keys.check(headers)
-        if path in LIMITED and self._in_flight > self.state.settings.max_concurrency:
-            raise OverloadedError(f"{self.state.settings.max_concurrency} requests are in flight already.")
+        if exchange.path in LIMITED and exchange.method == "POST":
+            settings = self.state.settings
+            if self._in_flight > settings.max_concurrency:
+                raise OverloadedError(f"{settings.max_concurrency} requests are in flight already.")
+            limit_s = timeout_s(headers, settings.deadline_ms)
+            self.state.engine.require().batcher.check_room(timeout_s=limit_s)
 
     def _record(self, exchange: _Exchange) -> None:
-        if not self.state.is_open:
-            return
-        seconds = time.perf_counter() - exchange.started
-        route = exchange.path if exchange.path in KNOWN else "other"
-        self.state.metrics.finished(route, exchange.status, seconds)
-        quiet = route in QUIET and exchange.status < 400
-        if self.state.settings.access_log and not quiet:
-            fields = {
-                "request_id": exchange.request_id,
-                "method": exchange.method,
-                "route": route,
-                "status": exchange.status,
-                "duration_ms": round(seconds * 1000, 2),
-            }
-            logger.info("request", extra={"fields": fields})
+        if self.state.is_open:
+            seconds = time.perf_counter() - exchange.started
+            record(
+                self.state, exchange.path, exchange.method, exchange.status,
+                request_id=exchange.request_id, seconds=seconds,
+            )  # fmt: skip
 
 
 class _Exchange:
@@ -134,8 +129,7 @@ class _Exchange:
         self.started = time.perf_counter()
         self.path: str = scope["path"]
         self.method: str = scope["method"] if scope["method"].isalpha() and len(scope["method"]) < 10 else "other"
-        given = headers.get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.request_id = request_id(headers.get("x-request-id", ""))
         self.status = 0
         self._send = send
         self._closing = closing

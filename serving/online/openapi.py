@@ -17,6 +17,7 @@ _ERRORS = {
     413: "The body is too large.",
     422: "A field is missing, unknown or has a value that is not allowed.",
     429: "Overloaded; `Retry-After` says when to try again.",
+    431: "The request line and headers are too large.",
     503: "Not ready: starting, shutting down, or the model failed.",
     504: "The deadline passed.",
 }

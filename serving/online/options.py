@@ -9,7 +9,8 @@ from serving.online.settings import PREFIX, Settings
 
 TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
 TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
-PROBES = "livez,readyz,healthz,metrics"
+UNTRACED = r"^(?!\w+://[^/]*/(predict|model)$)"
+"""All addresses but those of the two routes that work: probes are too many, other paths are a client's own words."""
 GRACE_S = 5.0
 
 
@@ -41,7 +42,7 @@ def _tracing() -> dict[str, Any]:
         "exporter_type": "otlp",
         "sample_rate": min(1.0, _number("TRACE_SAMPLE_RATE", 1.0)),
         "otlp": {"protocol": "http", "endpoint": endpoint},
-        "excluded_urls": PROBES,
+        "excluded_urls": UNTRACED,
     }
 
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
+import os
 import socket
 import sys
+from urllib.parse import urlsplit
 
 import click
 
 from serving.exported import choose_model
+from serving.online.options import TRACE_ENDPOINT
 from serving.online.settings import Settings, read_settings
 from serving.runtime import resolve_provider
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError
 
+EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+"""BentoML imports it when traces are asked for."""
+
 
 def check_before_serving() -> None:
     """End the command with one clear line when the service could not work; a crash loop of workers helps nobody."""
     try:
         settings = read_settings()
+        check_tracing()
         check_bundle(settings)
         check_port()
     except EmotionError as error:
@@ -36,6 +44,35 @@ def check_bundle(settings: Settings) -> None:
     """
     bundle = Bundle.read(settings.bundle)
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
+
+
+def check_tracing() -> None:
+    """Whether traces can be sent where the environment wants them.
+
+    Raises:
+        ConfigError: when the address is none, or the exporter is not installed, without which no worker would start.
+    """
+    endpoint = os.environ.get(TRACE_ENDPOINT)
+    if not endpoint:
+        return
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(
+            f"{TRACE_ENDPOINT} is {endpoint!r}, which is no HTTP address.",
+            hint="Give it in full, for example http://collector:4318/v1/traces.",
+        )
+    if not _is_installed(EXPORTER):
+        raise ConfigError(
+            f"{TRACE_ENDPOINT} is set, but the exporter of traces is not installed.",
+            hint="Run: pip install opentelemetry-exporter-otlp-proto-http",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def check_port() -> None:

@@ -13,14 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from serving.online.answers import error_form
+from serving.online.deadline import timeout_s
 from serving.online.description import describe_model
-from serving.online.middleware import OWN, form
+from serving.online.middleware import OWN
 from serving.online.openapi import DOCS_PAGE, document
 from serving.online.schemas import parse_request
 from serving.online.state import ServiceState
-from shared.errors import DeadlineError, InvalidInputError, RequestError, TooLargeError
+from shared.errors import DeadlineError, RequestError, TooLargeError
 
-TIMEOUT_HEADER = "x-request-timeout-ms"
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
 
@@ -75,27 +76,18 @@ def build_routes(state: ServiceState) -> Starlette:
 async def _predict(state: ServiceState, request: Request) -> Response:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    timeout_s = _timeout_s(request.headers.get(TIMEOUT_HEADER), state.settings.deadline_ms)
-    state.engine.require().batcher.check_room()
+    limit_s = timeout_s(request.headers, state.settings.deadline_ms)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(limit_s):
             body = await _read_body(request, state.settings.max_body_bytes)
     except TimeoutError:
-        raise DeadlineError(f"the body did not arrive within the deadline of {timeout_s * 1000:.0f} ms.") from None
+        raise DeadlineError(f"the body did not arrive within the deadline of {limit_s * 1000:.0f} ms.") from None
     except ClientDisconnect:
         return _gone()
     asked = parse_request(body, max_texts=state.settings.max_texts)
-    left_s = max(0.0, timeout_s - (loop.time() - started))
+    left_s = max(0.0, limit_s - (loop.time() - started))
     answer = await _while_connected(request, state.engine.predict(asked, timeout_s=left_s))
     return _gone() if answer is None else _json(answer)
-
-
-def _timeout_s(header: str | None, most_ms: int) -> float:
-    if header is None:
-        return most_ms / 1000
-    if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) > 0):
-        raise InvalidInputError(f"{TIMEOUT_HEADER} must be a whole number of milliseconds, 1 to {most_ms}.")
-    return min(int(header), most_ms) / 1000
 
 
 async def _read_body(request: Request, most_bytes: int) -> bytes:
@@ -151,7 +143,7 @@ def _gone() -> Response:
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
-    status, body, extra = form(cast("RequestError", error))
+    status, body, extra = error_form(cast("RequestError", error))
     return Response(body, status, headers={**extra, OWN: "1"}, media_type="application/json")
 
 

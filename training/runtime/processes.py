@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from shared.cli import default_threads
+from training.runtime.allocator import keep_freed_memory
 from training.runtime.sharding import sharding
 
 
@@ -24,7 +25,8 @@ def world_size() -> int:
 
 
 def start(threads: int | None) -> int:
-    """Join the other processes if there are any, and set this one's CPU threads; their number is returned."""
+    """Join the other processes if there are any, set this one's memory and threads up; the number of threads."""
+    keep_freed_memory()
     if world_size() > 1 and not distributed.is_initialized():
         backend = "gloo"
         if torch.cuda.is_available():

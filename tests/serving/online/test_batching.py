@@ -184,6 +184,9 @@ def test_a_queue_longer_than_the_deadline_is_refused_at_once():
             with pytest.raises(OverloadedError, match=r"the queue is 3.0 s long, the deadline 2.0 s") as caught:
                 await batcher.submit(["b"], timeout_s=2)
             assert caught.value.retry_after_s == 3
+            with pytest.raises(OverloadedError, match=r"the deadline 4.0 s"):
+                batcher.check_room(timeout_s=4)  # an estimate: 3 s may become more than 4
+            batcher.check_room(timeout_s=5)
             model.gate.set()
             await held
 

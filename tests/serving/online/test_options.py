@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from serving.online.options import bentoml_options
@@ -24,4 +26,8 @@ def test_no_span_is_made_unless_somebody_collects_them(monkeypatch):
     tracing = bentoml_options()["tracing"]
     assert tracing["otlp"] == {"protocol": "http", "endpoint": "http://collector:4318/v1/traces"}
     assert (tracing["exporter_type"], tracing["sample_rate"]) == ("otlp", 0.1)
-    assert "readyz" in tracing["excluded_urls"]
+    excluded = tracing["excluded_urls"]
+    for path in ("livez", "readyz", "metrics", "", "docs.json", "somebody's words", "words/predict", "model/words"):
+        assert re.search(excluded, f"http://127.0.0.1:3000/{path}"), path
+    for path in ("predict", "model"):
+        assert not re.search(excluded, f"http://127.0.0.1:3000/{path}")
