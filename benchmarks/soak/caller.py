@@ -12,6 +12,9 @@ from benchmarks.attacks.sender import PATIENCE_S, Answer, expect_answer, leave, 
 from benchmarks.soak.tally import Request, Tally
 from shared.errors import NotReadyError
 
+NOT_READY = 503
+"""A server that starts or ends says so, and any balancer then asks the next one."""
+
 RETRY_S = 0.02
 """Between two rounds over all replicas."""
 
@@ -49,12 +52,18 @@ class Caller:
         self._tally.note(request, answer)
         if answer.headers.get("connection") == "close":
             await self.close()
+        if answer.status == NOT_READY:
+            await self.close()
+            self._next()
 
     async def close(self) -> None:
         """Let go of the connection."""
         if self._writer is not None:
             await leave(self._writer)
         self._reader = self._writer = None
+
+    def _next(self) -> None:
+        self._at = (self._at + 1) % len(self._addresses)
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         await asyncio.sleep(0)  # the event loop hears of a connection that was closed
@@ -73,7 +82,7 @@ class Caller:
                 with contextlib.suppress(ConnectionError):
                     return await asyncio.open_connection(*self._addresses[self._at])
                 self._tally.refused += 1
-                self._at = (self._at + 1) % len(self._addresses)
+                self._next()
             await asyncio.sleep(RETRY_S)
         raise NotReadyError(f"no server listens on any of {self._addresses} for {PATIENCE_S:g} s.")
 

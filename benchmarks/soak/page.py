@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.reporting.page import machine_table
 from benchmarks.reporting.table import markdown_table, number
 from benchmarks.reporting.verdict import Verdict, verdict_table
+from benchmarks.soak.caller import NOT_READY
 from benchmarks.soak.handover import Handover
 from benchmarks.soak.swap import Swaps
 from benchmarks.soak.tally import Tally
@@ -26,8 +27,9 @@ def verdicts(least: int, handover: Handover, swaps: Swaps) -> list[Verdict]:
     return [
         Verdict("requests", terms, least, handover.tally.done),
         Verdict("requests lost", terms, 0, len(handover.tally.lost), at_most=True),
-        Verdict("answers other than the right one", terms, 0, handover.tally.unexpected.total(), at_most=True),
+        Verdict("answers other than 200, or 503 to ask the next", terms, 0, _wrong(handover.tally), at_most=True),
         Verdict("servers that ended with another code than 0", terms, 0, sum(map(bool, handover.codes)), at_most=True),
+        Verdict("servers that did not end by themselves", terms, 0, len(handover.stuck), at_most=True),
         Verdict("requests", links, least, swaps.tally.done),
         Verdict("requests lost", links, 0, len(swaps.tally.lost), at_most=True),
         Verdict("answers other than the right one", links, 0, swaps.tally.unexpected.total(), at_most=True),
@@ -39,6 +41,10 @@ def verdicts(least: int, handover: Handover, swaps: Swaps) -> list[Verdict]:
     ]  # fmt: skip
 
 
+def _wrong(tally: Tally) -> int:
+    return sum(count for status, count in tally.unexpected.items() if status != NOT_READY)
+
+
 def render_lifecycle(least: int, handover: Handover, swaps: Swaps, command: str, machine: dict[str, Any]) -> str:
     """The whole page."""
     took = ", ".join(number(seconds) for seconds in handover.seconds)
@@ -47,8 +53,8 @@ def render_lifecycle(least: int, handover: Handover, swaps: Swaps, command: str,
         f"`{command}`",
         "A request is lost when its bytes went out on an open connection and no whole HTTP answer came back. Where "
         "nobody listens, or where the server had closed an idle connection before the first byte, nothing was taken "
-        "on: the client asks the next server. Every second client is slow, so that connections are idle when the "
-        "server ends.",
+        "on: the client asks the next server, as it does after a 503. Every second client is slow, so that connections "
+        "are idle when the server ends.",
         verdict_table(verdicts(least, handover, swaps)),
         "## SIGTERM",
         "Under load a fresh server starts on the other of two ports, then the old one gets SIGTERM. To end, including "
@@ -62,6 +68,7 @@ def render_lifecycle(least: int, handover: Handover, swaps: Swaps, command: str,
         "Answers by bundle: " + ", ".join(f"{seal[:12]}: {count:,}" for seal, count in swaps.tally.seals.items()) + ".",
         _agreement(swaps),
         *_list("## Lost", [*handover.tally.lost, *swaps.tally.lost]),
+        *(f"## A server that was stuck\n\n```\n{log}\n```" for log in handover.stuck),
         *_list("## Scrapes that cannot be true", swaps.off),
         "## Machine",
         machine_table(machine),

@@ -57,7 +57,7 @@ def swaps(**changes: object) -> Swaps:
 
 
 def test_a_soak_without_a_finding_keeps_every_promise() -> None:
-    handover = Handover(tally(), [0, 0], [1.2, 1.3])
+    handover = Handover(tally(unexpected=Counter({503: 3})), [0, 0], [1.2, 1.3])
     assert lifecycle_json(10, handover, swaps(), {})["kept"]
     page = render_lifecycle(10, handover, swaps(), "command", {})
     assert "they took 1.20, 1.30 s" in page
@@ -69,7 +69,8 @@ def test_a_soak_without_a_finding_keeps_every_promise() -> None:
     [
         (Handover(tally(statuses=Counter({200: 9}))), swaps(), "requests"),
         (Handover(tally(lost=["reset"])), swaps(), "requests lost"),
-        (Handover(tally(unexpected=Counter({503: 1}))), swaps(), "answers other than the right one"),
+        (Handover(tally(unexpected=Counter({504: 1}))), swaps(), "answers other than 200, or 503"),
+        (Handover(tally(), stuck=["where"]), swaps(), "servers that did not end by themselves"),
         (Handover(tally(), [0, -9]), swaps(), "servers that ended with another code than 0"),
         (Handover(tally()), swaps(tally=tally(lost=["reset"])), "requests lost"),
         (Handover(tally()), swaps(tally=tally(unexpected=Counter({503: 1}))), "answers other than the right one"),

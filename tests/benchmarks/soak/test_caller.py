@@ -108,6 +108,24 @@ def test_a_connection_that_the_server_says_it_closes_is_not_used_again():
     assert (tally.closed, tally.answered, tally.lost) == (0, 2, [])
 
 
+def test_after_a_server_that_is_not_ready_the_next_is_asked():
+    async def starting(reader, writer):
+        await read_request(reader)
+        writer.write(http(503))
+        await reader.read()
+
+    async def whole():
+        tally = Tally()
+        async with scripted(starting) as first, scripted(answer_always) as second:
+            caller = Caller([first, second], tally)
+            for _ in range(3):
+                await caller.ask(REQUEST)
+            await caller.close()
+        return tally
+
+    assert asyncio.run(whole()).statuses == {503: 1, 200: 2}
+
+
 def test_when_nobody_listens_any_more_the_caller_says_so(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.1)
     with pytest.raises(NotReadyError, match="no server listens on any of"):
