@@ -231,7 +231,19 @@ class Config:
         """Plain nested values, ready for YAML or JSON."""
         return asdict(self)
 
+    def flat(self) -> dict[str, Any]:
+        """Plain values by dotted key."""
+        return flatten(self.to_dict())
+
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML that `--config` reads."""
         with replacing_file(path) as temporary:
             temporary.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted key."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

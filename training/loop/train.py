@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,11 @@ def train(
         KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
         TrainingError: when its numbers are no longer finite, or it does not fit into memory.
     """
-    request = StopRequest()
+    request, closing = StopRequest(), contextlib.ExitStack()
 
     def make(config: Config) -> EmotionTrainer:
         made = build_trainer(model, rows, config, folder, precision=precision, request=request)
+        closing.push(lambda kind, *_: made.watch.close(failed=kind is not None))
         for callback in callbacks:
             made.add_callback(callback)  # type: ignore[no-untyped-call]
         return made
@@ -87,7 +89,7 @@ def train(
         trainer = make(config)
         _restore_finished(trainer, resume_from)
     else:
-        with disk_errors(), request.listening():
+        with closing, disk_errors(), request.listening():
             trainer = train_within_memory(make, config, resume_from)
         if request.received:
             raise KeyboardInterrupt
@@ -116,7 +118,7 @@ def build_trainer(
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder, precision)
     watch = Watch(
-        config.watch, model, folder.logs,
+        config.watch, model, folder.logs, parameters=config.flat(),
         samples_per_step=config.optim.batch_size * config.optim.accumulation * arguments.world_size,
         scaled=arguments.fp16, sharded=sharding() is not None,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from shared.errors import ConfigError
-from training.config import Config
+from training.config import Config, flatten
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _MAY_DIFFER = {"run.resume", "run.overwrite", "run.threads", "run.workers", "run.keep_checkpoints",
@@ -91,8 +91,8 @@ class RunFolder:
         return checkpoint
 
     def _check_same(self, config: Config) -> None:
-        before = _flat(yaml.safe_load(self.config.read_text(encoding="utf-8")) or {})
-        now = _flat(config.to_dict())
+        before = flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")) or {})
+        now = config.flat()
         differing = [key for key in now if key not in _MAY_DIFFER and before.get(key, now[key]) != now[key]]
         if differing:
             changes = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in differing)
@@ -126,10 +126,3 @@ def read_state(checkpoint: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from transformers import TrainerCallback
 
 from training.watch.config import WatchConfig
 from training.watch.gradients import GradientWatch
+from training.watch.services import MLflow, Wandb
 from training.watch.speed import SpeedWatch
 from training.watch.trackers import build_trackers
 from training.watch.trends import TrendNotes
@@ -21,6 +24,7 @@ class Watch:
         config: what is looked at.
         model: with the weights to be trained set trainable.
         logs: folder of the run's logs.
+        parameters: the resolved configuration, values by key.
         samples_per_step: rows of one optimiser step, all processes together.
         scaled: whether gradients are scaled (fp16).
         sharded: whether gradients are split between processes; they are not looked at then.
@@ -35,6 +39,7 @@ class Watch:
         model: nn.Module,
         logs: Path,
         *,
+        parameters: Mapping[str, Any],
         samples_per_step: int,
         scaled: bool = False,
         sharded: bool = False,
@@ -42,11 +47,17 @@ class Watch:
         self.speed = SpeedWatch(samples_per_step)
         self.gradients = None if sharded else GradientWatch(model, scaled=scaled)
         self.log_gradients = config.gradients
-        self.callbacks: list[TrainerCallback] = [self.speed, *build_trackers(config.trackers, logs)]
+        self.callbacks: list[TrainerCallback] = [self.speed, *build_trackers(config.trackers, logs, parameters)]
         if self.gradients is not None:
             self.callbacks.insert(1, self.gradients)
         if config.notes:
             self.callbacks.append(TrendNotes())
+
+    def close(self, *, failed: bool) -> None:
+        """End what was begun at the trackers, whether or not training came to its end."""
+        for callback in self.callbacks:
+            if isinstance(callback, (MLflow, Wandb)):
+                callback.close(failed=failed)
 
     def figures(self) -> dict[str, float]:
         """What the next entry of the training log holds besides loss and learning rate."""

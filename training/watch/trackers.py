@@ -1,16 +1,17 @@
-"""Receivers of logged figures: TensorBoard, MLflow and Weights & Biases, through the callbacks of transformers."""
+"""Receivers of logged figures: TensorBoard, MLflow and Weights & Biases."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations.integration_utils import MLflowCallback, WandbCallback, rewrite_logs
+from transformers.integrations.integration_utils import rewrite_logs
 
 from shared.errors import ConfigError
+from training.watch.services import MLflow, Wandb
 
 
 class TensorBoard(TrainerCallback):
@@ -58,8 +59,13 @@ class TensorBoard(TrainerCallback):
             self.writer = None
 
 
-def build_trackers(names: Sequence[str], logs: Path) -> list[TrainerCallback]:
+def build_trackers(names: Sequence[str], logs: Path, parameters: Mapping[str, Any]) -> list[TrainerCallback]:
     """The callbacks of the trackers named.
+
+    Args:
+        names: of the trackers.
+        logs: folder of the run's logs.
+        parameters: the resolved configuration, values by key.
 
     Raises:
         ConfigError: when the package of one is not installed.
@@ -67,8 +73,8 @@ def build_trackers(names: Sequence[str], logs: Path) -> list[TrainerCallback]:
     check_trackers(names)
     makers: dict[str, Any] = {
         "tensorboard": lambda: TensorBoard(logs / "tensorboard"),
-        "mlflow": MLflowCallback,
-        "wandb": WandbCallback,
+        "mlflow": lambda: MLflow(parameters),
+        "wandb": lambda: Wandb(parameters),
     }
     return [makers[name]() for name in dict.fromkeys(names)]
 
@@ -83,5 +89,5 @@ def check_trackers(names: Sequence[str]) -> None:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(
                 f"watch.trackers names {name}, and the package {name} is not installed.",
-                hint=f"pip install {name}, or leave it out of watch.trackers.",
+                hint="pip install 'emotion-classifiers[track]', or leave it out of watch.trackers.",
             )

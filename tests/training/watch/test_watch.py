@@ -153,15 +153,16 @@ def test_figures_go_to_tensorboard_by_default(tiny_model, tmp_path):
 
 def test_a_tracker_that_is_not_installed_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"watch.trackers names mlflow, .* pip install mlflow"):
-        trackers.build_trackers(["mlflow"], tmp_path)
+    with pytest.raises(ConfigError, match=r"watch.trackers names mlflow, .* pip install '.*\[track\]'"):
+        trackers.build_trackers(["mlflow"], tmp_path, {})
 
 
-def test_mlflow_and_wandb_are_those_of_transformers(monkeypatch, tmp_path):
+def test_mlflow_and_wandb_are_built_once_with_the_parameters(monkeypatch, tmp_path):
     monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda _: True)
-    monkeypatch.setattr(trackers, "MLflowCallback", lambda: "mlflow")
-    monkeypatch.setattr(trackers, "WandbCallback", lambda: "wandb")
-    assert trackers.build_trackers(["wandb", "mlflow", "wandb"], tmp_path) == ["wandb", "mlflow"]
+    monkeypatch.setattr(trackers, "MLflow", lambda parameters: ("mlflow", parameters))
+    monkeypatch.setattr(trackers, "Wandb", lambda parameters: ("wandb", parameters))
+    built = trackers.build_trackers(["wandb", "mlflow", "wandb"], tmp_path, {"optim.lr": 1})
+    assert built == [("wandb", {"optim.lr": 1}), ("mlflow", {"optim.lr": 1})]
 
 
 def test_speed_counts_steps_and_not_what_lies_between(monkeypatch, tmp_path):
