@@ -52,8 +52,6 @@ class Door:
             "x-request-id": name,
             **extra,
         }
-        record(
-            self._state, PREDICT, "POST", status, request_id=name, seconds=time.perf_counter() - started
-        )  # fmt: skip
+        record(self._state, PREDICT, "POST", status, request_id=name, seconds=time.perf_counter() - started)
         head = "".join(f"{key}: {value}\r\n" for key, value in lines.items())
         return head.encode("latin-1") + b"\r\n" + body
