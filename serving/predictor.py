@@ -122,8 +122,8 @@ class Predictor:
         """The bundle's decision policies."""
         return self.bundle.policies
 
-    def run(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
-        """Logits of one padded batch, shape (N, L)."""
+    def run(self, encoded: Sequence[Encoded | NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Logits, shape (N, L), of one padded batch of N texts, or of their token ids."""
         if not encoded:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
         inputs = self.tokenizer.pad(encoded)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 
 import bentoml
 
@@ -14,7 +12,7 @@ from serving.online.door import Door
 from serving.online.lifecycle import drain_on_sigterm
 from serving.online.logs import configure_logging
 from serving.online.middleware import GateInFront
-from serving.online.options import bentoml_options
+from serving.online.options import bentoml_options, traces
 from serving.online.preflight import check_before_serving
 from serving.online.protocol import use_bounded_protocol
 from serving.online.routes import build_routes
@@ -22,12 +20,11 @@ from serving.online.settings import read_settings
 from serving.online.state import ServiceState
 
 STATE = ServiceState()
-SWITCH_S = 0.0005
-"""Longest time that a thread of the model keeps the event loop from the interpreter; a tenth of Python's own."""
+ROUTES = build_routes(STATE)
 
 
 @bentoml.service(name="emotion", **bentoml_options())
-@bentoml.asgi_app(build_routes(STATE), path="/")
+@bentoml.asgi_app(ROUTES, path="/")
 class EmotionService:
     """Calibrated emotion probabilities over HTTP; see `/docs`."""
 
@@ -38,8 +35,6 @@ class EmotionService:
         check_before_serving()
 
     def __init__(self) -> None:
-        sys.setswitchinterval(SWITCH_S)
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the batcher's threads are the parallelism
         configure_logging()
         STATE.open(read_settings())
 
@@ -62,4 +57,6 @@ class EmotionService:
         return STATE.engine.ready
 
 
-EmotionService.add_asgi_middleware(GateInFront, state=STATE)  # type: ignore[attr-defined]
+EmotionService.add_asgi_middleware(  # type: ignore[attr-defined]
+    GateInFront, state=STATE, direct=None if traces() else ROUTES
+)

@@ -15,8 +15,8 @@ PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers")
 
 def describe_model(live: Live, settings: Settings) -> dict[str, Any]:
     """The bundle in service, as JSON."""
-    predictor = live.predictor
-    bundle, manifest, policies = predictor.bundle, predictor.bundle.manifest, predictor.policies
+    bundle, model = live.bundle, live.model
+    manifest, policies = bundle.manifest, bundle.policies
     return {
         "seal": bundle.seal,
         "labels": list(manifest.labels),
@@ -34,10 +34,10 @@ def describe_model(live: Live, settings: Settings) -> dict[str, Any]:
         "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},
         "max_length": manifest.max_length,
         "head_tokens": manifest.head_tokens,
-        "precision": predictor.precision,
-        "provider": predictor.provider,
+        "precision": model.precision,
+        "provider": model.provider,
         "metrics": bundle.metrics(),
-        "verification": (bundle.verification() or {}).get("precisions", {}).get(predictor.precision),
+        "verification": (bundle.verification() or {}).get("precisions", {}).get(model.precision),
         "limits": {
             "max_texts": settings.max_texts,
             "max_characters": settings.max_characters,

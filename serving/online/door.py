@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ class Door:
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
+        self._let_in = 0
 
     def refusal(self, method: bytes, url: bytes, headers: RawHeaders) -> bytes | None:
         """Head and body of a 429, without its status line; None for a request that may go on to the gate."""
@@ -31,18 +33,29 @@ class Door:
             return None
         started = time.perf_counter()
         batcher, settings = self._state.engine.live.batcher, self._state.settings
-        if not batcher.held:
-            return None
         named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         try:
             limit_s = timeout_s(named, settings.deadline_ms)
             self._state.keys.check(named)
-            batcher.check_room(timeout_s=limit_s)
+            batcher.check_room(1, limit_s, on_their_way=self._let_in)
         except OverloadedError as error:
             return self._refused(error, request_id(named.get("x-request-id", "")), started)
         except RequestError:
-            pass  # it has another answer, which the gate gives
+            return None  # it has another answer, which the gate gives
+        self._count()
         return None
+
+    def _count(self) -> None:
+        """Count a request that the batcher does not know of before the event loop's next turn.
+
+        In a flood a turn brings hundreds: without this all of them would find the room that there is for one.
+        """
+        if not self._let_in:
+            asyncio.get_running_loop().call_soon(self._forget)
+        self._let_in += 1
+
+    def _forget(self) -> None:
+        self._let_in = 0
 
     def _refused(self, error: OverloadedError, name: str, started: float) -> bytes:
         status, body, extra = error_form(error)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from serving.online.jobs import Row
-from serving.predictor import Predictor
+from shared.bundle import Bundle
 from shared.thresholds import decide
 
 WINDOW = 4000
@@ -56,15 +56,15 @@ class Drift:
     """Histograms of decided labels, of confidence and of length, against the bundle's reference rows.
 
     Args:
-        predictor: its bundle's reference rows say what is expected, under its default policy.
+        bundle: its reference rows say what is expected, under its default policy.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        reference = predictor.bundle.reference()
-        self._thresholds = predictor.policies.get()
-        probabilities = predictor.probabilities(reference.logits[:REFERENCE_ROWS])
+    def __init__(self, bundle: Bundle) -> None:
+        reference = bundle.reference()
+        self._thresholds = bundle.policies.get()
+        probabilities = bundle.calibration.apply(reference.logits[:REFERENCE_ROWS])
         confidence = probabilities.max(axis=1)
-        lengths = np.array([row.num_tokens for row in predictor.tokenizer.encode(reference.texts[:REFERENCE_ROWS])])
+        lengths = np.array([row.num_tokens for row in bundle.tokenizer().encode(reference.texts[:REFERENCE_ROWS])])
         self._confidence_edges, self._length_edges = _edges(confidence), _edges(lengths)
         self._histograms = {
             "labels": Histogram(self._label_counts(probabilities).sum(axis=0)),

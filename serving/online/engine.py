@@ -6,14 +6,13 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from serving.model_process.client import ModelProcess, ProcessLostError
+from serving.model_process.wire import Loaded
 from serving.online.answers import error_body, result, rules_for
 from serving.online.batching import Batcher
 from serving.online.drift import Drift
@@ -21,37 +20,18 @@ from serving.online.jobs import Row
 from serving.online.metrics import Metrics
 from serving.online.schemas import PredictRequest, check_text
 from serving.online.settings import Settings
-from serving.predictor import Predictor
-from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION
-from shared.errors import EmotionError, NotReadyError, RequestError
+from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
+from shared.errors import BundleTamperedError, EmotionError, NotReadyError, RequestError
 from shared.thresholds import decide
-from shared.tokenizer import Encoded
 
 logger = logging.getLogger("emotion.engine")
 
-WARM_UP_TEXTS = ("warm up", "a longer sentence to warm up with, " * 8, "the longest one " * 200)
-
-
-@dataclass(frozen=True)
-class BatchedModel:
-    """A predictor as the batcher wants it."""
-
-    predictor: Predictor
-
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Token ids of N texts."""
-        return self.predictor.tokenizer.encode(texts)
-
-    def run(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
-        """Calibrated probabilities of one padded batch, shape (N, L)."""
-        return self.predictor.probabilities(self.predictor.run(encoded))
-
-
 @dataclass(frozen=True)
 class Live:
-    """A bundle in service."""
+    """A bundle in service, and what its workers say of its model."""
 
-    predictor: Predictor
+    bundle: Bundle
+    model: Loaded
     batcher: Batcher
 
 
@@ -109,7 +89,7 @@ class Engine:
         try:
             await self.load(path)
             logger.info("ready after %.1f s", time.perf_counter() - started)
-        except (EmotionError, OSError) as error:
+        except (EmotionError, ProcessLostError, OSError) as error:
             self._problem = "the bundle was refused; the log of the service says why."
             logger.error("error: %s", error)  # noqa: TRY400 - the message says it all
         if self.settings.watch_s:
@@ -125,7 +105,7 @@ class Engine:
             seen = found
             try:
                 await self.load(path)
-            except (EmotionError, OSError) as error:
+            except (EmotionError, ProcessLostError, OSError) as error:
                 logger.error("error: %s The bundle in service stays.", error)  # noqa: TRY400 - the message says it all
 
     async def load(self, path: Path) -> Live:
@@ -135,32 +115,37 @@ class Engine:
             BundleError: when the bundle is missing, incomplete or was changed.
             VerificationError: when its model is unverified, failed, or is stale.
         """
-        predictor, drift = await asyncio.to_thread(self._open, path)
-        before, self.live = self.live, Live(predictor, self._batcher(predictor))
-        self.metrics.loaded(predictor, drift)
-        _set_aside_for_good()
-        logger.info("serving %s (%s, %s)", path, predictor.precision, predictor.provider)
-        if before is not None:
-            await before.batcher.close()
-        return self.live
+        folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
+        bundle, drift = await asyncio.to_thread(_open, folder)
 
-    def _open(self, path: Path) -> tuple[Predictor, Drift]:
-        settings = self.settings
-        predictor = Predictor.load(
-            path, precision=settings.precision, provider=settings.provider, threads=settings.threads_per_run
-        )
-        for text in WARM_UP_TEXTS:
-            predictor.logits([text])
-        return predictor, Drift(predictor)
+        async def start_worker() -> ModelProcess:
+            return await self._start_worker(bundle)
 
-    def _batcher(self, predictor: Predictor) -> Batcher:
-        return Batcher(
-            BatchedModel(predictor),
-            workers=self.settings.model_workers,
+        workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
+        batcher = Batcher(
+            workers,
+            start_worker,
             max_tokens=self.settings.batch_tokens,
             max_texts=self.settings.queue_texts,
             observer=self.metrics,
         )
+        before, self.live = self.live, Live(bundle, workers[0].loaded, batcher)
+        self.metrics.loaded(self.live.model, drift)
+        _set_aside_for_good()
+        logger.info("serving %s (%s, %s)", path, self.live.model.precision, self.live.model.provider)
+        if before is not None:
+            await before.batcher.close()
+        return self.live
+
+    async def _start_worker(self, bundle: Bundle) -> ModelProcess:
+        settings = self.settings
+        worker = await ModelProcess.start(
+            bundle.path, precision=settings.precision, provider=settings.provider, threads=settings.threads_per_run
+        )
+        if worker.loaded.seal != bundle.seal:
+            await worker.close()
+            raise BundleTamperedError(f"{bundle.path} was changed while it was in service.")
+        return worker
 
     async def stop(self) -> None:
         """Answer what is held, then let go of the bundle."""
@@ -175,7 +160,7 @@ class Engine:
             RequestError: when the request as a whole cannot be answered.
         """
         live = self.require()
-        bundle = live.predictor.bundle
+        bundle = live.bundle
         rules = rules_for(request, bundle)
         checked = [self._checked(value) for value in request.candidates]
         if request.single and isinstance(checked[0], RequestError):
@@ -204,6 +189,28 @@ class Engine:
             return check_text(value, max_characters=self.settings.max_characters)
         except RequestError as error:
             return error
+
+
+def _open(folder: Path) -> tuple[Bundle, Drift]:
+    bundle = Bundle.read(folder)
+    return bundle, Drift(bundle)
+
+
+async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[ModelProcess]:
+    """The workers once all have started; when one does not, those that do are ended.
+
+    Raises:
+        EmotionError: as `ModelProcess.start`, as are the others.
+        OSError: see there.
+        ProcessLostError: see there.
+    """
+    outcomes = await asyncio.gather(*starting, return_exceptions=True)
+    workers = [outcome for outcome in outcomes if isinstance(outcome, ModelProcess)]
+    for problem in outcomes:
+        if isinstance(problem, BaseException):
+            await asyncio.gather(*(worker.close() for worker in workers))
+            raise problem
+    return workers
 
 
 def _set_aside_for_good() -> None:

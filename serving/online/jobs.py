@@ -1,4 +1,4 @@
-"""What the batcher handles: the model it runs, whom it tells, requests as jobs, texts as items, answers as rows."""
+"""What the batcher handles: workers that run the model, whom it tells, requests as jobs, texts as items, answers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.model_process.wire import Tokens
 from shared.errors import RequestError
-from shared.tokenizer import Encoded
 
 
-class Model(Protocol):
-    """What is batched; both methods are called from threads."""
+class Worker(Protocol):
+    """Runs the model beside the event loop; asked one thing at a time."""
 
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+    async def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of N texts."""
         ...
 
-    def run(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
+    async def run(self, rows: Sequence[Tokens]) -> NDArray[np.float64]:
         """Probabilities of one padded batch, shape (N, L)."""
+        ...
+
+    async def close(self) -> None:
+        """End it; it is not asked again."""
         ...
 
 
 class Observer(Protocol):
-    """Told of everything worth measuring, from any thread; times in seconds."""
+    """Told of everything worth measuring; times in seconds."""
 
     def tokenised(self, num_texts: int, seconds: float) -> None:
         """Texts became tokens."""
@@ -73,12 +77,12 @@ class Item:
 
     job: Job
     position: int
-    encoded: Encoded
+    tokens: Tokens
 
     @property
     def length(self) -> int:
         """Number of tokens kept."""
-        return len(self.encoded.ids)
+        return self.tokens.length
 
     @property
     def wanted(self) -> bool:

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.model_process.wire import Loaded
 from serving.online.drift import Drift
 from serving.online.jobs import Row
-from serving.predictor import Predictor
 from shared.errors import RequestError
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -135,9 +135,9 @@ class Metrics:
         self.requests.labels(route, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
 
-    def loaded(self, predictor: Predictor, drift: Drift) -> None:
+    def loaded(self, model: Loaded, drift: Drift) -> None:
         """Another bundle is in service."""
         self._drift = drift
         if not self._shared:
             self.model.clear()
-        self.model.labels(predictor.bundle.seal[:12], predictor.precision, predictor.provider).set(1)
+        self.model.labels(model.seal[:12], model.precision, model.provider).set(1)

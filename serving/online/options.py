@@ -29,19 +29,23 @@ def bentoml_options() -> dict[str, Any]:
     }
 
 
+def traces() -> bool:
+    """Whether somebody collects traces."""
+    return bool(os.environ.get(TRACE_ENDPOINT))
+
+
 def _tracing() -> dict[str, Any]:
     """OTLP over HTTP to $EMOTION_TRACE_ENDPOINT, no span at all without one.
 
     BentoML's middleware makes four spans a request even where nobody collects them, three quarters of the time that an
     empty request takes, so every path is excluded then.
     """
-    endpoint = os.environ.get(TRACE_ENDPOINT)
-    if not endpoint:
+    if not traces():
         return {"excluded_urls": ".*"}
     return {
         "exporter_type": "otlp",
         "sample_rate": min(1.0, _number("TRACE_SAMPLE_RATE", 1.0)),
-        "otlp": {"protocol": "http", "endpoint": endpoint},
+        "otlp": {"protocol": "http", "endpoint": os.environ[TRACE_ENDPOINT]},
         "excluded_urls": UNTRACED,
     }
 

@@ -57,7 +57,7 @@ def build_routes(state: ServiceState) -> Starlette:
 
     async def docs_json(_request: Request) -> Response:
         live = state.engine.live
-        return _json(document(state.settings, live.predictor.bundle if live else None))
+        return _json(document(state.settings, live.bundle if live else None))
 
     async def docs(_request: Request) -> Response:
         return Response(DOCS_PAGE, media_type="text/html")

@@ -29,8 +29,8 @@ class Settings(BaseSettings):
     precision: str | None = Field(default=None, description="fp32, int8 or fp16; the best verified one if unset")
     provider: str | None = Field(default=None, description="cpu or cuda; the best one here if unset")
 
-    processes: int = Field(default=1, ge=1, description="server processes, each with a model of its own")
-    workers: int | None = Field(default=None, ge=1, description="threads that run the model; by the CPU quota if unset")
+    processes: int = Field(default=1, ge=1, description="server processes, each with models of its own")
+    workers: int | None = Field(default=None, ge=1, description="model processes; by the CPU quota if unset")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a model run; by the CPU quota if unset")
     batch_tokens: int = Field(default=512, ge=16, description="most tokens of one model run, padding included")
 
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
     @property
     def model_workers(self) -> int:
-        """Threads that run the model at the same time: one a core up to four, then one for four cores."""
+        """Processes that run the model at the same time: one a core up to four, then one for four cores."""
         cores = max(1, default_threads() // self.processes)
         return self.workers or (cores if cores <= 4 else max(4, cores // 4))
 
