@@ -26,6 +26,7 @@ from shared.thresholds import decide
 
 logger = logging.getLogger("emotion.engine")
 
+
 @dataclass(frozen=True)
 class Live:
     """A bundle in service, and what its workers say of its model."""

@@ -84,7 +84,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if refusal is None:
             super().on_headers_complete()
             return
-        self.cycle = _Answered()  # type: ignore[assignment]
         usual = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
         self.transport.write(STATUS_LINE[429] + usual + refusal)
         self.on_response_complete()
@@ -98,6 +97,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request is whole."""
         self._unused = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is out: what was kept of its request goes, as the connection may stay open for long."""
+        super().on_response_complete()
+        if not self._answering:
+            self.cycle = _Answered()  # type: ignore[assignment]
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, but let a request before it have its own answer first."""

@@ -10,12 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from serving.model_process.wire import MODULE
 from serving.predictor import Predictor
 from shared.bundle import Bundle
 from tests.serving.bundles import stand_in_bundle
-from tests.serving.servers import Server, serving
+from tests.serving.servers import Server, metric, serving
 
 pytestmark = pytest.mark.slow
 
@@ -115,3 +117,29 @@ def test_sigterm_answers_what_is_under_way_and_then_ends(tmp_path):
         answer = connection.getresponse()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert server.process.wait(20) == 0
+
+
+def model_processes(server: Server) -> list[psutil.Process]:
+    everything = psutil.Process(server.process.pid).children(recursive=True)
+    return [process for process in everything if MODULE in process.cmdline()]
+
+
+def test_a_killed_model_process_costs_what_it_held_and_is_replaced(tmp_path):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    with serving(tmp_path / "server", bundle, workers=2) as server:
+        with Crowd(server) as crowd:
+            until(lambda: crowd.statuses["200"] > 50)
+            before = model_processes(server)
+            assert len(before) == 2
+            before[0].kill()
+            until(lambda: "a worker was lost; another one starts" in server.log)
+            until(lambda: len(model_processes(server)) == 2)
+            answered = crowd.statuses["200"]
+            until(lambda: crowd.statuses["200"] > answered + 50)
+        assert set(crowd.statuses) <= {"200", "503"}
+        assert crowd.statuses["503"] <= CLIENTS
+        assert metric(server.url, "emotion_model_failures_total") == 1
+        after = model_processes(server)
+        server.terminate()
+        assert server.process.wait(20) == 0
+    assert not any(process.is_running() for process in after)

@@ -5,53 +5,80 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import threading
 import time
 
 import numpy as np
 import pytest
 
-from serving.online.batching import Batcher
+from serving.model_process.client import ProcessLostError
+from serving.model_process.wire import Tokens, token_ids
+from serving.online.batching import PATIENCE, Batcher
 from shared.errors import DeadlineError, NotReadyError, OverloadedError
 from shared.tokenizer import Encoded
 
 
 class FakeModel:
-    """Tokens are characters; the row of a text is [length, code of its first letter]."""
+    """What several workers share. Tokens are characters; the row of a text is [length, code of its first letter]."""
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.gate = asyncio.Event()
         self.gate.set()
-        self.running = threading.Event()
+        self.running = asyncio.Event()
         self.batches: list[list[int]] = []
         self.texts_run: list[str] = []
         self.fail_on: set[str] = set()
         self.die_on: set[str] = set()
-        self.encoding_threads: set[str] = set()
+        self.workers: list[FakeWorker] = []
+        self.refuse_to_start = 0
 
     def hold(self) -> None:
         """Let the next run wait for the gate."""
         self.running.clear()
         self.gate.clear()
 
-    def encode(self, texts):
-        self.encoding_threads.add(threading.current_thread().name)
+    async def start(self) -> FakeWorker:
+        """Another worker."""
+        if self.refuse_to_start:
+            self.refuse_to_start -= 1
+            raise OSError("no memory")
+        self.workers.append(FakeWorker(self))
+        return self.workers[-1]
+
+
+class FakeWorker:
+    def __init__(self, model: FakeModel) -> None:
+        self.model = model
+        self.closed = False
+        self.asked = 0
+
+    async def encode(self, texts):
+        assert not self.closed
+        self.asked += 1
+        await asyncio.sleep(0)
         if any("untokenisable" in text for text in texts):
             raise RuntimeError("tokenizer")
-        return [Encoded(np.array([ord(c) for c in text], np.int32), len(text), len(text) > 50) for text in texts]
+        if any("tokenised to death" in text for text in texts):
+            raise ProcessLostError
+        ids = [np.array([ord(c) for c in text], np.int32) for text in texts]
+        return [Tokens.of(Encoded(row, len(row), len(row) > 50)) for row in ids]
 
-    def run(self, encoded):
-        self.running.set()
-        self.gate.wait(5)
-        texts = ["".join(map(chr, row.ids)) for row in encoded]
-        if self.die_on & set(texts):
-            self.die_on.clear()
-            raise SystemExit
-        if self.fail_on & set(texts):
+    async def run(self, rows):
+        assert not self.closed
+        model = self.model
+        model.running.set()
+        await asyncio.wait_for(model.gate.wait(), 5)
+        texts = ["".join(map(chr, ids)) for ids in token_ids([row.ids for row in rows])]
+        if model.die_on & set(texts):
+            model.die_on.clear()
+            raise ProcessLostError
+        if model.fail_on & set(texts):
             raise RuntimeError("model")
-        self.batches.append([len(text) for text in texts])
-        self.texts_run += texts
+        model.batches.append([len(text) for text in texts])
+        model.texts_run += texts
         return np.array([[len(text), ord(text[0])] for text in texts], dtype=float)
+
+    async def close(self):
+        self.closed = True
 
 
 class Seen:
@@ -72,14 +99,17 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def running(model=None, *, workers=2, max_tokens=200, max_texts=1000, seen=None):
+    model = model or FakeModel()
     batcher = Batcher(
-        model or FakeModel(), workers=workers, max_tokens=max_tokens, max_texts=max_texts, observer=seen or Seen()
-    )
+        [await model.start() for _ in range(workers)], model.start,
+        max_tokens=max_tokens, max_texts=max_texts, observer=seen or Seen(),
+    )  # fmt: skip
     try:
         yield batcher
     finally:
-        (model or batcher._model).gate.set()
+        model.gate.set()
         await asyncio.wait_for(batcher.close(), 5)
+        assert all(worker.closed for worker in model.workers)
 
 
 def expected(text: str) -> list[float]:
@@ -143,12 +173,14 @@ def test_texts_that_wait_together_run_together_and_a_lone_one_runs_at_once():
     asyncio.run(main())
 
 
-def test_tokenising_happens_off_the_event_loop():
+def test_a_lone_client_is_served_by_one_worker_all_the_time():
     async def main():
         model = FakeModel()
-        async with running(model) as batcher:
-            await batcher.submit(["text"], timeout_s=5)
-        assert threading.current_thread().name not in model.encoding_threads
+        async with running(model, workers=3) as batcher:
+            for _ in range(10):
+                await batcher.submit(["lone"], timeout_s=5)
+                await until(lambda: len(batcher._resting) == 3)
+            assert sorted(worker.asked for worker in model.workers) == [0, 0, 10]
 
     asyncio.run(main())
 
@@ -185,8 +217,10 @@ def test_a_queue_longer_than_the_deadline_is_refused_at_once():
                 await batcher.submit(["b"], timeout_s=2)
             assert caught.value.retry_after_s == 3
             with pytest.raises(OverloadedError, match=r"the deadline 4.0 s"):
-                batcher.check_room(timeout_s=4)  # an estimate: 3 s may become more than 4
-            batcher.check_room(timeout_s=5)
+                batcher.check_room(1, 4)  # an estimate: 3 s may become more than 4
+            batcher.check_room(1, 3 / PATIENCE)
+            with pytest.raises(OverloadedError, match=r"the queue is 4.0 s long"):
+                batcher.check_room(1, 3 / PATIENCE, on_their_way=1)
             model.gate.set()
             await held
 
@@ -252,7 +286,7 @@ def test_a_text_that_breaks_the_model_costs_its_neighbours_nothing():
     asyncio.run(main())
 
 
-def test_a_dead_thread_costs_what_it_held_and_is_replaced():
+def test_a_lost_worker_costs_what_it_held_and_is_replaced():
     async def main():
         model, seen = FakeModel(), Seen()
         model.die_on = {"deadly"}
@@ -260,7 +294,39 @@ def test_a_dead_thread_costs_what_it_held_and_is_replaced():
             (row,) = await batcher.submit(["deadly"], timeout_s=5)
             assert isinstance(row, NotReadyError)
             assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
-        assert seen.crashes == 1
+            (row,) = await batcher.submit(["tokenised to death"], timeout_s=5)
+            assert isinstance(row, NotReadyError)
+            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
+        assert seen.crashes == 2
+        assert len(model.workers) == 3
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_cannot_be_replaced_at_once_is_tried_again(monkeypatch):
+    monkeypatch.setattr("serving.online.batching.START_AGAIN_S", 0.01)
+
+    async def main():
+        model = FakeModel()
+        model.die_on = {"deadly"}
+        async with running(model, workers=1) as batcher:
+            model.refuse_to_start = 3
+            await batcher.submit(["deadly"], timeout_s=5)
+            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
+        assert model.refuse_to_start == 0
+
+    asyncio.run(main())
+
+
+def test_a_batcher_without_a_worker_answers_by_the_deadline_and_closes():
+    async def main():
+        model = FakeModel()
+        model.die_on = {"deadly"}
+        async with running(model, workers=1) as batcher:
+            model.refuse_to_start = 1000
+            await batcher.submit(["deadly"], timeout_s=5)
+            with pytest.raises(DeadlineError):
+                await batcher.submit(["nobody there"], timeout_s=0.02)
 
     asyncio.run(main())
 
@@ -286,7 +352,8 @@ def test_a_text_that_breaks_the_tokenizer_costs_its_neighbours_nothing():
 def test_closing_answers_what_is_held_and_refuses_the_rest():
     async def main():
         model = FakeModel()
-        batcher = Batcher(model, workers=2, max_tokens=200, max_texts=1000, observer=Seen())
+        workers = [await model.start(), await model.start()]
+        batcher = Batcher(workers, model.start, max_tokens=200, max_texts=1000, observer=Seen())
         model.hold()
         held = [asyncio.create_task(batcher.submit([f"text {i}"], timeout_s=5)) for i in range(20)]
         await asyncio.sleep(0)

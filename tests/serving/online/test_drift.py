@@ -31,14 +31,14 @@ def test_the_index_is_zero_for_equal_shares_positive_and_symmetric(a, b):
     assert population_stability_index(a, b) == pytest.approx(population_stability_index(b, a))
 
 
-class FakePredictor:
+class FakeBundle:
     """Reference rows with one to forty tokens and probabilities drawn from a fixed distribution."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         self.rows = [row(rng) for _ in range(1000)]
         self.policies = Policies(GOEMOTIONS, {"f1": np.full(28, 0.5)}, "dev")
-        self.bundle = self.tokenizer = self
+        self.calibration = self
 
     def reference(self) -> Reference:
         logits = np.stack([found.probabilities for found in self.rows]).astype(np.float32)
@@ -46,7 +46,10 @@ class FakePredictor:
         texts = [str(found.num_tokens) for found in self.rows]
         return Reference(np.arange(1000).astype(str), texts, marks, marks == 0, logits, "dev")
 
-    def probabilities(self, logits):
+    def tokenizer(self):
+        return self
+
+    def apply(self, logits):
         return np.asarray(logits, dtype=float)
 
     def encode(self, texts):
@@ -59,7 +62,7 @@ def row(rng: np.random.Generator, *, shift: float = 0.0, longer: int = 0) -> Row
 
 def test_texts_like_the_reference_are_stable_and_others_are_not():
     rng = np.random.default_rng(1)
-    measured = Drift(FakePredictor())
+    measured = Drift(FakeBundle())
     for _ in range(FEWEST - 1):
         measured.add(row(rng))
     assert measured.indices() == {}
@@ -76,7 +79,7 @@ def test_a_real_bundle_gives_all_three(tmp_path):
     from tests.serving.bundles import stand_in_bundle
 
     predictor = Predictor.load(stand_in_bundle(tmp_path / "bundle"), threads=1)
-    measured = Drift(predictor)
+    measured = Drift(predictor.bundle)
     for probabilities in predictor.probabilities(predictor.logits(["i am happy"] * FEWEST)):
         measured.add(Row(probabilities, 5, False))
     assert set(measured.indices()) == {"labels", "confidence", "length"}
