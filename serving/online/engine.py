@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Awaitable, Sequence
@@ -15,6 +14,7 @@ from serving.model_process.client import ModelProcess, ProcessLostError
 from serving.model_process.wire import Loaded
 from serving.online.answers import error_body, result, rules_for
 from serving.online.batching import Batcher
+from serving.online.collector import set_aside_for_good
 from serving.online.drift import Drift
 from serving.online.jobs import Row
 from serving.online.metrics import Metrics
@@ -132,7 +132,7 @@ class Engine:
         )
         before, self.live = self.live, Live(bundle, workers[0].loaded, batcher)
         self.metrics.loaded(self.live.model, drift)
-        _set_aside_for_good()
+        set_aside_for_good()
         logger.info("serving %s (%s, %s)", path, self.live.model.precision, self.live.model.provider)
         if before is not None:
             await before.batcher.close()
@@ -212,14 +212,3 @@ async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[Mode
             await asyncio.gather(*(worker.close() for worker in workers))
             raise problem
     return workers
-
-
-def _set_aside_for_good() -> None:
-    """Take what lives as long as the service out of the collector's sight.
-
-    Its full rounds look at every object of every imported module: pauses of a tenth of a second, every few seconds
-    under load, in which nobody is answered. What an earlier bundle left behind comes into its sight once more.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
