@@ -7,17 +7,17 @@ import signal
 
 import bentoml
 
-from serving.online.accepting import accept_several_at_once
-from serving.online.door import Door
-from serving.online.lifecycle import drain_on_sigterm
-from serving.online.logs import configure_logging
-from serving.online.middleware import GateInFront
-from serving.online.options import bentoml_options, traces
-from serving.online.preflight import check_before_serving
-from serving.online.protocol import use_bounded_protocol
-from serving.online.routes import build_routes
-from serving.online.settings import read_settings
-from serving.online.state import ServiceState
+from serving.engine.settings import read_settings
+from serving.engine.state import ServiceState
+from serving.logs import configure_logging
+from serving.server.accepting import accept_several_at_once
+from serving.server.door import Door
+from serving.server.lifecycle import drain_on_sigterm
+from serving.server.options import bentoml_options, traces
+from serving.server.preflight import check_before_serving
+from serving.server.protocol import use_bounded_protocol
+from serving.web.gate import GateInFront
+from serving.web.routes import build_routes
 
 STATE = ServiceState()
 ROUTES = build_routes(STATE)

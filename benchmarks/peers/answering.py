@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.online.answers import result, rules_for
-from serving.online.jobs import Row
-from serving.online.schemas import PredictRequest
+from serving.api.answers import result, rules_for
+from serving.api.schemas import PredictRequest
+from serving.batching.jobs import Row
 from serving.predictor import Predictor, batches_by_length
 
 

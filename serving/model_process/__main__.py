@@ -12,8 +12,8 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+from serving.logs import configure_logging
 from serving.model_process.wire import HEAD, Encode, Failed, Load, Loaded, Run, Tokens, packed, token_ids
-from serving.online.logs import configure_logging
 from serving.predictor import Predictor
 from shared.errors import EmotionError
 

@@ -38,6 +38,7 @@ class ModelProcess:
         assert process.stdout is not None
         self._process = process
         self._requests, self._answers = process.stdin, process.stdout
+        self.ended = asyncio.ensure_future(process.wait())
         self.loaded: Loaded
 
     @classmethod
@@ -95,10 +96,10 @@ class ModelProcess:
         """End the process, which may finish what it is at."""
         self._requests.close()
         try:
-            await asyncio.wait_for(self._process.wait(), LAST_RUN_S)
+            await asyncio.wait_for(asyncio.shield(self.ended), LAST_RUN_S)
         except TimeoutError:
             self._process.kill()
-            await self._process.wait()
+            await self.ended
 
     async def _ask(self, request: Any) -> Any:
         try:

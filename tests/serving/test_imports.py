@@ -6,7 +6,7 @@ import sys
 from tests.serving.servers import ROOT, environment
 
 
-def test_serving_online_loads_neither_torch_nor_transformers(tmp_path):
+def test_the_service_loads_neither_torch_nor_transformers(tmp_path):
     script = (
         "import sys, serving.service\n"
         "heavy = {'torch', 'transformers', 'optimum', 'datasets', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)\n"

@@ -106,16 +106,27 @@ def test_sigterm_under_load_loses_nothing(tmp_path):
 
 def test_sigterm_answers_what_is_under_way_and_then_ends(tmp_path):
     bundle = stand_in_bundle(tmp_path / "bundle")
-    with serving(tmp_path / "server", bundle, drain_s=1) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
-        connection.connect()
-        server.terminate()
-        time.sleep(0.3)
-        assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 503
+
+    def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
         connection.request("POST", "/predict", json.dumps({"text": "i am happy"}))
         answer = connection.getresponse()
-        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        answer.read()
+        connection.close()
+        return answer.status, answer.headers["connection"]
+
+    with serving(tmp_path / "server", bundle, drain_s=0.5) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        soon, late = (http.client.HTTPConnection(host, int(port), timeout=10) for _ in range(2))
+        soon.connect()
+        server.terminate()
+        time.sleep(0.2)
+        assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 503
+        assert ask(soon) == (200, "close")
+        late.connect()
+        time.sleep(1)  # nobody else is served any more
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/readyz", timeout=5)
+        assert ask(late) == (200, "close")
         assert server.process.wait(20) == 0
 
 

@@ -1,0 +1,1 @@
+"""The bundle in service, and what one process of the service shares: settings, keys, state."""

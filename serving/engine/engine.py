@@ -1,0 +1,214 @@
+"""The engine behind the endpoint: a loaded bundle, its batcher, and the answer to one request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving.api.answers import error_body, result, rules_for
+from serving.api.schemas import PredictRequest, check_text
+from serving.batching.batcher import Batcher
+from serving.batching.jobs import Row
+from serving.engine.collector import set_aside_for_good
+from serving.engine.settings import Settings
+from serving.model_process.client import ModelProcess, ProcessLostError
+from serving.model_process.wire import Loaded
+from serving.telemetry.drift import Drift
+from serving.telemetry.metrics import Metrics
+from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
+from shared.errors import BundleTamperedError, EmotionError, NotReadyError, RequestError
+from shared.thresholds import decide
+
+logger = logging.getLogger("emotion.engine")
+
+
+@dataclass(frozen=True)
+class Live:
+    """A bundle in service, and what its workers say of its model."""
+
+    bundle: Bundle
+    model: Loaded
+    batcher: Batcher
+
+
+Fingerprint = tuple[object, ...]
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """What tells one bundle at `path` from another without reading it; None while there is none that is verified."""
+    try:
+        folder = path.resolve(strict=True)
+        states = [(folder / name).stat() for name in (MANIFEST, f"{ONNX_FOLDER}/{VERIFICATION}")]
+    except OSError:
+        return None
+    return (folder, *((state.st_ino, state.st_mtime_ns, state.st_size) for state in states))
+
+
+class Engine:
+    """Loads a bundle, answers requests with it, and lets go of it.
+
+    Args:
+        settings: what the environment says.
+        metrics: where times, sizes and decisions are counted.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.live: Live | None = None
+        self.draining = False
+        self._problem = "the service is starting."
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered and new ones welcome: a bundle is warm and no shutdown has begun."""
+        return self.live is not None and not self.draining
+
+    def require(self) -> Live:
+        """The bundle in service.
+
+        Raises:
+            NotReadyError: while there is none.
+        """
+        if self.live is None:
+            raise NotReadyError(self._problem, hint="Wait until GET /readyz answers 200.")
+        return self.live
+
+    async def start(self) -> None:
+        """Load and warm up the bundle of the settings, then watch for another one at its path.
+
+        A bundle that is refused leaves the service not ready: the log says why.
+        """
+        started = time.perf_counter()
+        path = self.settings.bundle
+        seen = fingerprint(path)
+        try:
+            await self.load(path)
+            logger.info("ready after %.1f s", time.perf_counter() - started)
+        except (EmotionError, ProcessLostError, OSError) as error:
+            self._problem = "the bundle was refused; the log of the service says why."
+            logger.error("error: %s", error)  # noqa: TRY400 - the message says it all
+        if self.settings.watch_s:
+            await self._watch(path, seen)
+
+    async def _watch(self, path: Path, seen: Fingerprint | None) -> None:
+        """Load the bundle again whenever its path leads to another one; a refused one leaves the old in service."""
+        while True:
+            await asyncio.sleep(self.settings.watch_s)
+            found = await asyncio.to_thread(fingerprint, path)
+            if found in (None, seen):
+                continue
+            seen = found
+            try:
+                await self.load(path)
+            except (EmotionError, ProcessLostError, OSError) as error:
+                logger.error("error: %s The bundle in service stays.", error)  # noqa: TRY400 - the message says it all
+
+    async def load(self, path: Path) -> Live:
+        """Put the bundle at `path` into service; the one before stays until the new one is warm, then drains.
+
+        Raises:
+            BundleError: when the bundle is missing, incomplete or was changed.
+            VerificationError: when its model is unverified, failed, or is stale.
+        """
+        folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
+        bundle, drift = await asyncio.to_thread(_open, folder)
+
+        async def start_worker() -> ModelProcess:
+            return await self._start_worker(bundle)
+
+        workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
+        batcher = Batcher(
+            workers,
+            start_worker,
+            max_tokens=self.settings.batch_tokens,
+            max_texts=self.settings.queue_texts,
+            observer=self.metrics,
+        )
+        before, self.live = self.live, Live(bundle, workers[0].loaded, batcher)
+        self.metrics.loaded(self.live.model, drift)
+        set_aside_for_good()
+        logger.info("serving %s (%s, %s)", path, self.live.model.precision, self.live.model.provider)
+        if before is not None:
+            await before.batcher.close()
+        return self.live
+
+    async def _start_worker(self, bundle: Bundle) -> ModelProcess:
+        settings = self.settings
+        worker = await ModelProcess.start(
+            bundle.path, precision=settings.precision, provider=settings.provider, threads=settings.threads_per_run
+        )
+        if worker.loaded.seal != bundle.seal:
+            await worker.close()
+            raise BundleTamperedError(f"{bundle.path} was changed while it was in service.")
+        return worker
+
+    async def stop(self) -> None:
+        """Answer what is held, then let go of the bundle."""
+        self.draining = True
+        if self.live is not None:
+            await self.live.batcher.close()
+
+    async def predict(self, request: PredictRequest, *, timeout_s: float) -> dict[str, Any]:
+        """The answer to a request, a `PredictResponse`.
+
+        Raises:
+            RequestError: when the request as a whole cannot be answered.
+        """
+        live = self.require()
+        bundle = live.bundle
+        rules = rules_for(request, bundle)
+        checked = [self._checked(value) for value in request.candidates]
+        if request.single and isinstance(checked[0], RequestError):
+            raise checked[0]
+        rows = iter(await live.batcher.submit([t for t in checked if isinstance(t, str)], timeout_s=timeout_s))
+        answers = [next(rows) if isinstance(text, str) else text for text in checked]
+        if request.single and isinstance(answers[0], RequestError):
+            raise answers[0]
+        results: list[dict[str, Any]] = []
+        for answer in answers:
+            if isinstance(answer, Row):
+                results.append(result(answer, rules, bundle))
+                self.metrics.answered(answer, decide(answer.probabilities, rules.thresholds), bundle.manifest.labels)
+            else:
+                results.append({"error": error_body(answer)})
+                self.metrics.refused_text(answer)
+        return {
+            "results": results,
+            "policy": rules.policy,
+            "taxonomy": rules.taxonomy.name,
+            "model": bundle.seal,
+        }
+
+    def _checked(self, value: Any) -> str | RequestError:
+        try:
+            return check_text(value, max_characters=self.settings.max_characters)
+        except RequestError as error:
+            return error
+
+
+def _open(folder: Path) -> tuple[Bundle, Drift]:
+    bundle = Bundle.read(folder)
+    return bundle, Drift(bundle)
+
+
+async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[ModelProcess]:
+    """The workers once all have started; when one does not, those that do are ended.
+
+    Raises:
+        EmotionError: as `ModelProcess.start`, as are the others.
+        OSError: see there.
+        ProcessLostError: see there.
+    """
+    outcomes = await asyncio.gather(*starting, return_exceptions=True)
+    workers = [outcome for outcome in outcomes if isinstance(outcome, ModelProcess)]
+    for problem in outcomes:
+        if isinstance(problem, BaseException):
+            await asyncio.gather(*(worker.close() for worker in workers))
+            raise problem
+    return workers

@@ -1,1 +1,0 @@
-"""What answers requests: batching, limits, errors, metrics and life cycle; without torch."""

@@ -1,0 +1,1 @@
+"""The server process: how BentoML and uvicorn are set up, connections, and their end."""

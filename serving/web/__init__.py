@@ -1,0 +1,1 @@
+"""HTTP: the routes, the gate before them, the documents."""

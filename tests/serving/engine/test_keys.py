@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from serving.engine.keys import ApiKeys
+from shared.errors import ConfigError, UnauthorizedError
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_keys_everybody_may_come_in():
+    ApiKeys([""]).check({})
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-api-key": "second"}, {"authorization": "Bearer second"}, {"authorization": "bearer first"}]
+)
+def test_any_of_several_keys_opens(headers):
+    ApiKeys(["first", " second "]).check(headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({}, "an API key is needed"),
+        ({"x-api-key": "wrong"}, "the API key is wrong"),
+        ({"authorization": "Basic first"}, "an API key is needed"),
+        ({"x-api-key": "firs"}, "the API key is wrong"),
+    ],
+)
+def test_a_missing_or_wrong_key_does_not_open(headers, message):
+    with pytest.raises(UnauthorizedError, match=message):
+        ApiKeys(["first"]).check(headers)
+
+
+def test_keys_in_a_file_are_rotated_by_editing_it(tmp_path):
+    file, clock = tmp_path / "keys", Clock()
+    file.write_text("old  # until friday\n\n# comment\nother\n", encoding="utf-8")
+    keys = ApiKeys([], file, clock=clock)
+    keys.check({"x-api-key": "old"})
+    file.write_text("new\n", encoding="utf-8")
+    os.utime(file, (1, 1))
+    keys.check({"x-api-key": "old"})  # not looked at again within a second
+    clock.now = 2.0
+    keys.check({"x-api-key": "new"})
+    with pytest.raises(UnauthorizedError):
+        keys.check({"x-api-key": "old"})
+
+
+def test_a_file_that_vanishes_leaves_the_keys_known_before(tmp_path, caplog):
+    file, clock = tmp_path / "keys", Clock()
+    file.write_text("key\n", encoding="utf-8")
+    keys = ApiKeys([], file, clock=clock)
+    file.unlink()
+    clock.now = 2.0
+    keys.check({"x-api-key": "key"})
+    with pytest.raises(UnauthorizedError):
+        keys.check({"x-api-key": "wrong"})
+
+
+def test_an_emptied_file_closes_the_service(tmp_path):
+    file, clock = tmp_path / "keys", Clock()
+    file.write_text("key\n", encoding="utf-8")
+    keys = ApiKeys([], file, clock=clock)
+    file.write_text("", encoding="utf-8")
+    clock.now = 2.0
+    with pytest.raises(UnauthorizedError):
+        keys.check({"x-api-key": ""})
+    with pytest.raises(UnauthorizedError):
+        keys.check({})
+
+
+def test_a_missing_or_empty_key_file_is_a_mistake_at_the_start(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        ApiKeys([], tmp_path / "none")
+    (tmp_path / "empty").write_text("# nothing\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds no key"):
+        ApiKeys([], tmp_path / "empty")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.engine.settings import Settings, read_settings
+from shared.errors import ConfigError
+
+
+def test_defaults_serve_the_newest_run(monkeypatch):
+    monkeypatch.delenv("EMOTION_BUNDLE", raising=False)
+    assert read_settings().bundle == Path("runs/latest/bundle")
+
+
+def test_the_environment_is_read(monkeypatch):
+    monkeypatch.setenv("EMOTION_BUNDLE", "/some/where")
+    monkeypatch.setenv("EMOTION_MAX_TEXTS", "7")
+    monkeypatch.setenv("EMOTION_API_KEYS", "secret")
+    settings = read_settings()
+    assert (settings.bundle, settings.max_texts) == (Path("/some/where"), 7)
+    assert "secret" not in repr(settings)
+
+
+def test_every_wrong_value_is_named_without_being_repeated(monkeypatch):
+    monkeypatch.setenv("EMOTION_MAX_TEXTS", "many-zebras")
+    monkeypatch.setenv("EMOTION_WORKERS", "0")
+    with pytest.raises(ConfigError, match=r"EMOTION_WORKERS.*EMOTION_MAX_TEXTS") as caught:
+        read_settings()
+    assert "zebras" not in str(caught.value)
+
+
+def test_a_queue_too_short_for_one_request_is_a_mistake(monkeypatch):
+    monkeypatch.setenv("EMOTION_QUEUE_TEXTS", "10")
+    with pytest.raises(ConfigError, match=r"EMOTION_QUEUE_TEXTS is 10, less than the 256"):
+        read_settings()
+
+
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (4, 4, 1), (8, 4, 2), (32, 8, 4)])
+def test_workers_and_their_threads_use_the_quota_once(monkeypatch, cores, workers, threads):
+    monkeypatch.setattr("serving.engine.settings.default_threads", lambda: cores)
+    settings = Settings()
+    assert (settings.model_workers, settings.threads_per_run) == (workers, threads)
+
+
+def test_processes_share_the_quota(monkeypatch):
+    monkeypatch.setattr("serving.engine.settings.default_threads", lambda: 16)
+    settings = Settings(processes=4)
+    assert settings.processes * settings.model_workers * settings.threads_per_run == 16
+
+
+def test_a_bundle_packed_beside_the_code_is_served_where_there_is_no_run(monkeypatch, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    monkeypatch.setattr("serving.engine.settings.__file__", str(tmp_path / "serving" / "online" / "settings.py"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMOTION_BUNDLE", raising=False)
+    assert read_settings().bundle == tmp_path / "bundle"
+    (tmp_path / "runs" / "latest" / "bundle").mkdir(parents=True)
+    assert read_settings().bundle == Path("runs/latest/bundle")
