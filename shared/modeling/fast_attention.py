@@ -22,6 +22,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
 
 from shared.modeling.disentangled import AttentionMask, AttentionOptions, DisentangledAttention
 from shared.modeling.fast_dropout import FastDropout, is_traced
+from shared.modeling.fast_linear import FastLinear
 from shared.modeling.fused_attention import fused_attention
 from shared.modeling.relative_positions import RelativeRows, relative_rows, score_scale
 
@@ -31,6 +32,7 @@ def use_fast_attention(model: nn.Module) -> int:
     _exchange(model, DebertaV2Encoder, FastEncoder)
     for encoder in [module for module in model.modules() if isinstance(module, DebertaV2Model)]:
         _exchange(encoder, nn.Dropout, FastDropout)
+        _exchange(encoder, nn.Linear, FastLinear)
     return _exchange(model, DisentangledSelfAttention, FastSelfAttention)
 
 
@@ -38,6 +40,7 @@ def use_stock_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`; the number of layers restored."""
     _exchange(model, FastEncoder, DebertaV2Encoder)
     _exchange(model, FastDropout, nn.Dropout)
+    _exchange(model, FastLinear, nn.Linear)
     return _exchange(model, FastSelfAttention, DisentangledSelfAttention)
 
 
