@@ -13,7 +13,7 @@ from benchmarks.measure.worker import Worker
 from shared.labels import GOEMOTIONS
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 STOCK, OURS = "HF eager", "ours"
 PRECISIONS = ("bf16", "fp32")
@@ -23,7 +23,7 @@ PRECISIONS = ("bf16", "fp32")
 def training_steps(
     shape: ModelShape, batch: int, length: int, precision: str, threads: int
 ) -> Iterator[dict[str, Worker]]:
-    """One call a contender: forward, backward, clipping and AdamW, as transformers' Trainer does them.
+    """One call a contender: forward, backward, clipping and AdamW, as transformers' Trainer does them, and ours.
 
     Each is a process of its own, since ours keeps the memory that a step frees, as `training.run` does, and a process
     has one allocator.
@@ -51,7 +51,15 @@ def _prepared(  # noqa: PLR0917  (`partial` keeps them in order)
     limit_threads(threads)
     if name == OURS:
         keep_freed_memory()
-    return _step(_model(shape, name), shape, batch, length, precision)
+    return _step(_model(shape, name), shape, batch, length, precision, _clip(name))
+
+
+def _clip(name: str) -> Callable[[Iterator[Tensor], float], Tensor]:
+    import torch
+
+    from training.optim.clipping import clip_gradients
+
+    return clip_gradients if name == OURS else torch.nn.utils.clip_grad_norm_
 
 
 def _model(shape: ModelShape, name: str) -> nn.Module:
@@ -64,7 +72,14 @@ def _model(shape: ModelShape, name: str) -> nn.Module:
     return model
 
 
-def _step(model: nn.Module, shape: ModelShape, batch: int, length: int, precision: str) -> Callable[[], object]:
+def _step(  # noqa: PLR0917  (what `_prepared` was given, and how it clips)
+    model: nn.Module,
+    shape: ModelShape,
+    batch: int,
+    length: int,
+    precision: str,
+    clip: Callable[[Iterator[Tensor], float], Tensor],
+) -> Callable[[], object]:
     import torch
 
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
@@ -80,7 +95,7 @@ def _step(model: nn.Module, shape: ModelShape, batch: int, length: int, precisio
             logits = model(**inputs).logits
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), truth)
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        clip(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         return loss.detach()

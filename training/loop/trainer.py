@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers import Trainer
 
 from training.config import Config
 from training.loop.rows import TrainingRows
+from training.optim.clipping import clip_gradients
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.optim.plateau import PlateauSchedule
@@ -41,6 +43,16 @@ class EmotionTrainer(Trainer):
             weights = options["model"].named_parameters()
             self.ema = Ema([item for item in weights if item[1].requires_grad], config.optim.ema_decay)
             self.add_callback(EmaCallback(self.ema))  # type: ignore[no-untyped-call]
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As the base class, with the cheaper clipping where gradients lie whole in the memory of a CPU."""
+        super().create_accelerator_and_postprocess()  # type: ignore[no-untyped-call]
+        if self.accelerator.device.type == "cpu" and sharding() is None:
+            self.accelerator.clip_grad_norm_ = self._clip
+
+    def _clip(self, parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+        self.accelerator.unscale_gradients()
+        return clip_gradients(parameters, max_norm)
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         return self.sampler

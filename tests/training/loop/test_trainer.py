@@ -14,9 +14,11 @@ from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
 from training.data.config import DataConfig, SamplingConfig
 from training.loop import progress
+from training.loop import trainer as trainer_module
 from training.loop.progress import StopRequest
 from training.loop.train import build_trainer, train
 from training.model.tuning import apply_tuning
+from training.optim.clipping import clip_gradients
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 
@@ -212,3 +214,17 @@ def test_progress_moves_on_a_terminal_alone(tiny_model, tmp_path, monkeypatch, c
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "step 12/12  epoch 3.00  loss " in shown.err
+
+
+def test_gradients_are_clipped_by_our_function_in_every_step(tiny_model, tmp_path, monkeypatch):
+    norms = []
+
+    def clip(parameters, max_norm):
+        assert max_norm == CONFIG.optim.clip_norm
+        norms.append(clip_gradients(parameters, max_norm))
+        return norms[-1]
+
+    monkeypatch.setattr(trainer_module, "clip_gradients", clip)
+    trainer, logged = run(tiny_model, tmp_path)
+    assert len(norms) == trainer.state.global_step
+    assert [norm for _, norm, _ in logged.values()] == pytest.approx([float(norm) for norm in norms])
