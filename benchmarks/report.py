@@ -53,7 +53,9 @@ class Scale:
     training_shape: ModelShape = STARTER
     left_out: Sequence[str] = ()
     plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
-    training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=15, min_rounds=5, budget_s=30, warmup=8))
+    training_plan: Plan = field(
+        default_factory=lambda: Plan(max_rounds=9, min_rounds=3, budget_s=10, warmup=8, fresh=5)
+    )
     limit_seconds: float = 0.5
     limit_scale: int = 1
     with_base_files: bool = True
@@ -65,7 +67,7 @@ QUICK = Scale(
     precisions=("bf16",),
     left_out=SLOW,
     plan=Plan(max_rounds=9, min_rounds=3, budget_s=8),
-    training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=8, warmup=1),
+    training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=4, warmup=4, fresh=2),
     limit_seconds=0.2,
     with_base_files=False,
 )

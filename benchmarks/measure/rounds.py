@@ -26,6 +26,7 @@ class Plan:
         warmup: untimed calls of each contender before the first round.
         turn_s: a turn repeats a short call until it has lasted about this long, and keeps the median.
         seed: of the order of the turns, drawn anew in each round.
+        fresh: how often all of it is done with contenders set up anew, where that can make a difference.
     """
 
     max_rounds: int = 15
@@ -34,6 +35,7 @@ class Plan:
     warmup: int = 2
     turn_s: float = 0.02
     seed: int = 0
+    fresh: int = 1
 
 
 def interleave(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.deberta_v2.modeling_deberta_v2 import (
     DebertaV2Encoder,
+    DebertaV2ForSequenceClassification,
     DebertaV2Model,
     DisentangledSelfAttention,
 )
@@ -23,6 +24,8 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
 from shared.modeling.disentangled import AttentionMask, AttentionOptions, DisentangledAttention
 from shared.modeling.fast_dropout import FastDropout, is_traced
 from shared.modeling.fast_linear import FastLinear
+from shared.modeling.first_token import DebertaV2ForSequenceClassification as FastClassifier
+from shared.modeling.first_token import FirstTokenAttention
 from shared.modeling.fused_attention import fused_attention
 from shared.modeling.relative_positions import RelativeRows, relative_rows, score_scale
 
@@ -30,6 +33,7 @@ from shared.modeling.relative_positions import RelativeRows, relative_rows, scor
 def use_fast_attention(model: nn.Module) -> int:
     """Replace the attention of every DeBERTa-v2 layer in `model`; the number replaced, 0 for other encoders."""
     _exchange(model, DebertaV2Encoder, FastEncoder)
+    _exchange(model, DebertaV2ForSequenceClassification, FastClassifier)
     for encoder in [module for module in model.modules() if isinstance(module, DebertaV2Model)]:
         _exchange(encoder, nn.Dropout, FastDropout)
         _exchange(encoder, nn.Linear, FastLinear)
@@ -39,6 +43,7 @@ def use_fast_attention(model: nn.Module) -> int:
 def use_stock_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`; the number of layers restored."""
     _exchange(model, FastEncoder, DebertaV2Encoder)
+    _exchange(model, FastClassifier, DebertaV2ForSequenceClassification)
     _exchange(model, FastDropout, nn.Dropout)
     _exchange(model, FastLinear, nn.Linear)
     return _exchange(model, FastSelfAttention, DisentangledSelfAttention)
@@ -70,7 +75,13 @@ class Prepared:
 
 
 class FastEncoder(DebertaV2Encoder):
-    """`DebertaV2Encoder` that prepares masks and relative rows once for all layers."""
+    """`DebertaV2Encoder` that prepares masks and relative rows once for all layers.
+
+    Attributes:
+        first_token_only: whether the last layer is computed for the first token alone; then its states are (N, 1, D).
+    """
+
+    first_token_only = False
 
     def forward(  # noqa: PLR0917  (the signature of the base class)
         self,
@@ -98,7 +109,7 @@ class FastEncoder(DebertaV2Encoder):
         states, every = hidden_states, [hidden_states]
         for index, layer in enumerate(self.layer):
             # by position, so that re-entrant checkpointing sees the table as an input
-            output, _ = layer(states, attention_mask, None, prepared, table, False)
+            output, _ = layer(states, attention_mask, self._queries(index, states), prepared, table, False)
             if index == 0 and self.conv is not None:
                 output = self.conv(hidden_states, output, attention_mask)
             states = output
@@ -107,6 +118,11 @@ class FastEncoder(DebertaV2Encoder):
         if not return_dict:
             return tuple(part for part in (states, kept) if part is not None)
         return BaseModelOutput(last_hidden_state=states, hidden_states=kept)  # type: ignore[arg-type]
+
+    def _queries(self, index: int, states: Tensor) -> Tensor | None:
+        """States of the tokens that a layer is computed for; None for all of them."""
+        mixed = index == 0 and self.conv is not None  # with the tokens beside it
+        return states[:, :1] if self.first_token_only and index == len(self.layer) - 1 and not mixed else None
 
     def _prepare(self, states: Tensor, attention_mask: Tensor) -> tuple[Prepared, Tensor | None]:
         queries = attention_mask.bool()
@@ -142,14 +158,21 @@ class FastSelfAttention(DisentangledSelfAttention):
             )
         # once, not in each of the three projections
         hidden_states = hidden_states.to(_compute_dtype(hidden_states))
+        pos_key, pos_query = self._position_tables(relative_pos.rows, rel_embeddings)
+        terms = 1 + ("c2p" in self.pos_att_type) + ("p2c" in self.pos_att_type)
+        scale = score_scale(self.attention_head_size, terms)
+        if query_states is not None:
+            first = FirstTokenAttention(self.num_attention_heads, scale, self.dropout)
+            blocked = None if relative_pos.mask is None else relative_pos.mask.blocked[:, 0]
+            query = self.query_proj(query_states)
+            projections = self.key_proj, self.value_proj
+            return first(query, hidden_states, *projections, pos_key, pos_query, blocked), None
         query = self.query_proj(hidden_states)
         key = self.key_proj(hidden_states)
         value = self.value_proj(hidden_states)
-        pos_key, pos_query = self._position_tables(relative_pos.rows, rel_embeddings)
-        terms = 1 + ("c2p" in self.pos_att_type) + ("p2c" in self.pos_att_type)
         options = AttentionOptions(
             heads=self.num_attention_heads,
-            scale=score_scale(self.attention_head_size, terms),
+            scale=scale,
             dropout=self.dropout.p if self.training else 0.0,
         )
         attend = _attention_on(hidden_states.device)

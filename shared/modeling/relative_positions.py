@@ -62,6 +62,17 @@ def relative_rows(length: int, span: int, buckets: int, max_distance: int, devic
     return RelativeRows(start, stop, ascending, descending)
 
 
+def first_token_rows(falling: Tensor | None, rising: Tensor | None, length: int) -> tuple[Tensor | None, Tensor | None]:
+    """Of tables (2T, D) by falling and rising distance the rows between the first token and each, shape (T, D).
+
+    The distance of token 0 from token j is -j.
+    """
+    return (
+        None if falling is None else falling[length - 1 : 2 * length - 1],
+        None if rising is None else rising[:length].flip(0),
+    )
+
+
 def score_scale(head_size: int, terms: int) -> float:
     """What the sum of the `terms` kinds of scores is multiplied with, 1 / sqrt(terms * d)."""
     return 1.0 / math.sqrt(terms * head_size)

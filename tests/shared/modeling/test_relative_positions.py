@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
-from shared.modeling.relative_positions import bucket_of_distance, relative_rows, score_scale
+from shared.modeling.relative_positions import bucket_of_distance, first_token_rows, relative_rows, score_scale
 
 CPU = torch.device("cpu")
 
@@ -47,3 +47,14 @@ def test_only_the_rows_in_use_are_asked_for() -> None:
 
 def test_scale_divides_by_the_square_root_of_all_terms() -> None:
     assert score_scale(64, 3) == pytest.approx(1 / 192**0.5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_rows_of_the_first_token_are_those_of_its_distances(length: int) -> None:
+    distances = torch.arange(1 - length, length).unsqueeze(1)
+    pad = torch.full((1, 1), 99)
+    falling, rising = first_token_rows(torch.cat([distances.flip(0), pad]), torch.cat([distances, pad]), length)
+    assert falling is not None
+    assert rising is not None
+    assert falling.flatten().tolist() == rising.flatten().tolist() == [-j for j in range(length)]
+    assert first_token_rows(None, None, length) == (None, None)
