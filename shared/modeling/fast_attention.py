@@ -122,7 +122,10 @@ class FastEncoder(DebertaV2Encoder):
     def _queries(self, index: int, states: Tensor) -> Tensor | None:
         """States of the tokens that a layer is computed for; None for all of them."""
         mixed = index == 0 and self.conv is not None  # with the tokens beside it
-        return states[:, :1] if self.first_token_only and index == len(self.layer) - 1 and not mixed else None
+        if not self.first_token_only or index < len(self.layer) - 1 or mixed:
+            return None
+        # products of few rows that lie far apart differ in their last bits from process to process
+        return states[:, :1].contiguous()
 
     def _prepare(self, states: Tensor, attention_mask: Tensor) -> tuple[Prepared, Tensor | None]:
         queries = attention_mask.bool()
