@@ -53,9 +53,7 @@ class Scale:
     training_shape: ModelShape = STARTER
     left_out: Sequence[str] = ()
     plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
-    training_plan: Plan = field(
-        default_factory=lambda: Plan(max_rounds=9, min_rounds=3, budget_s=10, warmup=8, fresh=5)
-    )
+    training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=9, min_rounds=3, budget_s=6, warmup=8, fresh=3))
     limit_seconds: float = 0.5
     limit_scale: int = 1
     with_base_files: bool = True
