@@ -179,7 +179,7 @@ class Batcher:
         """
         while not (self._jobs or len(self._waiting)):
             if worker.ended.done():
-                raise ProcessLostError("the process of the model has ended.")
+                raise ProcessLostError
             self._resting[worker] = self._loop.create_future()
             await self._resting[worker]
 
@@ -195,7 +195,7 @@ class Batcher:
         """Do not wait for a request to find out that its worker is gone."""
         called = self._resting.pop(worker, None)
         if called is not None and not called.done():
-            called.set_exception(ProcessLostError("the process of the model has ended."))
+            called.set_exception(ProcessLostError())
 
     def _take_jobs(self) -> list[Job]:
         """What came and is still wanted, as much as is tokenised at once."""

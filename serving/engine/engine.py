@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,7 @@ class Engine:
         """
         folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
         bundle, drift = await asyncio.to_thread(_open, folder)
-
-        async def start_worker() -> ModelProcess:
-            return await self._start_worker(bundle)
-
+        start_worker = partial(self._start_worker, bundle)
         workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
         batcher = Batcher(
             workers,

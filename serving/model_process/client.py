@@ -29,6 +29,9 @@ LAST_RUN_S = 5.0
 class ProcessLostError(Exception):
     """The process has ended, or makes no sense."""
 
+    def __init__(self) -> None:
+        super().__init__("the process of the model has ended.")
+
 
 class ModelProcess:
     """A process that runs one model; asked one thing at a time. Made by `start`."""
@@ -107,7 +110,7 @@ class ModelProcess:
             (size,) = HEAD.unpack(await self._answers.readexactly(HEAD.size))
             answer = pickle.loads(await self._answers.readexactly(size))
         except (asyncio.IncompleteReadError, OSError, pickle.UnpicklingError) as error:
-            raise ProcessLostError("the process of the model has ended.") from error
+            raise ProcessLostError from error
         if isinstance(answer, Failed):
             raise answer.error
         return answer

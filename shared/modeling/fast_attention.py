@@ -167,9 +167,8 @@ class FastSelfAttention(DisentangledSelfAttention):
         if query_states is not None:
             first = FirstTokenAttention(self.num_attention_heads, scale, self.dropout)
             blocked = None if relative_pos.mask is None else relative_pos.mask.blocked[:, 0]
-            query = self.query_proj(query_states)
-            projections = self.key_proj, self.value_proj
-            return first(query, hidden_states, *projections, pos_key, pos_query, blocked), None
+            query, key, value = self.query_proj(query_states), self.key_proj, self.value_proj
+            return first(query, hidden_states, key, value, pos_key, pos_query, blocked), None
         query = self.query_proj(hidden_states)
         key = self.key_proj(hidden_states)
         value = self.value_proj(hidden_states)

@@ -1,133 +1,15 @@
-"""Laws of the batcher, with a model whose answer for a text is its own length and first letter."""
+"""Laws of the batcher: who gets which rows, when, and who is refused."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import time
 
-import numpy as np
 import pytest
 
 from serving.batching.batcher import PATIENCE, Batcher
-from serving.model_process.client import ProcessLostError
-from serving.model_process.wire import Tokens, token_ids
 from shared.errors import DeadlineError, NotReadyError, OverloadedError
-from shared.tokenizer import Encoded
-
-
-class FakeModel:
-    """What several workers share. Tokens are characters; the row of a text is [length, code of its first letter]."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.running = asyncio.Event()
-        self.batches: list[list[int]] = []
-        self.texts_run: list[str] = []
-        self.fail_on: set[str] = set()
-        self.die_on: set[str] = set()
-        self.workers: list[FakeWorker] = []
-        self.refuse_to_start = 0
-
-    def hold(self) -> None:
-        """Let the next run wait for the gate."""
-        self.running.clear()
-        self.gate.clear()
-
-    async def start(self) -> FakeWorker:
-        """Another worker."""
-        if self.refuse_to_start:
-            self.refuse_to_start -= 1
-            raise OSError("no memory")
-        self.workers.append(FakeWorker(self))
-        return self.workers[-1]
-
-
-class FakeWorker:
-    def __init__(self, model: FakeModel) -> None:
-        self.model = model
-        self.ended = asyncio.get_running_loop().create_future()
-        self.closed = False
-        self.asked = 0
-
-    async def encode(self, texts):
-        assert not self.closed
-        self.asked += 1
-        await asyncio.sleep(0)
-        if any("untokenisable" in text for text in texts):
-            raise RuntimeError("tokenizer")
-        if any("tokenised to death" in text for text in texts):
-            raise ProcessLostError
-        ids = [np.array([ord(c) for c in text], np.int32) for text in texts]
-        return [Tokens.of(Encoded(row, len(row), len(row) > 50)) for row in ids]
-
-    async def run(self, rows):
-        assert not self.closed
-        model = self.model
-        model.running.set()
-        await asyncio.wait_for(model.gate.wait(), 5)
-        texts = ["".join(map(chr, ids)) for ids in token_ids([row.ids for row in rows])]
-        if model.die_on & set(texts):
-            model.die_on.clear()
-            raise ProcessLostError
-        if model.fail_on & set(texts):
-            raise RuntimeError("model")
-        model.batches.append([len(text) for text in texts])
-        model.texts_run += texts
-        return np.array([[len(text), ord(text[0])] for text in texts], dtype=float)
-
-    async def close(self):
-        self.closed = True
-        if not self.ended.done():
-            self.ended.set_result(0)
-
-
-class Seen:
-    def __init__(self) -> None:
-        self.num_tokenised = self.num_run = self.crashes = 0
-
-    def tokenised(self, num_texts, seconds):
-        self.num_tokenised += num_texts
-
-    def ran(self, lengths, waits, seconds):
-        assert len(lengths) == len(waits)
-        assert min(waits) >= 0
-        self.num_run += len(lengths)
-
-    def crashed(self):
-        self.crashes += 1
-
-
-@contextlib.asynccontextmanager
-async def running(model=None, *, workers=2, max_tokens=200, max_texts=1000, seen=None):
-    model = model or FakeModel()
-    batcher = Batcher(
-        [await model.start() for _ in range(workers)], model.start,
-        max_tokens=max_tokens, max_texts=max_texts, observer=seen or Seen(),
-    )  # fmt: skip
-    try:
-        yield batcher
-    finally:
-        model.gate.set()
-        await asyncio.wait_for(batcher.close(), 5)
-        assert all(worker.closed for worker in model.workers)
-
-
-def expected(text: str) -> list[float]:
-    return [len(text), ord(text[0])]
-
-
-def values(rows) -> list[list[float]]:
-    return [row.probabilities.tolist() for row in rows]
-
-
-async def until(condition, timeout_s=5.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        await asyncio.sleep(0.002)
+from tests.serving.batching.fakes import FakeModel, Seen, expected, occupy, running, until, values
 
 
 def test_every_request_gets_the_rows_of_its_own_texts_in_order():
@@ -164,9 +46,7 @@ def test_texts_that_wait_together_run_together_and_a_lone_one_runs_at_once():
         async with running(model, workers=1) as batcher:
             await batcher.submit(["lone"], timeout_s=5)
             assert model.batches == [[4]]
-            model.hold()
-            first = asyncio.create_task(batcher.submit(["first"], timeout_s=5))
-            await until(model.running.is_set)
+            first = await occupy(batcher, model, "first")
             rest = [asyncio.create_task(batcher.submit(["other"], timeout_s=5)) for _ in range(8)]
             await asyncio.sleep(0)
             model.gate.set()
@@ -234,9 +114,7 @@ def test_a_passed_deadline_is_answered_and_its_text_is_not_computed():
     async def main():
         model = FakeModel()
         async with running(model, workers=1) as batcher:
-            model.hold()
-            running_now = asyncio.create_task(batcher.submit(["running"], timeout_s=5))
-            await until(model.running.is_set)
+            running_now = await occupy(batcher, model)
             with pytest.raises(DeadlineError, match="no answer within the deadline of 20 ms"):
                 await batcher.submit(["late"], timeout_s=0.02)
             assert batcher.held == 1
@@ -252,9 +130,7 @@ def test_a_cancelled_request_is_not_computed():
     async def main():
         model = FakeModel()
         async with running(model, workers=1) as batcher:
-            model.hold()
-            running_now = asyncio.create_task(batcher.submit(["running"], timeout_s=5))
-            await until(model.running.is_set)
+            running_now = await occupy(batcher, model)
             gone = asyncio.create_task(batcher.submit(["gone"] * 5, timeout_s=5))
             await asyncio.sleep(0)
             gone.cancel()
@@ -264,104 +140,6 @@ def test_a_cancelled_request_is_not_computed():
             model.gate.set()
             await running_now
         assert model.texts_run == ["running"]
-
-    asyncio.run(main())
-
-
-def test_a_text_that_breaks_the_model_costs_its_neighbours_nothing():
-    async def main():
-        model, seen = FakeModel(), Seen()
-        model.fail_on = {"bad"}
-        async with running(model, workers=1, seen=seen) as batcher:
-            model.hold()
-            blocker = asyncio.create_task(batcher.submit(["blocker"], timeout_s=5))
-            await until(model.running.is_set)
-            calls = [asyncio.create_task(batcher.submit(texts, timeout_s=5)) for texts in (["good"], ["bad", "fine"])]
-            await asyncio.sleep(0)
-            model.gate.set()
-            await blocker
-            (good,), (bad, fine) = [await call for call in calls]
-        assert values([good, fine]) == [expected("good"), expected("fine")]
-        assert isinstance(bad, NotReadyError)
-        assert "the model failed on this text" in str(bad)
-        assert seen.crashes == 2  # the batch, then the text alone
-
-    asyncio.run(main())
-
-
-def test_a_lost_worker_costs_what_it_held_and_is_replaced():
-    async def main():
-        model, seen = FakeModel(), Seen()
-        model.die_on = {"deadly"}
-        async with running(model, workers=1, seen=seen) as batcher:
-            (row,) = await batcher.submit(["deadly"], timeout_s=5)
-            assert isinstance(row, NotReadyError)
-            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
-            (row,) = await batcher.submit(["tokenised to death"], timeout_s=5)
-            assert isinstance(row, NotReadyError)
-            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
-        assert seen.crashes == 2
-        assert len(model.workers) == 3
-
-    asyncio.run(main())
-
-
-def test_a_worker_that_is_lost_at_rest_is_replaced_before_anybody_asks_it():
-    async def main():
-        model, seen = FakeModel(), Seen()
-        async with running(model, workers=2, seen=seen) as batcher:
-            await until(lambda: len(batcher._resting) == 2)
-            model.workers[0].ended.set_result(-9)
-            await until(lambda: len(model.workers) == 3 and len(batcher._resting) == 2)
-            assert model.workers[0] not in batcher._resting
-            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
-        assert seen.crashes == 1
-
-    asyncio.run(main())
-
-
-def test_a_worker_that_cannot_be_replaced_at_once_is_tried_again(monkeypatch):
-    monkeypatch.setattr("serving.batching.batcher.START_AGAIN_S", 0.01)
-
-    async def main():
-        model = FakeModel()
-        model.die_on = {"deadly"}
-        async with running(model, workers=1) as batcher:
-            model.refuse_to_start = 3
-            await batcher.submit(["deadly"], timeout_s=5)
-            assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
-        assert model.refuse_to_start == 0
-
-    asyncio.run(main())
-
-
-def test_a_batcher_without_a_worker_answers_by_the_deadline_and_closes():
-    async def main():
-        model = FakeModel()
-        model.die_on = {"deadly"}
-        async with running(model, workers=1) as batcher:
-            model.refuse_to_start = 1000
-            await batcher.submit(["deadly"], timeout_s=5)
-            with pytest.raises(DeadlineError):
-                await batcher.submit(["nobody there"], timeout_s=0.02)
-
-    asyncio.run(main())
-
-
-def test_a_text_that_breaks_the_tokenizer_costs_its_neighbours_nothing():
-    async def main():
-        model = FakeModel()
-        async with running(model, workers=1) as batcher:
-            model.hold()
-            blocker = asyncio.create_task(batcher.submit(["blocker"], timeout_s=5))
-            await until(model.running.is_set)
-            calls = [asyncio.create_task(batcher.submit([text], timeout_s=5)) for text in ("good", "untokenisable")]
-            await asyncio.sleep(0)
-            model.gate.set()
-            await blocker
-            (good,), (bad,) = [await call for call in calls]
-        assert values([good]) == [expected("good")]
-        assert isinstance(bad, NotReadyError)
 
     asyncio.run(main())
 

@@ -4,47 +4,35 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, DebertaV2Config, DebertaV2Model
+from transformers import BertConfig, BertModel, DebertaV2Model
 
 from shared.modeling import disentangled, fast_attention
 from shared.modeling.fast_attention import FastEncoder, FastSelfAttention, use_fast_attention, use_stock_attention
 from shared.modeling.fast_dropout import FastDropout
 from shared.modeling.fused_attention import fused_attention
+from tests.shared.modeling.random_deberta import (
+    BOTH,
+    WIDTH,
+    assert_same_gradients,
+    config_of,
+    gradients_of,
+    random_weights,
+    spread_biases,
+)
 
-WIDTH = 32
-BOTH = ["p2c", "c2p"]
-
-
-@pytest.fixture(autouse=True)
-def quick_execution() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # transformers 4 scripts parts of its attention, which are optimised anew for every shape
-    with torch.jit.optimized_execution(False):
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("quick_execution")
 
 
 def stock_model(seed: int = 0, *, dropout: float = 0.0, **options: Any) -> DebertaV2Model:
     """A random two-layer model whose relative positions matter: weights ten times as large as usual."""
     torch.manual_seed(seed)
-    fields: dict[str, Any] = {
-        "vocab_size": 60, "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 48, "max_position_embeddings": 512, "relative_attention": True, "position_buckets": 32,
-        "share_att_key": True, "pos_att_type": BOTH, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0,
-        "position_biased_input": False, "initializer_range": 0.2, "hidden_dropout_prob": dropout,
-        "attention_probs_dropout_prob": dropout,
-    }  # fmt: skip
-    model = DebertaV2Model(DebertaV2Config(**{**fields, **options})).train()
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):  # zero at first, which would hide the terms that hold biases
-            nn.init.normal_(parameter, std=0.3)
+    model = DebertaV2Model(config_of(dropout=dropout, **options)).train()
+    spread_biases(model)
     return model
 
 
@@ -68,13 +56,12 @@ def batch(length: int, rows: int = 3, *, empty_row: bool = False) -> dict[str, T
 def run(model: Any, inputs: dict[str, Tensor], *, padding: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
     """Outputs and gradients of a loss that weighs every state, with those at padding or without."""
     states = model(**inputs).last_hidden_state
-    weights = torch.randn(states.shape, generator=torch.Generator().manual_seed(1)).to(states.dtype)
+    weights = random_weights(states)
     model.zero_grad()
     if not padding:
         weights = weights * inputs["attention_mask"].unsqueeze(-1)
     (states * weights).sum().backward()
-    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    return states.detach(), gradients
+    return states.detach(), gradients_of(model)
 
 
 def assert_same(
@@ -84,10 +71,7 @@ def assert_same(
     expected, expected_grads = run(stock, inputs)
     actual, actual_grads = run(fast, inputs)
     assert (expected - actual).abs().max() < outputs
-    for name, grad in expected_grads.items():
-        # a key's bias has a gradient of zero or nearly so, hence the scale of the weight beside it
-        scale = max(grad.abs().max(), expected_grads.get(name.replace("bias", "weight"), grad).abs().max())
-        assert (grad - actual_grads[name]).abs().max() <= gradients * scale, name
+    assert_same_gradients(expected_grads, actual_grads, gradients)
     assert actual_grads.keys() <= expected_grads.keys()
 
 

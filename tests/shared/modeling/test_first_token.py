@@ -6,42 +6,36 @@ import copy
 import inspect
 import json
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification
+from transformers import AutoModelForSequenceClassification, DebertaV2ForSequenceClassification
 
 from shared.modeling.fast_attention import use_fast_attention, use_stock_attention
+from tests.shared.modeling.random_deberta import (
+    BOTH,
+    WIDTH,
+    assert_same_gradients,
+    config_of,
+    gradients_of,
+    random_weights,
+    spread_biases,
+)
 
-BOTH = ["p2c", "c2p"]
+pytestmark = pytest.mark.usefixtures("quick_execution")
+
 PROJECTIONS = ["query_proj", "key_proj", "value_proj", "pos_key_proj", "pos_query_proj"]
 
 
-@pytest.fixture(autouse=True)
-def quick_execution() -> Iterator[None]:
-    # transformers 4 scripts parts of its attention, which are optimised anew for every shape
-    with torch.jit.optimized_execution(False):
-        yield
-
-
 def stock_classifier(seed: int = 0, *, dropout: float = 0.0, **options: Any) -> DebertaV2ForSequenceClassification:
-    """Random and small; weights ten times as large as usual, so that relative positions matter."""
+    """A random classifier with its head on the first token."""
     torch.manual_seed(seed)
-    fields: dict[str, Any] = {
-        "vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
-        "relative_attention": True, "position_buckets": 32, "share_att_key": True, "pos_att_type": BOTH,
-        "norm_rel_ebd": "layer_norm", "type_vocab_size": 0, "position_biased_input": False, "initializer_range": 0.2,
-        "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "pooler_hidden_size": 32,
-        "num_labels": 5, "problem_type": "multi_label_classification",
-    }  # fmt: skip
-    model = DebertaV2ForSequenceClassification(DebertaV2Config(**{**fields, **options})).train()
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            nn.init.normal_(parameter, std=0.3)
+    head = {"pooler_hidden_size": WIDTH, "num_labels": 5, "problem_type": "multi_label_classification"}
+    model = DebertaV2ForSequenceClassification(config_of(dropout=dropout, **head, **options)).train()
+    spread_biases(model)
     return model
 
 
@@ -63,10 +57,9 @@ def batch(length: int) -> dict[str, Tensor]:
 
 def run(model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     logits = model(**inputs).logits
-    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1)).to(logits.dtype)
     model.zero_grad()
-    (logits * weights).sum().backward()
-    return logits.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    (logits * random_weights(logits)).sum().backward()
+    return logits.detach(), gradients_of(model)
 
 
 def assert_same(stock: Any, fast: Any, inputs: dict[str, Tensor]) -> None:
@@ -77,10 +70,7 @@ def assert_same(stock: Any, fast: Any, inputs: dict[str, Tensor]) -> None:
     assert seen == [1]
     assert (expected - actual).abs().max() < 1e-5
     assert actual_grads.keys() == expected_grads.keys()
-    for name, grad in expected_grads.items():
-        # a key's bias has a gradient of zero or nearly so, hence the scale of the weight beside it
-        scale = max(grad.abs().max(), expected_grads.get(name.replace("bias", "weight"), grad).abs().max())
-        assert (grad - actual_grads[name]).abs().max() <= 1e-4 * scale, name
+    assert_same_gradients(expected_grads, actual_grads)
 
 
 def tokens_of_the_last_layer(model: Any) -> list[int]:
