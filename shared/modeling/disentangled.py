@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from shared.modeling.fast_dropout import apply_mask, keep_mask, kept_fraction
+from shared.modeling.fast_softmax import softmax, softmax_gradient
 
-_SHORT = 16  # tokens
 _CHUNK_BYTES = 2**20  # of scores; a few such arrays stay in a core's cache
 
 
@@ -98,12 +98,10 @@ class DisentangledAttention(torch.autograd.Function):
                 q.mul_(options.scale)
                 if table_q is not None:
                     table_q.mul_(options.scale)
-                weights = _softmax(_scores(q, k, table_k, table_q, mask))
-                dropped = weights
-                if options.dropout:
-                    dropped = apply_mask(weights, keep_mask(weights, options.dropout))
-                _join(torch.bmm(_flat(dropped), _flat(v)).view_as(v), result, part, 1.0 / kept)
-                saved.append(_Saved(q, k, v, table_k, table_q, weights, dropped))
+                weights = softmax(_scores(q, k, table_k, table_q, mask))
+                drawn = keep_mask(weights, options.dropout) if options.dropout else None
+                _join(torch.bmm(_flat(_dropped(weights, drawn)), _flat(v)).view_as(v), result, part, 1.0 / kept)
+                saved.append(_Saved(q, k, v, table_k, table_q, weights, drawn))
         ctx.save_for_backward(*(x for heads in saved for x in heads))
         ctx.mask, ctx.options, ctx.kept = mask, options, kept
         return result
@@ -133,7 +131,7 @@ class DisentangledAttention(torch.autograd.Function):
 
 
 class _Saved(NamedTuple):
-    """Of some heads, what the backward pass needs; `q` and `table_q` are scaled, `dropped` is not scaled up."""
+    """Of some heads, what the backward pass needs; `q` and `table_q` are scaled, `drawn` is dropout's mask."""
 
     q: Tensor
     k: Tensor
@@ -141,7 +139,7 @@ class _Saved(NamedTuple):
     table_k: Tensor | None
     table_q: Tensor | None
     weights: Tensor
-    dropped: Tensor
+    drawn: Tensor | None
 
 
 def _scores(q: Tensor, k: Tensor, table_k: Tensor | None, table_q: Tensor | None, mask: AttentionMask | None) -> Tensor:
@@ -163,25 +161,16 @@ def _scores(q: Tensor, k: Tensor, table_k: Tensor | None, table_q: Tensor | None
     return total if mask is None else total.add_(mask.added)
 
 
-def _softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last dimension; through float32, which on a CPU is faster than half precision as well."""
-    if scores.element_size() > 2 or scores.shape[-1] < _SHORT:
-        return torch.softmax(scores, dim=-1)
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+def _dropped(weights: Tensor, drawn: Tensor | None) -> Tensor:
+    return weights if drawn is None else apply_mask(weights, drawn)
 
 
 def _gradients(saved: _Saved, grad: Tensor, grad_scored: Tensor) -> tuple[Tensor | None, ...]:
-    """Gradients of q, k, v and the tables.
-
-    Through the softmax `dS = dW - W sum(dW)`, the sum over keys, with `dW = W' (g v^T)`, W the weights and W' those
-    after dropout.
-    """
-    q, k, v, table_k, table_q, weights, dropped = saved
-    grad_v = torch.bmm(_flat(dropped).transpose(1, 2), _flat(grad)).view_as(v)
-    grad_scores = torch.bmm(_flat(grad_scored), _flat(v).transpose(1, 2)).view_as(weights).mul_(dropped)
-    # the total in float32, as its error is common to all keys
-    total = grad_scores.sum(-1, keepdim=True, dtype=torch.promote_types(grad_scores.dtype, torch.float32))
-    grad_scores.addcmul_(weights, total, value=-1)
+    """Gradients of q, k, v and the tables."""
+    q, k, v, table_k, table_q, weights, drawn = saved
+    grad_v = torch.bmm(_flat(_dropped(weights, drawn)).transpose(1, 2), _flat(grad)).view_as(v)
+    grad_weights = torch.bmm(_flat(grad_scored), _flat(v).transpose(1, 2)).view_as(weights)
+    grad_scores = softmax_gradient(_dropped(grad_weights, drawn), weights)
     grad_q, grad_table_k = _through_positions(grad_scores, q, table_k)
     grad_k, grad_table_q = _through_positions(grad_scores.transpose(-1, -2), k, table_q)
     _flat(grad_q).baddbmm_(_flat(grad_scores), _flat(k))
