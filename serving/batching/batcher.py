@@ -64,7 +64,13 @@ class Batcher:
         self._idle.set()
         self._seconds_per_text = 0.0
         self._num_workers = len(workers)
+        self._num_lost = 0
         self._lives = [self._loop.create_task(self._live(worker)) for worker in workers]
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether one worker at least is there, and not all of them are being replaced."""
+        return self._num_lost < self._num_workers
 
     @property
     def held(self) -> int:
@@ -152,12 +158,16 @@ class Batcher:
             await worker.close()
 
     async def _replacement(self) -> Worker:
+        self._num_lost += 1
         while True:
             try:
-                return await self._start_worker()
+                worker = await self._start_worker()
             except (EmotionError, ProcessLostError, OSError) as error:
                 logger.error("no worker could be started: %s", error)  # noqa: TRY400 - the message says it all
                 await asyncio.sleep(START_AGAIN_S)
+            else:
+                self._num_lost -= 1
+                return worker
 
     async def _serve(self, worker: Worker) -> NoReturn:
         """Again and again, tokenise what came and run one batch of what is waiting."""

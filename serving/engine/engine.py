@@ -67,8 +67,11 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are answered and new ones welcome: a bundle is warm and no shutdown has begun."""
-        return self.live is not None and not self.draining
+        """Whether requests are answered and new ones welcome: a bundle is warm, and no shutdown has begun.
+
+        Not while every model process was lost and its successor is still loading.
+        """
+        return self.live is not None and self.live.batcher.has_workers and not self.draining
 
     def require(self) -> Live:
         """The bundle in service.

@@ -75,6 +75,25 @@ def test_a_worker_that_cannot_be_replaced_at_once_is_tried_again(monkeypatch):
     asyncio.run(main())
 
 
+def test_says_when_every_worker_is_being_replaced(monkeypatch):
+    monkeypatch.setattr("serving.batching.batcher.START_AGAIN_S", 0.01)
+
+    async def main():
+        model = FakeModel()
+        async with running(model, workers=2) as batcher:
+            await until(lambda: len(batcher._resting) == 2)
+            model.refuse_to_start = 10**6
+            model.workers[0].ended.set_result(-9)
+            await until(lambda: len(batcher._resting) == 1)
+            assert batcher.has_workers
+            model.workers[1].ended.set_result(-9)
+            await until(lambda: not batcher.has_workers)
+            model.refuse_to_start = 0
+            await until(lambda: batcher.has_workers)
+
+    asyncio.run(main())
+
+
 def test_a_batcher_without_a_worker_answers_by_the_deadline_and_closes():
     async def main():
         model = FakeModel()
