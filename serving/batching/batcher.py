@@ -152,22 +152,20 @@ class Batcher:
                 except ProcessLostError:
                     logger.exception("a worker was lost; another one starts")
                     self._observer.crashed()
+                    self._num_lost += 1
                     await worker.close()
                     worker = await self._replacement()
+                    self._num_lost -= 1
         finally:
             await worker.close()
 
     async def _replacement(self) -> Worker:
-        self._num_lost += 1
         while True:
             try:
-                worker = await self._start_worker()
+                return await self._start_worker()
             except (EmotionError, ProcessLostError, OSError) as error:
                 logger.error("no worker could be started: %s", error)  # noqa: TRY400 - the message says it all
                 await asyncio.sleep(START_AGAIN_S)
-            else:
-                self._num_lost -= 1
-                return worker
 
     async def _serve(self, worker: Worker) -> NoReturn:
         """Again and again, tokenise what came and run one batch of what is waiting."""

@@ -1,7 +1,7 @@
 """Softmax over short rows of a CPU's attention scores, forward and backward.
 
 PyTorch's kernels go number by number through rows shorter than a vector, and backward in half precision through rows
-shorter than a vector of halves: for texts of 12 tokens that is ten times slower.
+shorter than a vector of halves: a number in a row of 12 takes ten times as long as one in a row of 16.
 """
 
 from __future__ import annotations
