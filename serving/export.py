@@ -14,7 +14,8 @@ import onnx
 
 from serving.commands import CommandParser, positive
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
-from serving.exporting.half import to_half
+from serving.exporting.fp16 import to_half
+from serving.exporting.graph import export_graph, why_not
 from serving.exporting.int8 import export_int8
 from serving.exporting.model_files import GRAPH, save, split
 from serving.exporting.optimum_export import export_with_optimum
@@ -24,7 +25,6 @@ from shared.cli import run_command
 from shared.errors import EmotionError, VerificationError
 from shared.files import replacing_folder, write_json
 from shared.modeling.classifier import load_classifier
-from shared.modeling.export_graph import export_graph, why_not
 
 DEFAULT_PRECISIONS = ("fp32",)
 

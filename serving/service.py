@@ -9,6 +9,8 @@ import bentoml
 
 from serving.engine.settings import read_settings
 from serving.engine.state import ServiceState
+from serving.http.gate import GateInFront
+from serving.http.routes import build_routes
 from serving.logs import configure_logging
 from serving.server.accepting import accept_several_at_once
 from serving.server.door import Door
@@ -16,8 +18,6 @@ from serving.server.lifecycle import drain_on_sigterm
 from serving.server.options import bentoml_options, traces
 from serving.server.preflight import check_before_serving
 from serving.server.protocol import use_bounded_protocol
-from serving.web.gate import GateInFront
-from serving.web.routes import build_routes
 
 STATE = ServiceState()
 ROUTES = build_routes(STATE)

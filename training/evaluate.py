@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.cli import run_command
-from training.options import parse_options
-from training.results.config import EvaluateOptions
+from training.config.evaluate import EvaluateOptions
+from training.config.parser import parse_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=str(__doc__),
         positionals={"bundle": "Folder of the bundle."},
     )
-    from training.results.bundle_figures import evaluate_bundle  # loads torch, which --help need not wait for
+    from training.evaluation.evaluate_bundle import evaluate_bundle  # loads torch, which --help need not wait for
 
     print(json.dumps(evaluate_bundle(Path(bundle), options), ensure_ascii=False))
     return 0

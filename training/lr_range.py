@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from shared.cli import run_command
-from training.experiments.config import RangeOptions
-from training.options import parse_options
+from training.config.experiments import RangeOptions
+from training.config.parser import parse_options
 
 DESCRIPTION = (
     "Train for a few steps while the learning rate rises, draw the loss over it to <run>/lr_range.svg, and suggest a "

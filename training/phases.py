@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from shared.cli import run_command
-from training.experiments.config import PhasesOptions
-from training.options import parse_options
+from training.config.experiments import PhasesOptions
+from training.config.parser import parse_options
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from shared.cli import run_command
 from training.config import Config
-from training.options import parse_options
+from training.config.parser import parse_options
 
 log = logging.getLogger("training")
 

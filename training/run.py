@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shared.bundle import Bundle
 from shared.cli import run_command
 from training.config import Config
-from training.options import parse_options
+from training.config.parser import parse_options
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -43,13 +43,13 @@ def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle 
     # here and not on top: torch and transformers take seconds, and neither --help nor a mistake should wait for them
     from training.checks.stages import check_data, check_learning, preflight
     from training.data.corpus import load_data
+    from training.evaluation.calibrate import calibrate_and_evaluate
+    from training.evaluation.run_bundle import publish_run
     from training.loop.rows import build_rows
     from training.loop.train import train
     from training.model.classifier import build_tokenizer
     from training.model.lora import merged
     from training.model.tuning import build_from, build_tuned, count_parameters
-    from training.results.held_out import calibrate_and_evaluate
-    from training.results.run_bundle import publish_run
     from training.runtime import processes
     from training.runtime.precision import choose_precision
     from training.runtime.session import Session

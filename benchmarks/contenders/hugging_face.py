@@ -58,7 +58,7 @@ def _open_eager(folder: Path, threads: int) -> Run:
 
 
 def _open_fast(folder: Path, threads: int) -> Run:
-    from shared.modeling.fast_attention import use_fast_attention
+    from shared.fast_deberta.attention import use_fast_attention
 
     model = load_stock(folder)
     if use_fast_attention(model) == 0:

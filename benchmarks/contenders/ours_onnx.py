@@ -46,8 +46,8 @@ def export_fp32(bench: Workbench) -> Path:
     def make(folder: Path) -> None:
         import onnx
 
+        from serving.exporting.graph import export_graph
         from shared.modeling.classifier import load_classifier
-        from shared.modeling.export_graph import export_graph
 
         onnx.save(export_graph(load_classifier(bench.checkpoint)), folder / "model.onnx")
 
@@ -83,7 +83,7 @@ def halve(bench: Workbench) -> Path:
     def make(folder: Path) -> None:
         import onnx
 
-        from serving.exporting.half import to_half
+        from serving.exporting.fp16 import to_half
 
         onnx.save(to_half(onnx.load(source)), folder / "model.onnx")
 

@@ -63,7 +63,7 @@ def _clip(name: str) -> Callable[[Iterator[Tensor], float], Tensor]:
 
 
 def _model(shape: ModelShape, name: str) -> nn.Module:
-    from shared.modeling.fast_attention import use_fast_attention
+    from shared.fast_deberta.attention import use_fast_attention
 
     model = random_model(shape)
     if name == OURS:

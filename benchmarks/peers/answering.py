@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.api.answers import result, rules_for
-from serving.api.schemas import PredictRequest
 from serving.batching.jobs import Row
+from serving.http.answers import result, rules_for
+from serving.http.schemas import PredictRequest
 from serving.predictor import Predictor, batches_by_length
 
 

@@ -50,7 +50,7 @@ def _json_text(path: Path, number: int, line: str) -> str:
 
 
 def _sample_texts() -> list[str]:
-    from training.data.config import SourceConfig
+    from training.config.data import SourceConfig
     from training.data.sources.sample import read_sample
 
     corpus = read_sample(SourceConfig(kind="sample"))

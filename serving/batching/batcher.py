@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from serving.batching.jobs import Item, Job, Observer, Row, Worker
 from serving.batching.micro_batches import WaitingTexts
-from serving.model_process.client import ProcessLostError
+from serving.worker.client import ProcessLostError
 from shared.errors import DeadlineError, EmotionError, NotReadyError, OverloadedError, RequestError
 
 logger = logging.getLogger("emotion.batching")

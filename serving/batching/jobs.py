@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.model_process.wire import Tokens
+from serving.worker.wire import Tokens
 from shared.errors import RequestError
 
 

@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from serving.api.answers import error_body, result, rules_for
-from serving.api.schemas import PredictRequest, check_text
 from serving.batching.batcher import Batcher
 from serving.batching.jobs import Row
 from serving.engine.collector import set_aside_for_good
 from serving.engine.settings import Settings
-from serving.model_process.client import ModelProcess, ProcessLostError
-from serving.model_process.wire import Loaded
+from serving.http.answers import error_body, result, rules_for
+from serving.http.schemas import PredictRequest, check_text
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
+from serving.worker.client import ModelProcess, ProcessLostError
+from serving.worker.wire import Loaded
 from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError, RequestError
 from shared.thresholds import decide

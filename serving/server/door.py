@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from serving.api.answers import error_form
 from serving.engine.state import ServiceState
-from serving.web.access import PREDICT, record, request_id
-from serving.web.deadline import timeout_s
+from serving.http.access import PREDICT, record, request_id
+from serving.http.answers import error_form
+from serving.http.deadline import timeout_s
 from shared.errors import OverloadedError, RequestError
 
 URL = PREDICT.encode()

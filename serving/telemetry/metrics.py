@@ -13,8 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.batching.jobs import Row
-from serving.model_process.wire import Loaded
 from serving.telemetry.drift import Drift
+from serving.worker.wire import Loaded
 from shared.errors import RequestError
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

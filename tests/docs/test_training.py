@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from training.config import Config
-from training.options import parse_options
+from training.config.parser import parse_options
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 KEYS = sorted(set(re.findall(r"`((?:loss|optim|tuning|model|augment|eval|watch)\.\w+)`", PAGE)))

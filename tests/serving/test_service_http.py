@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.api.schemas import PredictResponse
+from serving.http.schemas import PredictResponse
 from serving.predictor import Predictor
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
 from tests.serving.servers import free_port, metric, serve_and_fail, serving

@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from serving.model_process.wire import MODULE
 from serving.predictor import Predictor
+from serving.worker.wire import MODULE
 from shared.bundle import Bundle
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.servers import Server, metric, serving

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from training.config import Config
-from training.options import parse_options
+from training.config.parser import parse_options
 
 FOLDER = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if "model" in (yaml.safe_load(path.read_text()) or {}))

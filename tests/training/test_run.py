@@ -23,8 +23,8 @@ from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
 from training import run
+from training.evaluation import calibrate, run_bundle
 from training.loop import train
-from training.results import held_out, run_bundle
 from training.runtime.run_folder import RunFolder
 
 
@@ -134,7 +134,7 @@ def test_an_interrupted_run_says_how_to_resume_and_exits_with_130(arguments, tmp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(held_out, "calibrate_and_evaluate", interrupted)
+    monkeypatch.setattr(calibrate, "calibrate_and_evaluate", interrupted)
     monkeypatch.setattr(sys, "argv", ["training.run", *arguments])
     with pytest.raises(SystemExit) as caught:
         run.run_command(run.main)

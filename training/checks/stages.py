@@ -11,6 +11,7 @@ from torch import nn
 
 from shared.errors import ConfigError, DataNotFoundError
 from shared.modeling.checkpoints import load_config, resolve_checkpoint
+from training.callbacks.trackers import check_trackers
 from training.checks.check import Check, run_checks
 from training.checks.data import data_checks
 from training.checks.environment import environment_checks
@@ -22,7 +23,6 @@ from training.data.task import check_task
 from training.loop.rows import TrainingRows
 from training.model.classifier import TextEncoder
 from training.runtime.sharding import sharding
-from training.watch.trackers import check_trackers
 
 log = logging.getLogger("training")
 

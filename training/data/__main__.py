@@ -7,7 +7,7 @@ import sys
 from shared.cli import run_command
 from shared.errors import ModelError
 from training.config import Config
-from training.options import parse_options
+from training.config.parser import parse_options
 
 DESCRIPTION = (
     "Print counts, what was dropped, support and co-occurrence of the labels, lengths, leaks and licences of the "

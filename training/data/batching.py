@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from shared.errors import ConfigError
-from training.data.config import SamplingConfig
+from training.config.data import SamplingConfig
 from training.data.corpus import Corpus
 from training.data.presence import MinimumPresence
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.errors import DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
-from training.data.config import DataConfig, SourceConfig
+from training.config.data import DataConfig, SourceConfig
 from training.data.folds import take_fold
 from training.data.label_choice import choose_labels, named_labels
 from training.data.parts import Part, limit_train, make_parts, remove_leaks

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, DataFormatError
 from shared.labels import GOEMOTIONS, LabelSet
-from training.data.config import DataConfig
+from training.config.data import DataConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import RawCorpus
 

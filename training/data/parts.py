@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.labels import LabelSet
+from training.config.data import DataConfig, SourceConfig
 from training.data.clean import filled_rows, merge_duplicates, repeated_rows, rows_outside, text_keys
-from training.data.config import DataConfig, SourceConfig
 from training.data.label_choice import align, columns_in
 from training.data.report import SplitCounts
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus

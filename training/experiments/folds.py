@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.errors import ConfigError
-from training.experiments.config import KFoldOptions
+from training.config.experiments import KFoldOptions
 from training.experiments.seeds import write_repeated
 from training.experiments.trials import base_config, experiment_folder, make_trial, run_trials
 

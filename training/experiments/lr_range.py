@@ -17,14 +17,14 @@ from shared.errors import ConfigError
 from shared.files import replacing_file
 from training.checks.stages import preflight
 from training.config import Config
+from training.config.experiments import RangeConfig, RangeOptions
 from training.data.collate import Collator
 from training.data.corpus import load_data
-from training.experiments.config import RangeConfig, RangeOptions
+from training.evaluation import plots
 from training.loop.rows import TrainingRows, build_rows
 from training.model.classifier import build_tokenizer
 from training.model.tuning import build_tuned
 from training.optim.optimiser import build_optimizer
-from training.results import plots
 from training.runtime import processes
 from training.runtime.precision import Precision, choose_precision
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from shared.files import write_json
 from training.config import Config
-from training.experiments.config import PhasesOptions
+from training.config.experiments import PhasesOptions
+from training.config.losses import LossConfig
 from training.experiments.results import as_text, row_of, write_plot, write_results
 from training.experiments.trials import Outcome, base_config, experiment_folder, make_trial, run_trials
-from training.losses.config import LossConfig
 
 BASELINE = "bce"
 POLICIES = ("fixed_0.2", "f1")

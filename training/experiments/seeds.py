@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from shared.errors import ConfigError
-from training.experiments.config import SweepOptions
+from training.config.experiments import SweepOptions
 from training.experiments.results import row_of, write_plot, write_results
 from training.experiments.summary import Summary, summarise
 from training.experiments.trials import FIGURES, Outcome, base_config, experiment_folder, make_trial, run_trials

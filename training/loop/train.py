@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
 from shared.errors import ConfigError
+from training.callbacks.callbacks import Watch
 from training.config import Config, EvalConfig
 from training.data.collate import Collator
 from training.loop.arguments import training_arguments
@@ -31,7 +32,6 @@ from training.runtime.disk import disk_errors
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder, read_state
 from training.runtime.sharding import sharding
-from training.watch.callbacks import Watch
 
 
 @dataclass(frozen=True)

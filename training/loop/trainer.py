@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer
 
+from training.callbacks.callbacks import Watch
+from training.callbacks.finite import check_finite
 from training.config import Config
 from training.loop.rows import TrainingRows
 from training.optim.clipping import clip_gradients
@@ -19,8 +21,6 @@ from training.optim.ema import Ema, EmaCallback
 from training.optim.optimiser import build_optimizer, build_schedule, weight_penalty
 from training.optim.plateau import PlateauSchedule
 from training.runtime.sharding import sharding
-from training.watch.callbacks import Watch
-from training.watch.finite import check_finite
 
 
 class EmotionTrainer(Trainer):

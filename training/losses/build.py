@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shared.errors import ConfigError
+from training.config.losses import LossConfig
 from training.losses.asymmetric import asymmetric
 from training.losses.class_weights import LabelCounts, label_weights
 from training.losses.combined import weighted_sum
-from training.losses.config import LossConfig
 from training.losses.cross_entropy import binary_cross_entropy, softmax_cross_entropy, weighted_binary_cross_entropy
 from training.losses.focal import focal
 from training.losses.masked import EntryLoss, Loss, over_known_entries

@@ -18,7 +18,7 @@ from shared.modeling.starter import STARTER
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
-from training.model.graded_dropout import grade_dropout
+from training.model.layerwise_dropout import grade_dropout
 
 DEFAULT_HEAD_DROPOUT = 0.1
 

@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from serving.batching.batcher import Batcher
-from serving.model_process.client import ProcessLostError
-from serving.model_process.wire import Tokens, token_ids
+from serving.worker.client import ProcessLostError
+from serving.worker.wire import Tokens, token_ids
 from shared.tokenizer import Encoded
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, DebertaV2ForMaskedLM, DebertaV2Model
 
 from shared.errors import ConfigError, ModelError, ModelNotFoundError
+from shared.fast_deberta.attention import FastSelfAttention
 from shared.modeling.classifier import HeadOptions, build_classifier, head_modules, load_classifier
-from shared.modeling.fast_attention import FastSelfAttention
 from shared.modeling.mean_pooling import MeanPoolingClassifier
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from tests.helpers import tiny_checkpoint

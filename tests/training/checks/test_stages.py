@@ -8,7 +8,7 @@ import pytest
 from shared.errors import ConfigError, DataNotFoundError, ModelNotFoundError, PreflightError
 from training.checks.stages import preflight
 from training.config import Config, ModelConfig, RunConfig
-from training.data.config import DataConfig
+from training.config.data import DataConfig
 from training.preflight import main
 
 

@@ -5,8 +5,8 @@ from accelerate.data_loader import BatchSamplerShard, prepare_data_loader
 from torch.utils.data import BatchSampler, DataLoader
 
 from shared.errors import ConfigError
+from training.config.data import SamplingConfig
 from training.data.batching import BatchOrderSampler, RowPlan, build_sampler, plan_rows
-from training.data.config import SamplingConfig
 from training.data.corpus import Corpus
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, size=1003)

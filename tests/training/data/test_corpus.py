@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import GOEMOTIONS, LabelSet
-from training.data.config import DataConfig, SourceConfig
+from training.config.data import DataConfig, SourceConfig
 from training.data.corpus import Corpus, load_data, load_eval_split
 
 

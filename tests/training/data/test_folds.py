@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared.errors import ConfigError, EmptyDataError
-from training.data.config import DataConfig
+from training.config.data import DataConfig
 from training.data.corpus import load_data, load_eval_split
 
 

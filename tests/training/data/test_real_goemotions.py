@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shared.text import normalise
+from training.config.data import DataConfig, SamplingConfig, SourceConfig
 from training.data.batching import plan_rows
-from training.data.config import DataConfig, SamplingConfig, SourceConfig
 from training.data.corpus import Corpus, load_data
 from training.data.sources import read_source
 

@@ -5,7 +5,7 @@ import pytest
 from shared.errors import ConfigError
 from training import kfold
 from training.config import RunConfig
-from training.experiments.config import KFoldConfig, KFoldOptions
+from training.config.experiments import KFoldConfig, KFoldOptions
 from training.experiments.folds import run_folds
 
 

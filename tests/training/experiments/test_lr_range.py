@@ -12,7 +12,7 @@ from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, OptimConfig
-from training.experiments.config import RangeConfig
+from training.config.experiments import RangeConfig
 from training.experiments.lr_range import RangeResult, find_range
 from training.lr_range import main
 from training.runtime.precision import Precision

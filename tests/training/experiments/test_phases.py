@@ -7,10 +7,10 @@ import pytest
 
 from training import phases
 from training.config import RunConfig
-from training.experiments.config import PhasesConfig, PhasesOptions
+from training.config.experiments import PhasesConfig, PhasesOptions
+from training.config.losses import LossConfig
 from training.experiments.phases import analyse, run_phases
 from training.experiments.trials import Outcome
-from training.losses.config import LossConfig
 
 SCORES = {("bce", 0.7): 0.40, ("asymmetric", 0.7): 0.46, ("combined", 0.7): 0.45, ("combined", 0.5): 0.48,
           ("combined", 0.3): 0.44}  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import ConfigError
 from training import sweep
 from training.config import RunConfig
-from training.experiments.config import SweepConfig, SweepOptions
+from training.config.experiments import SweepConfig, SweepOptions
 from training.experiments.seeds import sweep_seeds
 from training.experiments.summary import Summary
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig
-from training.experiments.config import SweepOptions
+from training.config.experiments import SweepOptions
 from training.experiments.trials import base_config, experiment_folder, make_trial, run_trial, run_trials
 
 

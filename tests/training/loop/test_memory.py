@@ -11,11 +11,11 @@ from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig
+from training.config.callbacks import WatchConfig
 from training.loop.memory import halved, is_out_of_memory
 from training.loop.train import train
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
-from training.watch.config import WatchConfig
 
 CONFIG = Config(
     run=RunConfig(log_every_steps=1, keep_checkpoints=20),

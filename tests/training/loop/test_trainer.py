@@ -12,7 +12,7 @@ from transformers import TrainerCallback, set_seed
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
-from training.data.config import DataConfig, SamplingConfig
+from training.config.data import DataConfig, SamplingConfig
 from training.loop import progress
 from training.loop import trainer as trainer_module
 from training.loop.progress import StopRequest

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from shared.errors import ConfigError
+from training.config.losses import LossConfig
 from training.losses.asymmetric import asymmetric
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
-from training.losses.config import LossConfig
 from training.losses.focal import focal
 from training.losses.masked import Loss
 

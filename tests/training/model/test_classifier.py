@@ -8,7 +8,7 @@ from shared.calibration import sigmoid
 from shared.errors import ConfigError
 from tests.helpers import tiny_checkpoint
 from training.config import Config, ModelConfig
-from training.data.config import DataConfig
+from training.config.data import DataConfig
 from training.model.classifier import build_model, build_tokenizer, pooling_of
 
 LABELS = ("joy", "anger", "fear")

@@ -7,15 +7,15 @@ from torch import nn
 from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
+from training.callbacks.callbacks import Watch
+from training.callbacks.gradients import GradientWatch
 from training.config import Config, OptimConfig
+from training.config.callbacks import WatchConfig
 from training.loop.train import build_trainer
 from training.optim.optimiser import build_optimizer
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 from training.runtime.sharding import sharding
-from training.watch.callbacks import Watch
-from training.watch.config import WatchConfig
-from training.watch.gradients import GradientWatch
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.config.augment import AugmentConfig
 from training.data.augment.check import why_not
-from training.data.augment.config import AugmentConfig
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute

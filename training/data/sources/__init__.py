@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.base import RawCorpus
 from training.data.sources.goemotions import read_goemotions
 from training.data.sources.isear import read_isear
@@ -21,7 +21,7 @@ READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
     "isear": read_isear,
     "meld": read_meld,
 }
-"""The reader of every kind in `training.data.config.SourceKind`."""
+"""The reader of every kind in `training.config.data.SourceKind`."""
 
 
 def read_source(source: SourceConfig) -> RawCorpus:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import DataFormatError
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.tabular import Table
 
 TEXT_NAMES = (

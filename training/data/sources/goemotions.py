@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.errors import DataFormatError, DataNotFoundError
 from shared.labels import GOEMOTIONS, LabelSet
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.files import read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, RawCorpus, RawSplit
 from training.data.sources.goemotions_hub import HUB_NAME, parquet_files, read_hub, read_parquet

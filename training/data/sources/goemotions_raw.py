@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.errors import DataFormatError
 from shared.labels import GOEMOTIONS
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.files import read_text
 from training.data.sources.base import WHOLE, RawCorpus, RawSplit
 

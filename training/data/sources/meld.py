@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import DataFormatError, DataNotFoundError
 from shared.labels import LabelSet
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.files import existing, read_text
 from training.data.sources.base import DEV, TEST, TRAIN, RawCorpus, RawSplit
 

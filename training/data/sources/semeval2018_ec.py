@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DataFormatError, DataNotFoundError
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, RawCorpus, RawSplit
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import LabelCells, read_cells

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.data.augment.config import AugmentConfig
+from training.config.augment import AugmentConfig
+from training.config.data import DataConfig
 from training.data.augment.rows import augment_train
 from training.data.clean import text_keys
-from training.data.config import DataConfig
 from training.data.corpus import Splits, load_data
 
 ALL = AugmentConfig(methods=["synonyms", "expansion", "paraphrase"], below=60, copies=2)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import DataFormatError
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.columns import find_columns
 from training.data.sources.tabular import Table
 

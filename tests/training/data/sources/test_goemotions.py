@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import GOEMOTIONS
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.goemotions import parse_ids, read_goemotions
 
 

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.goemotions import read_goemotions
 from training.data.sources.goemotions_hub import HUB_NAME
 

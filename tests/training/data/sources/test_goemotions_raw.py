@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import DataFormatError
 from shared.labels import GOEMOTIONS
-from training.data.config import DataConfig, SourceConfig
+from training.config.data import DataConfig, SourceConfig
 from training.data.corpus import load_data
 from training.data.sources.goemotions import read_goemotions
 

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
-from training.data.config import DataConfig, SourceConfig
+from training.config.data import DataConfig, SourceConfig
 from training.data.corpus import load_data
 from training.data.sources.meld import read_meld
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
-from training.data.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.sources.table import read_table_source
 
 

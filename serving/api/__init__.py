@@ -1,1 +1,0 @@
-"""What a request and its answer look like."""

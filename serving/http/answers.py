@@ -1,0 +1,123 @@
+"""From probabilities to the answer for a request: policy, thresholds, taxonomy, top k."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.batching.jobs import Row
+from serving.http.schemas import PredictRequest
+from shared.bundle import Bundle
+from shared.errors import InvalidInputError, OverloadedError, RequestError
+from shared.labels import Taxonomy, group_decisions, taxonomies_for
+from shared.thresholds import decide
+
+DIGITS = 6
+"""Decimals of a probability in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one request wants its texts decided.
+
+    Attributes:
+        policy: name of the policy.
+        taxonomy: its groups are the labels of the answer.
+        thresholds: one for each of the model's L labels, shape (L,).
+        top_k: list the k most probable labels in place of the decided ones.
+        probabilities: add every label's probability.
+    """
+
+    policy: str
+    taxonomy: Taxonomy
+    thresholds: NDArray[np.float64]
+    top_k: int | None
+    probabilities: bool
+
+
+def rules_for(request: PredictRequest, bundle: Bundle) -> Rules:
+    """The rules a request asks for, checked against the bundle.
+
+    Raises:
+        InvalidInputError: for a policy, taxonomy or label the bundle does not have; it repeats nothing from the client.
+    """
+    policies, taxonomies = bundle.policies, taxonomies_for(bundle.label_set)
+    policy = policies.default if request.policy is None else request.policy
+    if policy not in policies.values:
+        raise InvalidInputError("policy: unknown for this bundle.", hint=f"Allowed: {', '.join(policies.values)}.")
+    taxonomy = next(iter(taxonomies)) if request.taxonomy is None else request.taxonomy
+    if taxonomy not in taxonomies:
+        raise InvalidInputError("taxonomy: unknown for these labels.", hint=f"Allowed: {', '.join(taxonomies)}.")
+    thresholds = policies.values[policy]
+    if request.thresholds:
+        thresholds = _overridden(thresholds, request.thresholds, bundle.manifest.labels)
+    return Rules(policy, taxonomies[taxonomy], thresholds, request.top_k, request.probabilities)
+
+
+def _overridden(
+    thresholds: NDArray[np.float64], changes: Mapping[str, float], labels: Sequence[str]
+) -> NDArray[np.float64]:
+    changed = thresholds.copy()
+    for name, value in changes.items():
+        if name not in labels:
+            near = difflib.get_close_matches(name[:50], labels, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Allowed: {', '.join(labels)}."
+            raise InvalidInputError("thresholds: the model has no such label.", hint=hint)
+        changed[labels.index(name)] = value
+    return changed
+
+
+def result(row: Row, rules: Rules, bundle: Bundle) -> dict[str, Any]:
+    """The answer for one text, a `TextResult`."""
+    names, probabilities, thresholds = _grouped(row.probabilities, rules, bundle)
+    decided = decide(probabilities, thresholds)
+    ranked = np.argsort(-probabilities, kind="stable")
+    shown = ranked[decided[ranked]] if rules.top_k is None else ranked[: rules.top_k]
+    answer: dict[str, Any] = {
+        "labels": [
+            {
+                "label": names[i],
+                "probability": round(float(probabilities[i]), DIGITS),
+                "threshold": round(float(thresholds[i]), DIGITS),
+                "decided": bool(decided[i]),
+            }
+            for i in shown
+        ],
+        "truncated": row.truncated,
+        "num_tokens": row.num_tokens,
+    }
+    if rules.probabilities:
+        answer["probabilities"] = {
+            name: round(float(value), DIGITS) for name, value in zip(names, probabilities, strict=True)
+        }
+    return answer
+
+
+def _grouped(
+    probabilities: NDArray[np.float64], rules: Rules, bundle: Bundle
+) -> tuple[Sequence[str], NDArray[np.float64], NDArray[np.float64]]:
+    """Names, probabilities and thresholds in the taxonomy asked for."""
+    names = tuple(rules.taxonomy.groups)
+    if names == bundle.manifest.labels:
+        return names, probabilities, rules.thresholds
+    p, t = group_decisions(probabilities[None], rules.thresholds, bundle.label_set, rules.taxonomy)
+    return names, p[0], t[0]
+
+
+def error_body(error: RequestError) -> dict[str, str]:
+    """The one form of an error, an `ErrorBody`."""
+    return {"error": error.error, "error_type": type(error).__name__, "detail": str(error)}
+
+
+def error_form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and extra headers of an error."""
+    extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
+    if error.status == 401:
+        extra["www-authenticate"] = "Bearer"
+    return error.status, json.dumps(error_body(error)).encode(), extra

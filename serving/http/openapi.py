@@ -1,0 +1,128 @@
+"""The OpenAPI document of the service, made from the schemas it validates with, and the page that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serving.engine.settings import Settings
+from serving.http.schemas import ErrorBody, PredictRequest, PredictResponse
+from shared.bundle import Bundle
+from shared.labels import taxonomies_for
+
+_REFERENCE = "#/components/schemas/{model}"
+_VISIBLE = "[^\\s\\u0000-\\u0020\\u007f]"
+_ERRORS = {
+    400: "The body is not JSON.",
+    401: "The API key is missing or wrong.",
+    413: "The body is too large.",
+    422: "A field is missing, unknown or has a value that is not allowed.",
+    429: "Overloaded; `Retry-After` says when to try again.",
+    431: "The request line and headers are too large.",
+    503: "Not ready: starting, shutting down, or the model failed.",
+    504: "The deadline passed.",
+}
+_EXAMPLE = {"texts": ["I passed the exam!", "I miss her so much."], "policy": "f1", "probabilities": True}
+
+DOCS_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Emotion service: interface</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null});</script>
+</body></html>
+"""
+"""Swagger UI from the files that BentoML carries: no other host is asked."""
+
+
+def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document; with the names that `bundle`, the one in service, allows."""
+    keys = bool(settings.api_keys.get_secret_value()) or settings.api_key_file is not None
+    content: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Emotion service",
+            "version": "1",
+            "description": "Calibrated multi-label emotion probabilities of English text.",
+        },
+        "servers": [{"url": "."}],
+        "paths": {
+            "/predict": {"post": _predict(settings)},
+            "/model": {"get": _get("The bundle in service.", 200, 401, 503)},
+            "/livez": {"get": _get("Whether the process lives.", 200, plain=True)},
+            "/readyz": {"get": _get("Whether requests are answered.", 200, 503, plain=True)},
+            "/metrics": {"get": _get("Metrics in Prometheus' text format.", 200, plain=True)},
+        },
+        "components": {"schemas": _schemas(settings, bundle)},
+    }
+    if keys:
+        content["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        for path, method in (("/predict", "post"), ("/model", "get")):
+            content["paths"][path][method]["security"] = [{"bearer": []}, {"key": []}]
+    return content
+
+
+def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
+    schemas: dict[str, Any] = {}
+    for model in (PredictRequest, PredictResponse, ErrorBody):
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    request = schemas["PredictRequest"]
+    request["oneOf"] = [{"required": ["texts"]}, {"required": ["text"]}]
+    fields = request["properties"]
+    described = {name: {"description": field["description"]} for name, field in fields.items()}
+    text = {"type": "string", "minLength": 1, "maxLength": settings.max_characters, "pattern": _VISIBLE}
+    fields["text"] = text | described["text"]
+    many = {"type": "array", "items": {}, "minItems": 1, "maxItems": settings.max_texts}
+    fields["texts"] = many | described["texts"]
+    if bundle is not None:
+        labels = {"type": "object", "propertyNames": {"enum": list(bundle.manifest.labels)}}
+        labels["additionalProperties"] = {"type": "number", "minimum": 0, "maximum": 1}
+        fields["thresholds"] = _or_null(labels) | described["thresholds"]
+        fields["policy"] = _or_null({"enum": list(bundle.policies.values)}) | described["policy"]
+        fields["taxonomy"] = _or_null({"enum": list(taxonomies_for(bundle.label_set))}) | described["taxonomy"]
+    return schemas
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _predict(settings: Settings) -> dict[str, Any]:
+    return {
+        "summary": "Emotions of one or more texts.",
+        "operationId": "predict",
+        "description": f"The header `X-Request-Timeout-Ms` (1 to {settings.deadline_ms}) sets a deadline of one's own.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _reference("PredictRequest"), "example": _EXAMPLE}},
+        },
+        "responses": {
+            "200": _json_response("One result a text, in order.", "PredictResponse"),
+            **_errors(*_ERRORS),
+        },
+    }
+
+
+def _get(summary: str, *statuses: int, plain: bool = False) -> dict[str, Any]:
+    content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+    if not plain:
+        content = {"application/json": {"schema": {"type": "object"}}}
+    errors = _errors(*(status for status in statuses if status != 200))
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}, **errors}}
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    return {str(status): _json_response(_ERRORS[status], "ErrorBody") for status in statuses}
+
+
+def _json_response(description: str, model: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _reference(model: str) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model)}

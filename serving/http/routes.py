@@ -1,0 +1,159 @@
+"""The HTTP routes: predict, the model, metrics, documents and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from serving.engine.state import ServiceState
+from serving.http.answers import error_form
+from serving.http.deadline import timeout_s
+from serving.http.description import describe_model
+from serving.http.gate import OWN
+from serving.http.openapi import DOCS_PAGE, document
+from serving.http.schemas import parse_request
+from shared.errors import DeadlineError, RequestError, TooLargeError
+
+WATCH_AFTER_S = 0.05
+"""A request that takes longer is worth a look at whether its client is still there."""
+
+MAX_DISCARDED_BYTES = 64 * 1024 * 1024
+"""Read and thrown away of a body that is too large, so that the client gets to read its 413."""
+
+PAGE = Path(__file__).parents[1] / "page"
+_PAGE_FILES = {"/": "index.html", **{f"/page/{name}": name for name in ("page.css", "page.js", "icon.svg")}}
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+def build_routes(state: ServiceState) -> Starlette:
+    """The application that BentoML mounts; `state` is filled when the service starts.
+
+    A plain route answers in half the time of a `bentoml.api` (0.65 against 1.3 ms at the median for a handler that does
+    nothing, BentoML 1.4.39), and BentoML logs a traceback with an excerpt of the text for every request it refuses.
+    """
+
+    async def predict(request: Request) -> Response:
+        return await _predict(state, request)
+
+    async def model(_request: Request) -> Response:
+        return _json(describe_model(state.engine.require(), state.settings))
+
+    async def metrics(_request: Request) -> Response:
+        return Response(state.metrics.render(), media_type=state.metrics.content_type)
+
+    async def docs_json(_request: Request) -> Response:
+        live = state.engine.live
+        return _json(document(state.settings, live.bundle if live else None))
+
+    async def docs(_request: Request) -> Response:
+        return Response(DOCS_PAGE, media_type="text/html")
+
+    routes = [
+        Route("/predict", predict, methods=["POST"]),
+        Route("/model", model, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+        Route("/docs.json", docs_json, methods=["GET"]),
+        Route("/docs", docs, methods=["GET"]),
+        *(Route(path, _page(name), methods=["GET"]) for path, name in _PAGE_FILES.items()),
+    ]
+    return Starlette(routes=routes, exception_handlers={RequestError: _refuse})
+
+
+async def _predict(state: ServiceState, request: Request) -> Response:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    limit_s = timeout_s(request.headers, state.settings.deadline_ms)
+    try:
+        async with asyncio.timeout(limit_s):
+            body = await _read_body(request, state.settings.max_body_bytes)
+    except TimeoutError:
+        raise DeadlineError(f"the body did not arrive within the deadline of {limit_s * 1000:.0f} ms.") from None
+    except ClientDisconnect:
+        return _gone()
+    asked = parse_request(body, max_texts=state.settings.max_texts)
+    left_s = max(0.0, limit_s - (loop.time() - started))
+    answer = await _while_connected(request, state.engine.predict(asked, timeout_s=left_s))
+    return _gone() if answer is None else _json(answer)
+
+
+async def _read_body(request: Request, most_bytes: int) -> bytes:
+    """The body, refused while it is read.
+
+    Raises:
+        TooLargeError: when it is longer than `most_bytes`.
+    """
+    declared = request.headers.get("content-length", "")
+    waiting_for_go = "expect" in request.headers
+    too_large = TooLargeError(f"the body is larger than {most_bytes} bytes.", hint="Send fewer or shorter texts.")
+    if waiting_for_go and declared.isdigit() and int(declared) > most_bytes:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= most_bytes:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+            if size > MAX_DISCARDED_BYTES:
+                break
+    if size > most_bytes:
+        raise too_large
+    return b"".join(chunks)
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any] | None:
+    """The result of `work`; cancelled, and None, when the client goes away before."""
+    task = asyncio.ensure_future(work)
+    watch: asyncio.Future[None] | None = None
+    try:
+        await asyncio.wait({task}, timeout=WATCH_AFTER_S)
+        if not task.done():
+            watch = asyncio.ensure_future(_disconnected(request))
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        if watch is not None:
+            watch.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _gone() -> Response:
+    """The answer nobody reads any more; 499 as in nginx' logs."""
+    return Response(status_code=499, headers={OWN: "1"})
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    status, body, extra = error_form(cast("RequestError", error))
+    return Response(body, status, headers={**extra, OWN: "1"}, media_type="application/json")
+
+
+def _json(content: Any) -> Response:
+    body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return Response(body, media_type="application/json")
+
+
+def _page(name: str) -> Any:
+    async def page(_request: Request) -> Response:
+        return FileResponse(PAGE / name, headers=_PAGE_HEADERS)
+
+    return page

@@ -1,0 +1,88 @@
+"""The process that runs a model: reads requests from its input, writes answers to its output, ends with its input.
+
+Started by `client.ModelProcess`, not by hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import sys
+from typing import Any, BinaryIO
+
+from serving.logs import configure_logging
+from serving.predictor import Predictor
+from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Run, Tokens, packed, token_ids
+from shared.errors import EmotionError
+
+logger = logging.getLogger("emotion.model_process")
+
+WARM_UP_TEXTS = ("warm up", "a longer sentence to warm up with, " * 8, "the longest one " * 200)
+
+
+def main() -> None:
+    """Load the model that the first message names, then answer until the input ends."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group; whoever started this drains first
+    configure_logging()
+    requests, answers = sys.stdin.buffer, _output()
+    load = _read(requests)
+    if load is None:
+        return
+    try:
+        predictor = _load(load)
+    except (EmotionError, OSError) as error:
+        _write(answers, Failed(error))
+        return
+    _write(answers, Loaded(predictor.bundle.seal, predictor.precision, predictor.provider))
+    while (request := _read(requests)) is not None:
+        _write(answers, _answer(predictor, request))
+
+
+def _output() -> BinaryIO:
+    """The way back; what anything prints goes to stderr from now on."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _load(load: Load) -> Predictor:
+    os.nice(load.niceness)
+    predictor = Predictor.load(load.path, precision=load.precision, provider=load.provider, threads=load.threads)
+    for text in WARM_UP_TEXTS:
+        predictor.logits([text])
+    return predictor
+
+
+def _answer(predictor: Predictor, request: Encode | Run) -> Any:
+    try:
+        if isinstance(request, Encode):
+            return [Tokens.of(row) for row in predictor.tokenizer.encode(request.texts)]
+        return predictor.probabilities(predictor.run(token_ids(request.rows)))
+    except Exception as error:  # the batch has failed, not the process
+        logger.exception("a request to the model failed")
+        return Failed(RuntimeError(type(error).__name__))  # its message may quote a text
+
+
+def _read(requests: BinaryIO) -> Any:
+    """The next message; None when the other side has gone."""
+    head = requests.read(HEAD.size)
+    if len(head) < HEAD.size:
+        return None
+    (size,) = HEAD.unpack(head)
+    body = requests.read(size)
+    return pickle.loads(body) if len(body) == size else None  # from the process that started this one
+
+
+def _write(answers: BinaryIO, message: Any) -> None:
+    try:
+        answers.write(packed(message))
+        answers.flush()
+    except BrokenPipeError:  # nobody waits for it any more
+        sys.exit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What the two sides say to each other: pickled messages behind their length, over the process's pipes."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.tokenizer import Encoded
+
+HEAD = struct.Struct("<I")
+"""Length of a message in bytes."""
+
+MODULE = "serving.worker"
+
+
+class Tokens(NamedTuple):
+    """One text as token ids, `ids` int32 in bytes: they cross the pipe twice and are read on one side alone."""
+
+    ids: bytes
+    num_tokens: int
+    truncated: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens kept."""
+        return len(self.ids) // 4
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> Tokens:
+        """The tokens of a text."""
+        return cls(encoded.ids.tobytes(), encoded.num_tokens, encoded.truncated)
+
+
+def token_ids(rows: Sequence[bytes]) -> list[NDArray[np.int32]]:
+    """Token ids of N texts, each of shape (T,)."""
+    return [np.frombuffer(row, np.int32) for row in rows]
+
+
+@dataclass(frozen=True)
+class Load:
+    """First message to the process: which model to load; the arguments of `Predictor.load`."""
+
+    path: Path
+    precision: str | None
+    provider: str | None
+    threads: int | None
+    niceness: int
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Tokenise N texts; answered with N `Tokens`."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run one batch of N texts, their token ids as in `Tokens`; answered with probabilities of shape (N, L)."""
+
+    rows: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Answer to `Load`: what the process has loaded and warmed up."""
+
+    seal: str
+    precision: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Answer to anything: what went wrong, which may be for the user to mend."""
+
+    error: Exception
+
+
+def packed(message: Any) -> bytes:
+    """`message` with its length before it."""
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return HEAD.pack(len(body)) + body

@@ -1,0 +1,152 @@
+"""Options: every mistake is named, with what is allowed and the nearest key."""
+
+import pytest
+import yaml
+
+from shared.errors import ConfigError
+from training.config import Config, OptimConfig, RunConfig
+from training.config.parser import describe, parse_options
+
+
+def parse(*argv):
+    return parse_options(Config, argv, prog="train", description="Train.")[0]
+
+
+def fails(*argv):
+    with pytest.raises(ConfigError) as caught:
+        parse(*argv)
+    return str(caught.value)
+
+
+def test_no_argument_gives_the_defaults():
+    assert parse() == Config()
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_environment(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    path.write_text("optim: {lr: 2e-5, epochs: 3}\nrun: {name: from-file}\n")
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__EPOCHS", "9")
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__CLIP_NORM", "0.5")
+    config = parse("--config", str(path), "--run.name=from-line")
+    assert (config.run.name, config.optim.lr, config.optim.epochs, config.optim.clip_norm) == (
+        "from-line",
+        2e-5,
+        3,
+        0.5,
+    )
+
+
+def test_a_written_configuration_reads_back_equal(tmp_path):
+    config = Config(run=RunConfig(name="7"), optim=OptimConfig(lr=1e-5, warmup_ratio=0.15))
+    config.write(tmp_path / "training.yaml")
+    assert parse("--config", str(tmp_path / "training.yaml")) == config
+
+
+def test_values_from_the_command_line_are_written_as_plain_yaml(tmp_path):
+    parse("--optim.lr", "1e-4", "--optim.batch_size", "8").write(tmp_path / "training.yaml")
+    content = yaml.safe_load((tmp_path / "training.yaml").read_text())
+    assert content["optim"]["lr"] == 1e-4
+    assert content["optim"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--optim.lrr", "1"], "unknown key 'optim.lrr' on the command line (did you mean 'optim.lr'?)."),
+        (["--lr", "1"], "unknown key 'lr' on the command line (did you mean 'optim.lr'?)."),
+        (["--data.pth", "x"], "unknown key 'data.pth' on the command line (did you mean 'data.path'?)."),
+        (["--optim.schedule", "cosin"], "optim.schedule is 'cosin' on the command line; allowed: linear, cosine"),
+        (["--optim.lr", "-1"], "optim.lr is '-1' on the command line; allowed: a number > 0."),
+        (["--optim.lr", "fast"], "optim.lr is 'fast' on the command line; allowed: a number > 0."),
+        (["--optim.batch_size=2.5"], "optim.batch_size is '2.5' on the command line; allowed: a whole number > 0."),
+        (["--run.resume", "perhaps"], "run.resume is 'perhaps' on the command line; allowed: true, false."),
+        (["--optim.lr"], "--optim.lr needs a value."),
+        (["stray"], "unexpected argument 'stray'."),
+        (["--optim", "x"], "'optim' on the command line is a section; its keys are set one by one."),
+        (["--data.sources", "[{kind: sampel}]"], "kind in an entry of data.sources is 'sampel'; allowed: sample, "),
+        (
+            ["--data.sources", "[{kid: sample}]"],
+            "unknown key 'kid' in an entry of data.sources (did you mean 'kind'?).",
+        ),
+        (["--data.sources", "sample"], "data.sources is 'sample' on the command line; allowed: a list of entries with"),
+        (["--config", "nowhere.yaml"], "no configuration file at "),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_is_allowed(argv, message):
+    said = fails(*argv)
+    assert message in said
+    assert "\n" not in said
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("optim: {lrr: 1}\nbogus: 3\n")
+    said = fails("--config", str(path), "--tuning.method", "lore")
+    assert said.startswith("3 problems: ")
+    assert all(part in said for part in ("'optim.lrr' in ", "'bogus' in ", "tuning.method is 'lore'"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("optim: [", "is not valid YAML"), ("- lr", "must hold sections with keys"), ("optim: 3", "'optim' in ")],
+)
+def test_a_broken_file_is_explained(tmp_path, content, message):
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    assert message in fails("--config", str(path))
+
+
+def test_an_unknown_variable_names_the_nearest(monkeypatch):
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LERNING", "1")
+    assert "unknown variable EMOTION_TRAIN_OPTIM__LERNING." in fails()  # near to nothing: no hint misleads
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LEARNING_RATE", "1")
+    assert "EMOTION_TRAIN_OPTIM__LEARNING_RATE (did you mean EMOTION_TRAIN_OPTIM__LR?)" in fails()
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LR", "-3")
+    assert "optim.lr is '-3' in $EMOTION_TRAIN_OPTIM__LR" in fails()
+
+
+def test_print_config_gives_yaml_that_reads_back(capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        parse("--optim.lr", "3e-5", "--print_config")
+    assert caught.value.code == 0
+    path = tmp_path / "printed.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert parse("--config", str(path)).optim.lr == 3e-5
+
+
+def test_help_says_what_every_key_means(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--optim.warmup_ratio" in said
+    assert "Share of all steps in which the learning rate rises from 0." in said
+    assert "Folder of all runs." in said
+
+
+def test_every_key_has_a_meaning_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        parse("--help")
+    lines = capsys.readouterr().out.splitlines()
+    described = {
+        line.split()[1]
+        for line, after in zip(lines, lines[2:], strict=False)
+        if "ARG:" in line and after.strip()[:1] != "("
+    }
+    keys = {line.split()[1] for line in lines if "ARG:" in line}
+    assert {key for key in keys - described if not key.startswith("-h")} == set()
+
+
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [
+        (bool, "true, false"),
+        (int, "a whole number"),
+        (str | None, "a text or null"),
+        (list[str], "a list like [a, b], each a text"),
+    ],
+)
+def test_types_are_described_in_words(hint, words):
+    assert describe(hint) == words

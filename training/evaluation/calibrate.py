@@ -1,0 +1,55 @@
+"""What is fitted and measured on the splits that were held out of training."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from training.calibration.policies import fit_policies
+from training.calibration.temperature import fit_calibration
+from training.config import Config
+from training.data.corpus import Corpus, Splits, label_frequencies
+from training.evaluation.publish import Trained
+from training.evaluation.report import Scored
+from training.evaluation.scoring import Split, score
+from training.model.classifier import TextEncoder
+from training.model.inference import predict_logits
+
+log = logging.getLogger("training")
+
+
+def calibrate_and_evaluate(
+    model: Any, encoder: TextEncoder, config: Config, data: Splits
+) -> tuple[Trained, list[Scored]]:
+    """Temperatures and thresholds from dev, then the figures of every held-out split.
+
+    Args:
+        model: the trained classifier, updates merged.
+        encoder: its tokenizer.
+        config: the whole configuration.
+        data: the splits.
+    """
+
+    def logits_of(name: str, corpus: Corpus) -> Split:
+        rows = [row.ids for row in encoder.tokens.encode(corpus.texts)]
+        return Split.of(name, corpus, predict_logits(model, encoder.tokens, rows, batch_size=config.eval.batch_size))
+
+    log.info("Calibrating on dev ...")
+    dev = logits_of("dev", data.dev)
+    calibration = fit_calibration(
+        dev.logits, dev.truth, dev.known,
+        config=config.calibration, split="dev", activation=config.loss.activation,
+    )  # fmt: skip
+    policies = fit_policies(
+        dev.truth, calibration.apply(dev.logits), dev.known,
+        labels=data.labels.names, config=config.calibration, split="dev",
+    )  # fmt: skip
+    splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
+    figures = partial(
+        score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
+        samples=config.eval.bootstrap_samples, seed=config.run.seed,
+    )  # fmt: skip
+    scored = [Scored(split, figures(split)) for split in splits]
+    metrics = {item.split.name: item.metrics for item in scored}
+    return Trained(model, encoder, calibration, policies, metrics, dev), scored

@@ -1,0 +1,168 @@
+"""The bundle of a trained model: everything written to a temporary folder, checked, sealed and moved into place."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from shared.bundle import Bundle, Reference, seal
+from shared.calibration import Calibration
+from shared.errors import ModelError
+from shared.files import replacing_folder, sha256_file, write_json
+from shared.modeling.checkpoints import resolve_checkpoint
+from shared.modeling.classifier import load_classifier
+from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
+from shared.thresholds import Policies
+from training.config import Config
+from training.data.corpus import Corpus, Splits
+from training.evaluation.scoring import Split
+from training.model.classifier import TextEncoder, pooling_of
+from training.model.inference import predict_logits
+from training.runtime.disk import disk_errors
+
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets")
+RELOAD_ROWS = 64
+RELOAD_TOLERANCE = 1e-4
+"""Largest difference of a logit between the trained model and the one read back from the bundle."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier with what was fitted on dev.
+
+    Attributes:
+        model: updates merged.
+        encoder: its tokenizer.
+        calibration: temperatures.
+        policies: thresholds.
+        metrics: figures by split.
+        dev: labels and logits of the dev split.
+    """
+
+    model: PreTrainedModel
+    encoder: TextEncoder
+    calibration: Calibration
+    policies: Policies
+    metrics: Mapping[str, Any]
+    dev: Split
+
+
+def publish(
+    target: Path,
+    trained: Trained,
+    *,
+    config: Config,
+    data: Splits,
+    pages: Mapping[str, str],
+    provenance: Mapping[str, Any],
+) -> Bundle:
+    """Write the bundle at `target`; an older one stays until the new one is complete.
+
+    Args:
+        target: the bundle's folder.
+        trained: model, calibration, policies and figures.
+        config: the resolved configuration.
+        data: the splits it was trained and fitted on.
+        pages: further text files by name: the report and the model card.
+        provenance: where everything came from.
+
+    Raises:
+        ModelError: when the model read back does not give the logits of the trained one.
+        OSError: when the disk is full.
+    """
+    tokens = trained.encoder.tokens
+    with disk_errors(), replacing_folder(target) as folder:
+        trained.model.save_pretrained(folder, max_shard_size="1TB")
+        save_tokenizer(trained.encoder.source, folder, max_length=tokens.max_length)
+        trained.calibration.write(folder / "calibration.json")
+        trained.policies.write(folder / "thresholds.json")
+        write_json(folder / "metrics.json", trained.metrics)
+        config.write(folder / "training.yaml")
+        reference(data.dev, trained.dev).write(folder / "reference.npz")
+        for name, content in pages.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)  # safetensors writes for the owner alone
+        _check_reload(folder, trained, data.dev)
+        seal(
+            folder, labels=data.labels.names, task=config.loss.task, pooling=pooling_of(config.model),
+            max_length=tokens.max_length, head_tokens=tokens.head_tokens, provenance=provenance,
+        )  # fmt: skip
+    return Bundle.read(target, check_files=False)
+
+
+def reference(corpus: Corpus, split: Split) -> Reference:
+    """The rows kept for verification."""
+    return Reference(
+        row_ids=np.array(corpus.ids, dtype=np.str_),
+        texts=list(corpus.texts),
+        labels=split.truth.astype(np.uint8),
+        known=split.known,
+        logits=split.logits,
+        split=split.name,
+    )
+
+
+def _check_reload(folder: Path, trained: Trained, corpus: Corpus) -> None:
+    rows = trained.encoder.tokens.encode(corpus.texts[:RELOAD_ROWS])
+    again = predict_logits(
+        load_classifier(folder), trained.encoder.tokens, [row.ids for row in rows], batch_size=RELOAD_ROWS
+    )
+    difference = float(np.abs(again - trained.dev.logits[:RELOAD_ROWS]).max())
+    if not difference < RELOAD_TOLERANCE:
+        raise ModelError(
+            f"the model read back from the bundle differs from the trained one by {difference:.2g} in a logit "
+            f"(allowed: {RELOAD_TOLERANCE:g}), so no bundle was written.",
+            hint="This is a fault of the program, not of your data: please report it.",
+        )
+
+
+def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -> dict[str, Any]:
+    """Provenance: source revision, data, seeds, versions and base checkpoint."""
+    weights = checkpoint_file(resolve_checkpoint(config.model.name), "model.safetensors")
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source_revision": source_revision(),
+        "base_checkpoint": {"name": config.model.name, "sha256": sha256_file(weights) if weights else None},
+        "data": {
+            "fingerprint": data.fingerprint,
+            "sources": [{"kind": info.kind, "origin": info.origin, "licence": info.licence} for info in data.sources],
+        },
+        "seeds": {"training": config.run.seed, "data": config.data.seed},
+        "training": dict(training),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": {"system": platform.system(), "processor": platform.machine()},
+    }
+
+
+def source_revision() -> str | None:
+    """Git revision of this source tree, with `+` when files were changed; None outside of a repository."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        revision = _git(root, "rev-parse", "HEAD")
+        return revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
