@@ -45,7 +45,7 @@ def check_all(config: Config) -> None:
     """
     # here and not on top: torch and transformers take seconds, and neither --help nor a mistake should wait for them
     from training.checks.stages import check_data, check_learning, preflight
-    from training.data.corpus import load_data
+    from training.data.load import load_data
     from training.loop.rows import build_rows
     from training.model.classifier import build_tokenizer
     from training.model.tuning import build_tuned

@@ -42,7 +42,7 @@ def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle 
     started = time.monotonic()
     # here and not on top: torch and transformers take seconds, and neither --help nor a mistake should wait for them
     from training.checks.stages import check_data, check_learning, preflight
-    from training.data.corpus import load_data
+    from training.data.load import load_data
     from training.evaluation.calibrate import calibrate_and_evaluate
     from training.evaluation.run_bundle import publish_run
     from training.loop.rows import build_rows

@@ -10,7 +10,6 @@ from shared.errors import PreflightError
 from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
 from training.checks.check import Check
-from training.data.clean import text_keys
 from training.data.corpus import Corpus, Splits
 
 LENGTH_SAMPLE = 2000
@@ -60,9 +59,9 @@ def check_leaks(data: Splits) -> str:
     Raises:
         PreflightError: when there are such texts.
     """
-    train = set(text_keys(data.train.texts))
+    train = set(data.train.keys)
     for name, split in (("dev", data.dev), ("test", data.test)):
-        shared = train & set(text_keys(split.texts)) if split is not None else set()
+        shared = train & set(split.keys) if split is not None else set()
         if shared:
             raise PreflightError(
                 f"{len(shared):,} texts of train stand in {name} too, so that its figures would flatter the model.",

@@ -1,1 +1,1 @@
-"""Corpora: reading, cleaning, splitting, tokens and batches; `corpus.load_data` is the story."""
+"""Corpora: reading, cleaning, splitting, tokens and batches; start reading at load.load_data."""

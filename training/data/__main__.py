@@ -21,7 +21,7 @@ def main() -> None:
     # here and not on top: pandas and scikit-learn take seconds, and neither --help nor a mistake should wait for them
     from shared.modeling.tokenizer_files import load_tokenizer_json
     from shared.tokenizer import TextTokenizer
-    from training.data.corpus import load_data
+    from training.data.load import load_data
     from training.data.overview import overview
 
     splits = load_data(config.data)

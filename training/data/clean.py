@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.text import normalise
-
-
-def text_keys(texts: Sequence[str | None]) -> list[str]:
-    """Normalised texts, "" for a null one: two rows hold the same text when their keys are equal."""
-    return [normalise(text) if isinstance(text, str) else "" for text in texts]
+from training.data.corpus import Corpus
+from training.data.sources.base import DEV, TEST, TRAIN
 
 
 def filled_rows(keys: Sequence[str]) -> NDArray[np.intp]:
@@ -79,3 +75,37 @@ def repeated_rows(keys: Sequence[str]) -> int:
 def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.intp]:
     """Rows whose text is not among the held-out ones."""
     return np.flatnonzero([key not in held_out for key in keys])
+
+
+def without_repeats(rows: Corpus) -> Corpus:
+    """Without empty texts; without duplicates too, unless the rows are those of an official held-out split."""
+    total = len(rows)
+    rows = rows.take(filled_rows(rows.keys))
+    empty = total - len(rows)
+    if rows.split in (DEV, TEST):
+        return rows.counted(empty=empty, duplicates=repeated_rows(rows.keys))
+    merged = merge_duplicates(rows.keys, rows.targets)
+    rows = rows.take(merged.rows, targets=merged.targets)
+    return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts)
+
+
+def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
+    """Take out of every training part the texts that stand in a held-out split, or in an earlier training part."""
+    held = {name: {key for part in parts if part.split == name for key in part.keys} for name in (TEST, DEV)}
+    seen: set[str] = set()
+    cleaned = []
+    for part in parts:
+        if part.split != TRAIN:
+            cleaned.append(part)
+            continue
+        leaked = {}
+        for name, keys in held.items():
+            rows = rows_outside(part.keys, keys)
+            leaked[name] = len(part) - len(rows)
+            part = part.take(rows)  # noqa: PLW2901
+        rows = rows_outside(part.keys, seen)
+        repeated = part.counted_rows.duplicates + len(part) - len(rows)
+        part = part.take(rows).counted(leaked=leaked, duplicates=repeated)  # noqa: PLW2901
+        seen.update(part.keys)
+        cleaned.append(part)
+    return cleaned

@@ -14,7 +14,8 @@ from shared.cli import default_threads
 from shared.files import replacing_folder, write_json
 from shared.modeling.classifier import load_classifier
 from training.config.evaluate import EvaluateOptions
-from training.data.corpus import Corpus, load_eval_split
+from training.data.corpus import Corpus
+from training.data.load import load_eval_split
 from training.evaluation.report import Scored, render_report
 from training.evaluation.scoring import Split, score
 from training.model.inference import predict_logits

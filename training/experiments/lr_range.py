@@ -19,7 +19,7 @@ from training.checks.stages import preflight
 from training.config import Config
 from training.config.experiments import RangeConfig, RangeOptions
 from training.data.collate import Collator
-from training.data.corpus import load_data
+from training.data.load import load_data
 from training.evaluation import plots
 from training.loop.rows import TrainingRows, build_rows
 from training.model.classifier import build_tokenizer

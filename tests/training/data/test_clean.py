@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.clean import filled_rows, merge_duplicates, repeated_rows, rows_outside, text_keys
+from training.data.clean import filled_rows, merge_duplicates, repeated_rows, rows_outside
+from training.data.corpus import text_keys
 
 
 def test_texts_that_differ_in_spaces_and_unicode_form_are_the_same():

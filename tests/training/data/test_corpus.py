@@ -7,7 +7,8 @@ import pytest
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import GOEMOTIONS, LabelSet
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import Corpus, load_data, load_eval_split
+from training.data.corpus import Corpus
+from training.data.load import load_data, load_eval_split
 
 
 def write_goemotions(folder, **splits):

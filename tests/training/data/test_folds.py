@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import ConfigError, EmptyDataError
 from training.config.data import DataConfig
-from training.data.corpus import load_data, load_eval_split
+from training.data.load import load_data, load_eval_split
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import numpy as np
 
-from training.data.presence import MinimumPresence
+from training.data.batching import MinimumPresence
 
 TARGETS = np.zeros((100, 3), dtype=bool)
 TARGETS[:90, 0], TARGETS[90:98, 1], TARGETS[98:, 2] = True, True, True

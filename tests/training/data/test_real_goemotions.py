@@ -10,7 +10,8 @@ import pytest
 from shared.text import normalise
 from training.config.data import DataConfig, SamplingConfig, SourceConfig
 from training.data.batching import plan_rows
-from training.data.corpus import Corpus, load_data
+from training.data.corpus import Corpus
+from training.data.load import load_data
 from training.data.sources import read_source
 
 FOLDER = os.environ.get("EMOTION_GOEMOTIONS_DIR", "")

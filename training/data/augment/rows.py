@@ -14,8 +14,7 @@ from training.data.augment.check import why_not
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute
-from training.data.clean import text_keys
-from training.data.corpus import Corpus, Splits
+from training.data.corpus import Corpus, Splits, text_keys
 
 TRIES = 3
 """Attempts with each method before a copy is given up."""
@@ -69,7 +68,7 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
     rare = _rare_labels(train, config.below)
     if not len(rare):
         return Augmented(train, {}, {}, {}, config.below)
-    taken = {key for split in (train, splits.dev, splits.test) if split for key in text_keys(split.texts)}
+    taken = {key for split in (train, splits.dev, splits.test) if split for key in split.keys}
     made: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     rows, texts, ids = [], [], []

@@ -10,8 +10,8 @@ import pytest
 from training.config.augment import AugmentConfig
 from training.config.data import DataConfig
 from training.data.augment.rows import augment_train
-from training.data.clean import text_keys
-from training.data.corpus import Splits, load_data
+from training.data.corpus import Splits, text_keys
+from training.data.load import load_data
 
 ALL = AugmentConfig(methods=["synonyms", "expansion", "paraphrase"], below=60, copies=2)
 

@@ -6,7 +6,7 @@ import pytest
 from shared.errors import DataFormatError
 from shared.labels import GOEMOTIONS
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import load_data
+from training.data.load import load_data
 from training.data.sources.goemotions import read_goemotions
 
 HEADER = [

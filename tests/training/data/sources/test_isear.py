@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import load_data
+from training.data.load import load_data
 from training.data.sources.isear import read_isear
 
 NAMES = [f"N{i}" for i in range(36)] + ["Field1", "Field3", "Field2", "MYKEY", "SIT", "STATE"]

@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import load_data
+from training.data.load import load_data
 from training.data.sources.meld import read_meld
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"

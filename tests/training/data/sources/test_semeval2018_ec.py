@@ -3,7 +3,7 @@ import pytest
 from shared.errors import DataFormatError, DataNotFoundError
 from shared.labels import GOEMOTIONS
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import load_data, load_eval_split
+from training.data.load import load_data, load_eval_split
 from training.data.sources.semeval2018_ec import HEADER, LABELS, read_semeval
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shared.errors import EmptyDataError
-from training.data.splits import require_rows, stratified_split, stratified_subset, temporal_split
+from training.data.split import require_rows, stratified_split, stratified_subset, temporal_split
 
 FRACTIONS = (0.8, 0.1, 0.1)
 

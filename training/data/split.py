@@ -1,0 +1,197 @@
+"""Official splits taken over, others cut: stratified, by time, or into folds.
+
+Iterative stratification keeps the share of every label (Sechidis et al., ECML 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from iterstrat.ml_stratifiers import IterativeStratification
+from numpy.typing import NDArray
+
+from shared.errors import EmptyDataError
+from shared.labels import LabelSet
+from training.config.data import DataConfig, SourceConfig
+from training.data.clean import merge_duplicates, without_repeats
+from training.data.corpus import Corpus
+from training.data.label_choice import align, columns_in
+from training.data.report import SplitCounts
+from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
+
+Rows = NDArray[np.intp]
+
+
+def split_source(
+    raw: RawCorpus, source: SourceConfig, config: DataConfig, labels: LabelSet, *, undivided: bool = False
+) -> list[Corpus]:
+    """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`)."""
+    columns = columns_in(raw, labels)
+    parts = []
+    for name, split in raw.splits.items():
+        targets, known = align(split.targets, columns, len(labels))
+        rows = Corpus(
+            texts=[text or "" for text in split.texts], targets=targets, known=np.tile(known, (len(split), 1)),
+            ids=split.ids, source=[raw.kind] * len(split),
+            weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
+            counts=SplitCounts(raw.kind, name, read=len(split)),
+        )  # fmt: skip
+        parts.append(without_repeats(rows))
+    if [part.split for part in parts] == [WHOLE]:
+        if undivided:
+            return parts
+        return _divide(parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split)
+    by_name = {part.split: part for part in parts}
+    if TRAIN in by_name and DEV not in by_name:
+        by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin)}
+    return list(by_name.values())
+
+
+def _divide(
+    rows: Corpus, names: Sequence[str], config: DataConfig, origin: str, *, by_time: bool = False
+) -> list[Corpus]:
+    """Cut rows whose texts are distinct into train, dev and (where its fraction is not 0) test."""
+    share = {DEV: config.dev_fraction, TEST: config.test_fraction}
+    held = {name: share[name] for name in names if share.get(name)}
+    fractions = [1 - sum(held.values()), *held.values()]
+    wanted = [TRAIN, *held]
+    if by_time and rows.created_s is not None:
+        pieces = temporal_split(rows.created_s, fractions)
+    else:
+        pieces = stratified_split(rows.targets, fractions, config.seed)
+    require_rows(pieces, wanted, origin)
+    parts = [
+        rows.take(piece, counts=_counts(rows, name, piece)).counted()
+        for name, piece in zip(wanted, pieces, strict=True)
+    ]
+    lost = rows.counted_rows
+    first = parts[0].counted(
+        read=len(parts[0]) + lost.empty + lost.duplicates,
+        empty=lost.empty, duplicates=lost.duplicates, conflicts=lost.conflicts,
+    )  # fmt: skip
+    return [first, *parts[1:]]
+
+
+def _counts(rows: Corpus, split: str, piece: NDArray[np.intp]) -> SplitCounts:
+    return SplitCounts(rows.counted_rows.source, split, read=len(piece))
+
+
+def stratified_split(targets: NDArray[np.floating], fractions: Sequence[float], seed: int) -> list[Rows]:
+    """Rows of each part, disjoint, sorted, and together all rows.
+
+    Args:
+        targets: shape (N, L); a soft target counts as a label from 0.5 on.
+        fractions: share of rows of each part; they sum to 1.
+        seed: the same seed gives the same parts.
+    """
+    random = np.random.RandomState(seed)
+    order = random.permutation(len(targets))
+    hard = targets[order] >= 0.5
+    part_of = IterativeStratification(labels=hard, r=np.asarray(fractions, dtype=float), random_state=random)
+    return [np.sort(order[part_of == part]) for part in range(len(fractions))]
+
+
+def temporal_split(created_s: NDArray[np.float64], fractions: Sequence[float]) -> list[Rows]:
+    """Rows of each part, the oldest in the first and the newest in the last; rows of one second keep their order."""
+    order = np.argsort(created_s, kind="stable")
+    ends = np.round(np.cumsum(fractions) * len(order)).astype(int)
+    return [np.sort(part) for part in np.split(order, ends[:-1])]
+
+
+def stratified_subset(targets: NDArray[np.floating], size: int, seed: int) -> Rows:
+    """Exactly `size` rows (all when there are fewer), labels in the proportions of the whole; sorted.
+
+    Args:
+        targets: shape (N, L).
+        size: rows to keep.
+        seed: the same seed gives the same rows.
+    """
+    total = len(targets)
+    if size >= total:
+        return np.arange(total)
+    kept, rest = stratified_split(targets, (size / total, 1 - size / total), seed)
+    random = np.random.default_rng(seed)
+    if len(kept) > size:
+        kept = random.permutation(kept)[:size]
+    elif len(kept) < size:
+        kept = np.concatenate([kept, random.permutation(rest)[: size - len(kept)]])
+    return np.sort(kept)
+
+
+def require_rows(parts: Sequence[Rows], names: Sequence[str], origin: str) -> None:
+    """Refuse a split with an empty part.
+
+    Raises:
+        EmptyDataError: names the part and the number of rows there were.
+    """
+    total = sum(len(part) for part in parts)
+    for name, part in zip(names, parts, strict=True):
+        if not len(part):
+            raise EmptyDataError(
+                f"{origin} has {total} usable rows: too few to hold out a {name} split.",
+                hint="Add rows, give official splits, or change data.dev_fraction and data.test_fraction.",
+            )
+
+
+def limit_train(parts: Sequence[Corpus], size: int | None, seed: int) -> list[Corpus]:
+    """Keep a stratified subset of `size` training rows over all sources."""
+    train = [part for part in parts if part.split == TRAIN]
+    total = sum(map(len, train))
+    if size is None or size >= total:
+        return list(parts)
+    kept = stratified_subset(np.concatenate([part.targets for part in train]), size, seed)
+    limited, start = [], 0
+    for part in parts:
+        if part.split != TRAIN:
+            limited.append(part)
+            continue
+        rows = kept[(kept >= start) & (kept < start + len(part))] - start
+        start += len(part)
+        limited.append(part.take(rows).counted(left_out=len(part) - len(rows)))
+    return limited
+
+
+def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list[Corpus]:
+    """Train and dev parts become a dev part of the rows in `fold` and a train part of all others; test stays.
+
+    A text that stood in dev and in test too would leak now: `remove_leaks` has to follow.
+
+    Folds are disjoint by text, hold every row once, and keep the share of every label (iterative stratification).
+
+    Args:
+        parts: of all sources, leaks already removed.
+        folds: number of folds.
+        fold: which of them is dev, from 1 on.
+        seed: the same seed gives the same folds.
+
+    Raises:
+        EmptyDataError: when there are too few rows for that many folds.
+    """
+    pool = _distinct([part for part in parts if part.split in (TRAIN, DEV)])
+    targets = np.concatenate([part.targets for part in pool])
+    pieces = stratified_split(targets, [1 / folds] * folds, seed)
+    if not all(len(piece) for piece in pieces):
+        raise EmptyDataError(f"{len(targets)} rows are too few for {folds} folds.", hint="Lower data.folds.")
+    held = np.zeros(len(targets), dtype=bool)
+    held[pieces[fold - 1]] = True
+    cut, start = [], 0
+    for part in pool:
+        inside = held[start : start + len(part)]
+        start += len(part)
+        for name, rows in ((TRAIN, np.flatnonzero(~inside)), (DEV, np.flatnonzero(inside))):
+            if len(rows):
+                cut.append(part.take(rows, counts=_counts(part, name, rows)).counted())
+    return [*cut, *(part for part in parts if part.split == TEST)]
+
+
+def _distinct(parts: Sequence[Corpus]) -> list[Corpus]:
+    """Each text once over all parts: an official dev split may repeat some, and no text may stand in two folds."""
+    keys = [key for part in parts for key in part.keys]
+    kept = merge_duplicates(keys, np.concatenate([part.targets for part in parts])).rows
+    distinct, start = [], 0
+    for part in parts:
+        rows = kept[(kept >= start) & (kept < start + len(part))] - start
+        start += len(part)
+        distinct.append(part.take(rows))
+    return distinct
