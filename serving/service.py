@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 
 import bentoml
 
-from serving.engine.settings import read_settings
-from serving.engine.state import ServiceState
-from serving.http.gate import GateInFront
-from serving.http.routes import build_routes
+from serving.http.app import build_routes
+from serving.http.middleware import install_outermost
 from serving.logs import configure_logging
-from serving.server.accepting import accept_several_at_once
-from serving.server.door import Door
-from serving.server.lifecycle import drain_on_sigterm
-from serving.server.options import bentoml_options, traces
-from serving.server.preflight import check_before_serving
-from serving.server.protocol import use_bounded_protocol
+from serving.server.preflight import bentoml_options, check_before_serving, traces
+from serving.server.protocol import early_rejection, find_server, use_bounded_protocol
+from serving.server.shutdown import drain_on_sigterm
+from serving.settings import read_settings
+from serving.state import ServiceState
 
 STATE = ServiceState()
 ROUTES = build_routes(STATE)
@@ -41,10 +39,11 @@ class EmotionService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
-        uvicorn = signal.getsignal(signal.SIGTERM)  # its handler, before ours takes its place
-        use_bounded_protocol(uvicorn, Door(STATE))
-        drain_on_sigterm(STATE.engine, STATE.settings.drain_s)
-        self.tasks = [asyncio.create_task(work) for work in (STATE.engine.start(), accept_several_at_once(uvicorn))]
+        handler = signal.getsignal(signal.SIGTERM)  # uvicorn's, before ours takes its place
+        server = find_server(handler)
+        use_bounded_protocol(server, partial(early_rejection, STATE))
+        drain_on_sigterm(STATE.engine, STATE.settings.drain_s, server, handler)
+        self.tasks = [asyncio.create_task(STATE.engine.start())]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
@@ -58,5 +57,5 @@ class EmotionService:
 
 
 EmotionService.add_asgi_middleware(  # type: ignore[attr-defined]
-    GateInFront, state=STATE, direct=None if traces() else ROUTES
+    install_outermost, state=STATE, direct=None if traces() else ROUTES
 )

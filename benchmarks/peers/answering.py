@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.batching.jobs import Row
-from serving.http.answers import result, rules_for
+from serving.http.responses import result, rules_for
 from serving.http.schemas import PredictRequest
 from serving.predictor import Predictor, batches_by_length
 

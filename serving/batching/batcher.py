@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,12 +16,9 @@ from typing import Any, NoReturn
 from serving.batching.jobs import Item, Job, Observer, Row, Worker
 from serving.batching.micro_batches import WaitingTexts
 from serving.worker.client import ProcessLostError
-from shared.errors import DeadlineError, EmotionError, NotReadyError, OverloadedError, RequestError
+from shared.errors import DeadlineError, EmotionError, NotReadyError, RequestError
 
 logger = logging.getLogger("emotion.batching")
-
-PATIENCE = 0.4
-"""Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by."""
 
 TEXTS_PER_TOKENISING = 64
 """Most texts a worker tokenises before it looks for a batch to run."""
@@ -38,8 +34,7 @@ class Batcher:
         workers: tokenise and run.
         start_worker: makes one in the place of one that was lost.
         max_tokens: most tokens of one run, padding included.
-        max_texts: most texts held, waiting or running.
-        observer: told of times and sizes.
+        observer: measures times and sizes.
     """
 
     def __init__(
@@ -48,24 +43,23 @@ class Batcher:
         start_worker: Callable[[], Awaitable[Worker]],
         *,
         max_tokens: int,
-        max_texts: int,
         observer: Observer,
     ) -> None:
         self._start_worker = start_worker
-        self._max_texts = max_texts
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job] = deque()
         self._waiting: WaitingTexts[Item] = WaitingTexts(max_tokens)
-        self._resting: dict[Worker, asyncio.Future[None]] = {}
-        self._closed = False
+        self._idle_workers: dict[Worker, asyncio.Future[None]] = {}
+        self.closed = False
         self._held = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._seconds_per_text = 0.0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+        self.seconds_per_text = 0.0
+        """Moving average over all workers together; 0 before the first run."""
         self._num_workers = len(workers)
         self._num_lost = 0
-        self._lives = [self._loop.create_task(self._live(worker)) for worker in workers]
+        self._worker_tasks = [self._loop.create_task(self._worker_loop(worker)) for worker in workers]
 
     @property
     def has_workers(self) -> bool:
@@ -80,20 +74,21 @@ class Batcher:
     async def submit(self, texts: Sequence[str], *, timeout_s: float) -> list[Row | RequestError]:
         """The rows of `texts`, in their order; a text whose run failed has an error in its place.
 
-        Cancelling the call, or letting it time out, takes its texts out of the queue.
+        Whether there is room for them is decided before, by `AdmissionControl`. Cancelling the call, or letting it time
+        out, takes its texts out of the queue.
 
         Raises:
-            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
             DeadlineError: after `timeout_s`.
             NotReadyError: when the batcher was closed.
         """
         if not texts:
             return []
-        self.check_room(len(texts), timeout_s)
+        if self.closed:
+            raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
         job = Job(texts, self._loop.create_future(), time.perf_counter())
         self._hold(len(texts))
         self._jobs.append(job)
-        self._wake_a_worker()
+        self._notify_idle()
         timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
         try:
             return await job.answer
@@ -104,49 +99,29 @@ class Batcher:
 
     async def close(self) -> None:
         """Answer what is held, then end the workers; new texts are refused from now on."""
-        self._closed = True
-        await self._idle.wait()
-        for life in self._lives:
-            life.cancel()
-        await asyncio.gather(*self._lives, return_exceptions=True)
-
-    def check_room(self, num_texts: int, timeout_s: float, *, on_their_way: int = 0) -> None:
-        """Whether `num_texts` more would be taken, behind those held and others `on_their_way`.
-
-        Raises:
-            OverloadedError: when the queue is full, or too long to be done well within `timeout_s`.
-            NotReadyError: when the batcher was closed.
-        """
-        if self._closed:
-            raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
-        before = self._held + on_their_way
-        wait_s = before * self._seconds_per_text
-        if before + num_texts > self._max_texts:
-            raise OverloadedError(
-                f"the queue is full ({self._max_texts} texts).", retry_after_s=max(1, math.ceil(wait_s))
-            )
-        if wait_s > PATIENCE * timeout_s:
-            raise OverloadedError(
-                f"the queue is {wait_s:.1f} s long, the deadline {timeout_s:.1f} s.", retry_after_s=math.ceil(wait_s)
-            )
+        self.closed = True
+        await self._all_answered.wait()
+        for task in self._worker_tasks:
+            task.cancel()
+        await asyncio.gather(*self._worker_tasks, return_exceptions=True)
 
     def _hold(self, change: int) -> None:
         self._held += change
         if self._held:
-            self._idle.clear()
+            self._all_answered.clear()
         else:
-            self._idle.set()
+            self._all_answered.set()
 
     def _expire(self, job: Job, timeout_s: float) -> None:
         job.wanted = False
         if not job.answer.done():
             job.answer.set_exception(DeadlineError(f"no answer within the deadline of {timeout_s * 1000:.0f} ms."))
 
-    async def _live(self, worker: Worker) -> None:
-        """A worker's life: take a batch, run it; one that is lost costs what it held, and another follows."""
+    async def _worker_loop(self, worker: Worker) -> None:
+        """Serve with one worker; one that is lost costs what it held, and another takes its place."""
         try:
             while True:
-                worker.ended.add_done_callback(partial(self._notice_the_end_of, worker))
+                worker.ended.add_done_callback(partial(self._on_worker_ended, worker))
                 try:
                     await self._serve(worker)
                 except ProcessLostError:
@@ -170,16 +145,16 @@ class Batcher:
     async def _serve(self, worker: Worker) -> NoReturn:
         """Again and again, tokenise what came and run one batch of what is waiting."""
         while True:
-            await self._rest(worker)
+            await self._wait_for_work(worker)
             for item in await self._tokenise(worker, self._take_jobs()):
                 self._waiting.add(item)
             batch = self._waiting.take()
             if self._jobs or len(self._waiting):
-                self._wake_a_worker()
+                self._notify_idle()
             if batch:
                 await self._run(worker, batch)
 
-    async def _rest(self, worker: Worker) -> None:
+    async def _wait_for_work(self, worker: Worker) -> None:
         """Wait until there is something to do.
 
         Raises:
@@ -188,22 +163,22 @@ class Batcher:
         while not (self._jobs or len(self._waiting)):
             if worker.ended.done():
                 raise ProcessLostError
-            self._resting[worker] = self._loop.create_future()
-            await self._resting[worker]
+            self._idle_workers[worker] = self._loop.create_future()
+            await self._idle_workers[worker]
 
-    def _wake_a_worker(self) -> None:
-        """Call the worker that rested last: its caches are warm."""
-        while self._resting:
-            _, called = self._resting.popitem()
-            if not called.done():
-                called.set_result(None)
+    def _notify_idle(self) -> None:
+        """Wake the worker that became idle last: its caches are warm."""
+        while self._idle_workers:
+            _, wake_up = self._idle_workers.popitem()
+            if not wake_up.done():
+                wake_up.set_result(None)
                 return
 
-    def _notice_the_end_of(self, worker: Worker, _ended: asyncio.Future[Any]) -> None:
+    def _on_worker_ended(self, worker: Worker, _ended: asyncio.Future[Any]) -> None:
         """Do not wait for a request to find out that its worker is gone."""
-        called = self._resting.pop(worker, None)
-        if called is not None and not called.done():
-            called.set_exception(ProcessLostError())
+        wake_up = self._idle_workers.pop(worker, None)
+        if wake_up is not None and not wake_up.done():
+            wake_up.set_exception(ProcessLostError())
 
     def _take_jobs(self) -> list[Job]:
         """What came and is still wanted, as much as is tokenised at once."""
@@ -246,11 +221,11 @@ class Batcher:
         seconds = time.perf_counter() - started
         self._observer.ran([item.length for item in batch], [started - item.job.arrived for item in batch], seconds)
         pace = seconds / len(batch) / self._num_workers
-        self._seconds_per_text = pace if not self._seconds_per_text else 0.9 * self._seconds_per_text + 0.1 * pace
+        self.seconds_per_text = pace if not self.seconds_per_text else 0.9 * self.seconds_per_text + 0.1 * pace
         self._deliver(batch, answers)
 
     async def _answers(self, worker: Worker, batch: Sequence[Item]) -> list[Row | RequestError]:
-        """A row for every text; when the run fails, each text runs alone, so that only the culprit has an error."""
+        """A row for every text; when the run fails, each text runs alone, so that only the faulty one has an error."""
         try:
             probabilities = await worker.run([item.tokens for item in batch])
             if len(probabilities) != len(batch):

@@ -1,4 +1,4 @@
-"""What the batcher handles: workers that run the model, whom it tells, requests as jobs, texts as items, answers."""
+"""What the batcher handles: workers that run the model, an observer, requests as jobs, texts as items, answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Worker(Protocol):
 
 
 class Observer(Protocol):
-    """Told of everything worth measuring; times in seconds."""
+    """Measures what the batcher does; times in seconds."""
 
     def tokenised(self, num_texts: int, seconds: float) -> None:
         """Texts became tokens."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.engine.settings import Settings
 from serving.http.schemas import ErrorBody, PredictRequest, PredictResponse
+from serving.settings import Settings
 from shared.bundle import Bundle
 from shared.labels import taxonomies_for
 

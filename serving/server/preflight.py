@@ -1,4 +1,4 @@
-"""What `bentoml serve` checks before it starts a worker: the settings, the bundle, the port."""
+"""Before the service starts: how it is declared to BentoML, and what is checked so that no worker starts in vain."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import importlib.util
 import os
 import socket
 import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from prometheus_client import values
+from starlette.applications import Starlette
+from uvicorn import Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-from serving.engine.settings import Settings, read_settings
 from serving.exported import choose_model
 from serving.runtime import resolve_provider
-from serving.server.options import TRACE_ENDPOINT
+from serving.settings import PREFIX, Settings, read_settings
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError
@@ -22,11 +29,74 @@ from shared.errors import ConfigError, EmotionError
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 """BentoML imports it when traces are asked for."""
 
+PRIVATE_INTERFACES: Mapping[str, Sequence[tuple[Any, Sequence[str]]]] = {
+    "uvicorn": (
+        (HttpToolsProtocol, ("data_received", "on_headers_complete", "on_body", "on_message_complete", "shutdown",
+                             "on_response_complete", "send_400_response", "timeout_keep_alive_handler")),
+        (Server, ("handle_exit",)),
+        (ServerState(), ("connections", "default_headers")),
+    ),
+    "starlette": ((Starlette(), ("middleware_stack",)),),
+    "prometheus-client": ((values, ("ValueClass", "MutexValue")),),
+}  # fmt: skip
+"""Package -> what is used of it without being documented; the reasons are in CONTRIBUTING.md."""
+
+TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
+TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
+UNTRACED = r"^(?!\w+://[^/]*/(predict|model)$)"
+"""All addresses but those of the two routes that work: probes are too many, other paths are a client's own words."""
+GRACE_S = 5.0
+
+
+def bentoml_options() -> dict[str, Any]:
+    """Arguments of `bentoml.service`; a value that is not allowed is left to `read_settings` to complain about."""
+    deadline_s = _number("DEADLINE_MS", Settings.model_fields["deadline_ms"].default) / 1000
+    return {
+        "workers": int(_number("PROCESSES", 1)),
+        # BentoML's own time limit holds a timer a request until it ends: kept short, but behind the deadline
+        "traffic": {"timeout": deadline_s + GRACE_S},
+        # its series are named after raw paths, without bound; ours: serving/telemetry/metrics.py
+        "metrics": {"enabled": False},
+        # ours is structured and has request ids: serving/logs.py
+        "logging": {"access": {"enabled": False}},
+        "tracing": _tracing(),
+    }
+
+
+def traces() -> bool:
+    """Whether somebody collects traces."""
+    return bool(os.environ.get(TRACE_ENDPOINT))
+
+
+def _tracing() -> dict[str, Any]:
+    """OTLP over HTTP to $EMOTION_TRACE_ENDPOINT, no span at all without one.
+
+    BentoML's middleware makes four spans a request even where nobody collects them, three quarters of the time that an
+    empty request takes, so every path is excluded then.
+    """
+    if not traces():
+        return {"excluded_urls": ".*"}
+    return {
+        "exporter_type": "otlp",
+        "sample_rate": min(1.0, _number("TRACE_SAMPLE_RATE", 1.0)),
+        "otlp": {"protocol": "http", "endpoint": os.environ[TRACE_ENDPOINT]},
+        "excluded_urls": UNTRACED,
+    }
+
+
+def _number(name: str, default: float) -> float:
+    try:
+        value = float(os.environ.get(f"{PREFIX}{name}") or default)
+    except ValueError:
+        return default
+    return value if 0 < value < float("inf") else default
+
 
 def check_before_serving() -> None:
     """End the command with one clear line when the service could not work; a crash loop of workers helps nobody."""
     try:
         settings = read_settings()
+        check_private_interfaces()
         check_tracing()
         check_bundle(settings)
         check_port()
@@ -44,6 +114,26 @@ def check_bundle(settings: Settings) -> None:
     """
     bundle = Bundle.read(settings.bundle)
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
+
+
+def check_private_interfaces() -> None:
+    """Whether the installed libraries still have what is used of them without being documented.
+
+    Raises:
+        ConfigError: naming what is missing: without it limits and the drain would silently do nothing.
+    """
+    for package, used in PRIVATE_INTERFACES.items():
+        missing = [
+            f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
+            for owner, names in used
+            for name in names
+            if not hasattr(owner, name)
+        ]
+        if missing:
+            raise ConfigError(
+                f"{package} {version(package)} lacks {', '.join(missing)}, which this service relies on.",
+                hint="Install the versions that pyproject.toml allows: pip install 'emotion-classifiers[serve]'",
+            )
 
 
 def check_tracing() -> None:

@@ -9,23 +9,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
+import time
 import uuid
+from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from serving.server.door import Door
+from serving.admission import PREDICT, RawHeaders
+from serving.http.middleware import record, request_id
+from serving.http.responses import error_response
+from serving.state import ServiceState
+
+logger = logging.getLogger("emotion.server")
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, and of a chunked body's trailers; uvicorn's other parser has the same limit."""
 
-LAST_WORDS_S = 1.0
-"""Time for a client to read why it is refused, and for the rest of a request whose connection was to be closed."""
+READ_ON_S = 1.0
+"""Time for a client to read why it is rejected, and for the rest of a request whose connection was to be closed."""
 
-_REFUSALS = {
+RejectEarly = Callable[[bytes, bytes, RawHeaders], bytes | None]
+"""Method, URL and headers -> head and body of a 429 without its status line, or None to go on."""
+
+_REJECTIONS = {
     400: ("Bad Request", "bad_request", "BadRequestError", "this is not valid HTTP."),
     431: (
         "Request Header Fields Too Large", "too_large", "TooLargeError",
@@ -34,14 +46,58 @@ _REFUSALS = {
 }  # fmt: skip
 
 
-def use_bounded_protocol(server_handler: Any, door: Door) -> None:
-    """Have the uvicorn server whose signal handler this is speak `BoundedProtocol`; nothing for another server.
+def find_server(handler: Any) -> Any:
+    """The `uvicorn.Server` whose signal handler this is, since BentoML makes it and shows it to nobody; else None.
 
-    BentoML starts uvicorn itself and offers no way to choose a protocol; uvicorn looks it up for every connection.
+    An error in the log says what the service then goes without.
     """
-    config = getattr(getattr(server_handler, "__self__", None), "config", None)
-    if getattr(config, "http_protocol_class", None) is HttpToolsProtocol:
-        config.http_protocol_class = partial(BoundedProtocol, door=door)  # type: ignore[union-attr]
+    server = getattr(handler, "__self__", None)
+    used = ("config", "server_state", "lifespan", "handle_exit")
+    missing = [name for name in used if not hasattr(server, name)]
+    if not missing:
+        return server
+    logger.error(
+        "no uvicorn.Server with %s behind the handler of SIGTERM (uvicorn %s): "
+        "heads have no limit of size, rejecting under overload is slower, and the drain looks at no connection",
+        ", ".join(used), version("uvicorn"),
+    )  # fmt: skip
+    return None
+
+
+def use_bounded_protocol(server: Any, reject_early: RejectEarly) -> None:
+    """Have a uvicorn server speak `BoundedProtocol`, which BentoML offers no way to choose.
+
+    uvicorn looks its protocol up for every connection. Another one than httptools' is left, with an error in the log.
+    """
+    if server is None:
+        return
+    if server.config.http_protocol_class is HttpToolsProtocol:
+        server.config.http_protocol_class = partial(BoundedProtocol, reject_early=reject_early)
+    else:
+        logger.error(
+            "uvicorn speaks %s in place of HttpToolsProtocol: heads have no limit of ours, and rejecting is slower",
+            server.config.http_protocol_class,
+        )
+
+
+def early_rejection(state: ServiceState, method: bytes, url: bytes, headers: RawHeaders) -> bytes | None:
+    """What `AdmissionControl.reject_early` decides, rendered, counted and logged as every other answer is."""
+    if not state.is_open:
+        return None
+    started = time.perf_counter()
+    error = state.admission.reject_early(method, url, headers)
+    if error is None:
+        return None
+    given = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
+    status, body, extra = error_response(error)
+    lines = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "x-request-id": request_id(given),
+        **extra,
+    }
+    record(state, PREDICT, "POST", status, request_id=lines["x-request-id"], seconds=time.perf_counter() - started)
+    return "".join(f"{key}: {value}\r\n" for key, value in lines.items()).encode("latin-1") + b"\r\n" + body
 
 
 class _Answered:
@@ -56,36 +112,36 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection.
 
     Args:
-        door: refuses requests by their heads; None lets all of them in.
+        reject_early: rejects requests by their heads; None lets all of them pass.
     """
 
     _unused = 0
     """Bytes since the parser last had something to show for them: a head, a piece of a body, the end of a request."""
 
-    _refused = False
+    _rejected = False
 
-    def __init__(self, *arguments: Any, door: Door | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, reject_early: RejectEarly | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._door = door
+        self._reject_early = reject_early
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        if self._refused:
+        if self._rejected:
             return
         self._unused += len(data)
         super().data_received(data)
-        if self._unused > MAX_HEAD_BYTES and not self._refused and not self.transport.is_closing():
-            self._refuse(431)
+        if self._unused > MAX_HEAD_BYTES and not self._rejected and not self.transport.is_closing():
+            self._reject(431)
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._unused = 0
-        refusal = self._refusal()
-        if refusal is None:
+        rejection = self._early_rejection()
+        if rejection is None:
             super().on_headers_complete()
             return
         usual = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
-        self.transport.write(STATUS_LINE[429] + usual + refusal)
+        self.transport.write(STATUS_LINE[429] + usual + rejection)
         self.on_response_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -110,32 +166,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.flow.pause_reading()
         else:
-            self._refuse(400)
+            self._reject(400)
 
     def shutdown(self) -> None:
         """The server ends: close the connection after the answer under way, or at once when there is none."""
-        if self._is_called():
-            self.loop.call_later(LAST_WORDS_S, super().shutdown)
+        if self._has_unread_bytes():
+            self.loop.call_later(READ_ON_S, super().shutdown)
         else:
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nobody asked anything for a while."""
-        if not self._is_called():
+        if not self._has_unread_bytes():
             super().timeout_keep_alive_handler()
 
-    def _refusal(self) -> bytes | None:
-        """What the door says to a plain request on a connection that stays open; None lets it in."""
+    def _early_rejection(self) -> bytes | None:
+        """A 429 for a plain request on a connection that stays open; None lets it pass."""
         plain = self.parser.should_keep_alive() and not self.expect_100_continue and not self._answering
-        if self._door is None or not plain:
+        if self._reject_early is None or not plain:
             return None
-        return self._door.refusal(self.parser.get_method(), self.url, self.headers)
+        return self._reject_early(self.parser.get_method(), self.url, self.headers)
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _is_called(self) -> bool:
+    def _has_unread_bytes(self) -> bool:
         """Whether bytes have arrived that the event loop has yet to read; closing now would throw them away."""
         if self._answering or self.transport.is_closing():
             return False
@@ -147,15 +203,15 @@ class BoundedProtocol(HttpToolsProtocol):
             return bool(own.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         return False
 
-    def _refuse(self, status: int) -> None:
+    def _reject(self, status: int) -> None:
         """Answer, then read on for a moment: to close before a client has sent all would take its answer away."""
-        reason, error, error_type, detail = _REFUSALS[status]
+        reason, error, error_type, detail = _REJECTIONS[status]
         body = json.dumps({"error": error, "error_type": error_type, "detail": detail})
         head = (
             f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
             f"x-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
         )
-        self._refused = True
+        self._rejected = True
         self.transport.write(f"{head}{body}".encode())
         self.transport.write_eof()
-        self.loop.call_later(LAST_WORDS_S, self.transport.close)
+        self.loop.call_later(READ_ON_S, self.transport.close)

@@ -9,7 +9,7 @@ from importlib import util
 
 import pytest
 
-from serving.engine.settings import Settings
+from serving.settings import Settings
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.servers import ROOT, serving
 

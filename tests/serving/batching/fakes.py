@@ -106,11 +106,11 @@ async def occupy(batcher: Batcher, model: FakeModel, text: str = "running") -> a
 
 
 @contextlib.asynccontextmanager
-async def running(model=None, *, workers=2, max_tokens=200, max_texts=1000, seen=None):
+async def running(model=None, *, workers=2, max_tokens=200, seen=None):
     model = model or FakeModel()
     batcher = Batcher(
         [await model.start() for _ in range(workers)], model.start,
-        max_tokens=max_tokens, max_texts=max_texts, observer=seen or Seen(),
+        max_tokens=max_tokens, observer=seen or Seen(),
     )  # fmt: skip
     try:
         yield batcher

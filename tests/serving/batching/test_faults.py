@@ -50,10 +50,10 @@ def test_a_worker_that_is_lost_at_rest_is_replaced_before_anybody_asks_it():
     async def main():
         model, seen = FakeModel(), Seen()
         async with running(model, workers=2, seen=seen) as batcher:
-            await until(lambda: len(batcher._resting) == 2)
+            await until(lambda: len(batcher._idle_workers) == 2)
             model.workers[0].ended.set_result(-9)
-            await until(lambda: len(model.workers) == 3 and len(batcher._resting) == 2)
-            assert model.workers[0] not in batcher._resting
+            await until(lambda: len(model.workers) == 3 and len(batcher._idle_workers) == 2)
+            assert model.workers[0] not in batcher._idle_workers
             assert values(await batcher.submit(["alive"], timeout_s=5)) == [expected("alive")]
         assert seen.crashes == 1
 
@@ -81,10 +81,10 @@ def test_says_when_every_worker_is_being_replaced(monkeypatch):
     async def main():
         model = FakeModel()
         async with running(model, workers=2) as batcher:
-            await until(lambda: len(batcher._resting) == 2)
+            await until(lambda: len(batcher._idle_workers) == 2)
             model.refuse_to_start = 10**6
             model.workers[0].ended.set_result(-9)
-            await until(lambda: len(batcher._resting) == 1)
+            await until(lambda: len(batcher._idle_workers) == 1)
             assert batcher.has_workers
             model.workers[1].ended.set_result(-9)
             await until(lambda: not batcher.has_workers)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving.engine.state import ServiceState
-from serving.server.door import Door
-from serving.server.protocol import MAX_HEAD_BYTES, BoundedProtocol, use_bounded_protocol
+from serving.server.protocol import (
+    MAX_HEAD_BYTES,
+    BoundedProtocol,
+    early_rejection,
+    find_server,
+    use_bounded_protocol,
+)
+from serving.settings import Settings
+from serving.state import ServiceState
+from serving.telemetry.metrics import Metrics
+from shared.errors import OverloadedError
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -92,7 +103,7 @@ def test_a_connection_on_which_nothing_arrived_is_closed(closing):
 
 
 def test_a_half_request_at_the_end_of_the_server_does_not_keep_it(monkeypatch):
-    monkeypatch.setattr("serving.server.protocol.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("serving.server.protocol.READ_ON_S", 0.1)
 
     async def scenario(connection):
         connection.client.sendall(REQUEST[:10])
@@ -112,7 +123,7 @@ def test_a_half_request_at_the_end_of_the_server_does_not_keep_it(monkeypatch):
     ],
 )
 def test_a_head_without_end_is_refused_and_not_kept(monkeypatch, start, unit):
-    monkeypatch.setattr("serving.server.protocol.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("serving.server.protocol.READ_ON_S", 0.1)
 
     async def scenario(connection):
         for piece in (start, *[unit * (2 * MAX_HEAD_BYTES // len(unit) // 8)] * 8):
@@ -137,7 +148,7 @@ def test_a_head_just_below_the_limit_is_served():
 
 
 def test_garbage_is_refused_in_the_one_form_but_not_before_the_answer_that_is_under_way(monkeypatch):
-    monkeypatch.setattr("serving.server.protocol.LAST_WORDS_S", 0.1)
+    monkeypatch.setattr("serving.server.protocol.READ_ON_S", 0.1)
 
     async def scenario(connection, sent):
         connection.client.sendall(sent)
@@ -152,15 +163,84 @@ def test_garbage_is_refused_in_the_one_form_but_not_before_the_answer_that_is_un
     assert both.endswith(b"hi")
 
 
-def test_only_a_server_that_would_use_httptools_is_changed():
-    server = uvicorn.Server(uvicorn.Config(echo, log_config=None, http="httptools"))
+def uvicorn_server(http: str) -> uvicorn.Server:
+    server = uvicorn.Server(uvicorn.Config(echo, log_config=None, http=http))
     server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    return server
+
+
+def test_a_server_that_speaks_httptools_is_changed():
+    server = uvicorn_server("httptools")
     assert server.config.http_protocol_class is HttpToolsProtocol
-    use_bounded_protocol(server.handle_exit, Door(ServiceState()))
+    assert find_server(server.handle_exit) is server
+    use_bounded_protocol(server, lambda *_: None)
     assert server.config.http_protocol_class.func is BoundedProtocol
-    other = uvicorn.Server(uvicorn.Config(echo, log_config=None, http="h11"))
-    other.config.load()
-    before = other.config.http_protocol_class
-    use_bounded_protocol(other.handle_exit, Door(ServiceState()))
-    use_bounded_protocol(signal.SIG_DFL, Door(ServiceState()))
-    assert other.config.http_protocol_class is before
+
+
+def test_a_server_that_is_not_found_or_speaks_otherwise_is_left_with_an_error_in_the_log(caplog):
+    assert find_server(signal.SIG_DFL) is None
+    assert "no uvicorn.Server with config, server_state, lifespan, handle_exit behind the handler" in caplog.text
+    use_bounded_protocol(None, lambda *_: None)
+    server = uvicorn_server("h11")
+    before = server.config.http_protocol_class
+    use_bounded_protocol(server, lambda *_: None)
+    assert server.config.http_protocol_class is before
+    assert "in place of HttpToolsProtocol: heads have no limit" in caplog.text
+
+
+FULL = OverloadedError("the queue is full (8 texts).", retry_after_s=3)
+
+
+def state_that_rejects(error: OverloadedError | None) -> ServiceState:
+    state = ServiceState()
+    state.settings, state.metrics = Settings(), Metrics()
+    state.admission = SimpleNamespace(reject_early=lambda *_: error)  # type: ignore[assignment]
+    return state
+
+
+def test_an_early_rejection_follows_the_error_schema_and_is_counted():
+    state = state_that_rejects(FULL)
+    rejection = early_rejection(state, b"POST", b"/predict", [(b"host", b"x"), (b"x-request-id", b"abc-1")])
+    head, _, body = rejection.partition(b"\r\n\r\n")
+    assert set(head.split(b"\r\n")) == {
+        b"content-type: application/json", b"content-length: %d" % len(body), b"x-request-id: abc-1", b"retry-after: 3",
+    }  # fmt: skip
+    assert json.loads(body) == {
+        "error": "overloaded", "error_type": "OverloadedError", "detail": "the queue is full (8 texts).",
+    }  # fmt: skip
+    assert b'emotion_requests_total{route="/predict",status="429"} 1.0' in state.metrics.render()
+
+
+def test_who_is_not_rejected_or_comes_before_the_start_passes():
+    assert early_rejection(state_that_rejects(None), b"POST", b"/predict", []) is None
+    assert early_rejection(ServiceState(), b"POST", b"/predict", []) is None
+
+
+async def say_ok(scope, receive, send):
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def test_a_connection_goes_on_after_a_rejection_whose_body_is_thrown_away():
+    async def scenario() -> bytes:
+        state = state_that_rejects(FULL)
+        config = uvicorn.Config(say_ok, log_config=None, http="httptools")
+        config.load()
+        make = partial(BoundedProtocol, config, ServerState(), {}, reject_early=partial(early_rejection, state))
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nabc")
+        said = await asyncio.wait_for(reader.readuntil(b'(8 texts)."}'), 5)
+        state.admission = SimpleNamespace(reject_early=lambda *_: None)  # type: ignore[assignment]
+        writer.write(b"defPOST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi")
+        said += await asyncio.wait_for(reader.readuntil(b"ok"), 5)
+        writer.close()
+        server.close()
+        return said
+
+    said = asyncio.run(scenario())
+    assert said.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert said.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 200 OK\r\n" in said

@@ -1,18 +1,22 @@
-"""From probabilities to the answer for a request: policy, thresholds, taxonomy, top k."""
+"""What the service answers: decided labels of a text, the description of the model, and errors in their one schema."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
+from serving.engine import ActiveModel
 from serving.http.schemas import PredictRequest
+from serving.settings import Settings
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
@@ -21,9 +25,12 @@ from shared.thresholds import decide
 DIGITS = 6
 """Decimals of a probability in an answer."""
 
+PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers")
+"""Installed packages that answers depend on."""
+
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DecisionRules:
     """How one request wants its texts decided.
 
     Attributes:
@@ -41,7 +48,7 @@ class Rules:
     probabilities: bool
 
 
-def rules_for(request: PredictRequest, bundle: Bundle) -> Rules:
+def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
     """The rules a request asks for, checked against the bundle.
 
     Raises:
@@ -57,7 +64,7 @@ def rules_for(request: PredictRequest, bundle: Bundle) -> Rules:
     thresholds = policies.values[policy]
     if request.thresholds:
         thresholds = _overridden(thresholds, request.thresholds, bundle.manifest.labels)
-    return Rules(policy, taxonomies[taxonomy], thresholds, request.top_k, request.probabilities)
+    return DecisionRules(policy, taxonomies[taxonomy], thresholds, request.top_k, request.probabilities)
 
 
 def _overridden(
@@ -73,7 +80,7 @@ def _overridden(
     return changed
 
 
-def result(row: Row, rules: Rules, bundle: Bundle) -> dict[str, Any]:
+def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
     """The answer for one text, a `TextResult`."""
     names, probabilities, thresholds = _grouped(row.probabilities, rules, bundle)
     decided = decide(probabilities, thresholds)
@@ -100,7 +107,7 @@ def result(row: Row, rules: Rules, bundle: Bundle) -> dict[str, Any]:
 
 
 def _grouped(
-    probabilities: NDArray[np.float64], rules: Rules, bundle: Bundle
+    probabilities: NDArray[np.float64], rules: DecisionRules, bundle: Bundle
 ) -> tuple[Sequence[str], NDArray[np.float64], NDArray[np.float64]]:
     """Names, probabilities and thresholds in the taxonomy asked for."""
     names = tuple(rules.taxonomy.groups)
@@ -111,13 +118,59 @@ def _grouped(
 
 
 def error_body(error: RequestError) -> dict[str, str]:
-    """The one form of an error, an `ErrorBody`."""
+    """An error in the one schema, an `ErrorBody`."""
     return {"error": error.error, "error_type": type(error).__name__, "detail": str(error)}
 
 
-def error_form(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and extra headers of an error."""
+def error_response(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and extra headers of a rejection or failure."""
     extra = {"retry-after": str(max(1, round(error.retry_after_s)))} if isinstance(error, OverloadedError) else {}
     if error.status == 401:
         extra["www-authenticate"] = "Bearer"
     return error.status, json.dumps(error_body(error)).encode(), extra
+
+
+def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
+    """The bundle in service, as JSON."""
+    bundle, model = active.bundle, active.model
+    manifest, policies = bundle.manifest, bundle.policies
+    return {
+        "seal": bundle.seal,
+        "labels": list(manifest.labels),
+        "task": manifest.task,
+        "taxonomies": {
+            name: {group: list(members) for group, members in taxonomy.groups.items()}
+            for name, taxonomy in taxonomies_for(bundle.label_set).items()
+        },
+        "policies": {
+            name: dict(zip(policies.labels, (float(value) for value in thresholds), strict=True))
+            for name, thresholds in policies.values.items()
+        },
+        "default_policy": policies.default,
+        "thresholds_fitted_on": policies.fitted_on,
+        "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},
+        "max_length": manifest.max_length,
+        "head_tokens": manifest.head_tokens,
+        "precision": model.precision,
+        "provider": model.provider,
+        "metrics": bundle.metrics(),
+        "verification": (bundle.verification() or {}).get("precisions", {}).get(model.precision),
+        "limits": {
+            "max_texts": settings.max_texts,
+            "max_characters": settings.max_characters,
+            "max_body_bytes": settings.max_body_bytes,
+            "deadline_ms": settings.deadline_ms,
+        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what answers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

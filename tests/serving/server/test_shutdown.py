@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from serving.server.listening import listening_sockets, stop_listening
+from serving.server.shutdown import stop_listening
 
 CLIENTS = 4
 ROUNDS = 12
@@ -66,7 +66,3 @@ def test_nobody_who_is_connected_is_lost(several):
     assert outcomes["lost"] == 0
     assert outcomes["refused"] == CLIENTS * ROUNDS
     assert outcomes["answered"] > CLIENTS * ROUNDS
-
-
-def test_only_uvicorns_handler_leads_to_its_sockets():
-    assert listening_sockets(lambda: None) == []

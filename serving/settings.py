@@ -16,7 +16,7 @@ PREFIX = "EMOTION_"
 
 def packed_or_newest_bundle() -> Path:
     """The bundle of the environment or of the newest run; inside a Bento, the one that was packed into it."""
-    path, packed = default_bundle_path(), Path(__file__).parents[2] / "bundle"
+    path, packed = default_bundle_path(), Path(__file__).parents[1] / "bundle"
     return packed if packed.is_dir() and not path.exists() else path
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from serving.engine.engine import Engine
-from serving.engine.keys import ApiKeys
-from serving.engine.settings import Settings
+from serving.admission import AdmissionControl
+from serving.api_keys import ApiKeys
+from serving.engine import Engine
+from serving.settings import Settings
 from serving.telemetry.metrics import Metrics
 
 
 class ServiceState:
-    """Settings, keys, metrics and engine of this process."""
+    """Settings, metrics, engine and admission control of this process."""
 
     settings: Settings
-    keys: ApiKeys
     metrics: Metrics
     engine: Engine
+    admission: AdmissionControl
 
     def open(self, settings: Settings) -> None:
         """Fill the state.
@@ -22,12 +23,13 @@ class ServiceState:
         Raises:
             ConfigError: when the API key file cannot be used.
         """
+        keys = ApiKeys(settings.api_keys.get_secret_value().split(","), settings.api_key_file)
         self.settings = settings
-        self.keys = ApiKeys(settings.api_keys.get_secret_value().split(","), settings.api_key_file)
         self.metrics = Metrics(several_processes=settings.processes > 1)
         self.engine = Engine(settings, self.metrics)
+        self.admission = AdmissionControl(settings, keys, self.engine)
 
     @property
     def is_open(self) -> bool:
         """Whether the service has started."""
-        return hasattr(self, "engine")
+        return hasattr(self, "admission")

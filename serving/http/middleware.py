@@ -1,25 +1,31 @@
-"""The gate around every route: request ids, keys, one form for every error, and what is counted and logged."""
+"""ASGI middleware around every route: request ids, admission, one schema for every error, metrics and access log."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import time
+import uuid
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.engine.state import ServiceState
-from serving.http.access import LIMITED, PROTECTED, record, request_id
-from serving.http.answers import error_form
-from serving.http.deadline import timeout_s
-from shared.errors import NotReadyError, OverloadedError, RequestError
+from serving.admission import LIMITED, PROTECTED
+from serving.http.responses import error_response
+from serving.state import ServiceState
+from shared.errors import NotReadyError, RequestError
 
 logger = logging.getLogger("emotion.access")
 
-OWN = "x-emotion-form"
-"""Marks, inside the process, an error that already has the one form."""
+ERROR_RENDERED = "x-emotion-error-rendered"
+"""Marks, inside the process, a response whose body follows the error schema already."""
+
+QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+"""Routes that probes call all the time: not logged while they succeed."""
+
+KNOWN = PROTECTED | QUIET | {"/", "/docs", "/docs.json"}
 
 STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
     404: ("not_found", "NotFoundError", "there is nothing at this path; see /docs.json for what there is."),
@@ -30,15 +36,38 @@ STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
 
 UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log has it under this request's id.")
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
-def framework_form(status: int) -> bytes:
+
+def request_id(given: str) -> str:
+    """The id a client gave its request where it is plain, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def record(state: ServiceState, path: str, method: str, status: int, *, request_id: str, seconds: float) -> None:
+    """Count and log a request that has its answer: a time and a line, never a text."""
+    route = path if path in KNOWN else "other"
+    state.metrics.finished(route, status, seconds)
+    quiet = route in QUIET and status < 400
+    if state.settings.access_log and not quiet:
+        fields = {
+            "request_id": request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        logger.info("request", extra={"fields": fields})
+
+
+def framework_error(status: int) -> bytes:
     """Body of an error that came from the framework, by its status."""
     error, error_type, detail = STATUS_ERRORS.get(status, UNEXPECTED)
     return json.dumps({"error": error, "error_type": error_type, "detail": detail}).encode()
 
 
-class GateInFront:
-    """Puts the gate before BentoML's own middleware when the application starts.
+def install_outermost(app: ASGIApp, *, state: ServiceState, direct: ASGIApp | None = None) -> ASGIApp:
+    """A middleware that puts `RequestMiddleware` before BentoML's own when the application starts.
 
     BentoML appends a service's middleware to its own, whose time limit keeps a timer and a future of every request for
     seconds after its answer: ten thousand of them under load, which the garbage collector looks through again and
@@ -49,28 +78,32 @@ class GateInFront:
         state: filled when the service starts.
         direct: called for predictions, past all of BentoML's; None sends them through it, which traces them.
     """
+    handler = app
 
-    def __init__(self, app: ASGIApp, state: ServiceState, direct: ASGIApp | None = None) -> None:
-        self.app = app
-        self.state = state
-        self.direct = direct
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Install the gate when the application starts; pass everything on."""
+    async def install(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal handler
         if scope["type"] == "lifespan":
             application = scope["app"]
-            application.middleware_stack = Gate(application.middleware_stack, self.state, self.direct)
-        await self.app(scope, receive, send)
+            if getattr(application, "middleware_stack", None) is not None:
+                application.middleware_stack = RequestMiddleware(application.middleware_stack, state, direct)
+            else:
+                logger.error(
+                    "Starlette's application has no middleware_stack: BentoML's middleware stays in front of ours, "
+                    "which costs every request time and leaves some errors without the schema"
+                )
+                handler = RequestMiddleware(app, state, direct)
+        await handler(scope, receive, send)
+
+    return install
 
 
-class Gate:
-    """ASGI middleware around the whole application; for its arguments see `GateInFront`."""
+class RequestMiddleware:
+    """Around the whole application; for its arguments see `install_outermost`."""
 
     def __init__(self, app: ASGIApp, state: ServiceState, direct: ASGIApp | None = None) -> None:
         self.app = app
         self.state = state
         self._predictions = direct or app
-        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -84,54 +117,39 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["query_string"] = b""  # no route takes one, and a trace would carry it away
         headers = Headers(scope=scope)
-        exchange = _Exchange(self.state, scope, headers, send)
-        limited = exchange.path in LIMITED
+        response = ResponseWrapper(self.state, scope, headers, send)
+        limited = response.path in LIMITED
         self._count(limited)
         try:
-            self._admit(exchange, headers)
-            await (self._predictions if limited else self.app)(scope, receive, exchange.send)
+            if not self.state.is_open:
+                raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
+            self.state.admission.admit(response.path, response.method, headers)
+            await (self._predictions if limited else self.app)(scope, receive, response.send)
         except RequestError as error:
-            await exchange.fail(*error_form(error))
+            await response.fail(*error_response(error))
         except Exception:
-            logger.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
-            await exchange.fail(500, framework_form(500), {})
+            logger.exception("unexpected error", extra={"fields": {"request_id": response.request_id}})
+            await response.fail(500, framework_error(500), {})
         finally:
             self._count(-limited)
-            self._record(exchange)
+            self._record(response)
 
     def _count(self, change: int) -> None:
-        self._in_flight += change
+        if change and self.state.is_open:
+            self.state.admission.in_flight += change
+            self.state.metrics.in_flight.set(self.state.admission.in_flight)
+
+    def _record(self, response: ResponseWrapper) -> None:
         if self.state.is_open:
-            self.state.metrics.in_flight.set(self._in_flight)
-
-    def _admit(self, exchange: _Exchange, headers: Mapping[str, str]) -> None:
-        """Refuse what need not even be read.
-
-        Raises:
-            RequestError: NotReadyError, UnauthorizedError, InvalidInputError or OverloadedError.
-        """
-        if not self.state.is_open:
-            raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
-        if exchange.path in PROTECTED:
-            self.state.keys.check(headers)
-        if exchange.path in LIMITED and exchange.method == "POST":
-            settings = self.state.settings
-            if self._in_flight > settings.max_concurrency:
-                raise OverloadedError(f"{settings.max_concurrency} requests are in flight already.")
-            limit_s = timeout_s(headers, settings.deadline_ms)
-            self.state.engine.require().batcher.check_room(1, limit_s)
-
-    def _record(self, exchange: _Exchange) -> None:
-        if self.state.is_open:
-            seconds = time.perf_counter() - exchange.started
+            seconds = time.perf_counter() - response.started
             record(
-                self.state, exchange.path, exchange.method, exchange.status,
-                request_id=exchange.request_id, seconds=seconds,
+                self.state, response.path, response.method, response.status,
+                request_id=response.request_id, seconds=seconds,
             )  # fmt: skip
 
 
-class _Exchange:
-    """One request and its answer on the way out; an error that lacks the one form is given it."""
+class ResponseWrapper:
+    """The answer of one request on its way out; an error that does not follow the schema is replaced."""
 
     def __init__(self, state: ServiceState, scope: Scope, headers: Headers, send: Send) -> None:
         self._state = state
@@ -152,12 +170,12 @@ class _Exchange:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            if message["status"] >= 400 and OWN not in headers:
+            if message["status"] >= 400 and ERROR_RENDERED not in headers:
                 self._replaced = True
                 allow = {"allow": headers["allow"]} if "allow" in headers else {}
-                await self.fail(message["status"], framework_form(message["status"]), allow)
+                await self.fail(message["status"], framework_error(message["status"]), allow)
                 return
-            del headers[OWN]
+            del headers[ERROR_RENDERED]
             headers["x-request-id"] = self.request_id
             if self._closing:
                 headers["connection"] = "close"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serving.batching.jobs import Row
-from serving.http.answers import error_body, result, rules_for
+from serving.http.responses import error_body, result, rules_for
 from serving.http.schemas import PredictRequest, TextResult
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, OverloadedError
@@ -80,7 +80,7 @@ def test_unknown_names_are_refused_with_the_allowed_ones(bundle, fields, message
     assert "zebra" not in str(caught.value)
 
 
-def test_every_error_has_the_one_form():
+def test_every_error_follows_the_schema():
     assert error_body(OverloadedError("full.", hint="Later.")) == {
         "error": "overloaded",
         "error_type": "OverloadedError",

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from serving.engine.keys import ApiKeys
+from serving.api_keys import ApiKeys
 from shared.errors import ConfigError, UnauthorizedError
 
 

@@ -13,14 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from serving.engine.state import ServiceState
-from serving.http.answers import error_form
-from serving.http.deadline import timeout_s
-from serving.http.description import describe_model
-from serving.http.gate import OWN
+from serving.batching.jobs import Row
+from serving.http.middleware import ERROR_RENDERED
 from serving.http.openapi import DOCS_PAGE, document
-from serving.http.schemas import parse_request
+from serving.http.responses import describe_model, error_body, error_response, result, rules_for
+from serving.http.schemas import PredictRequest, check_text, parse_request
+from serving.state import ServiceState
 from shared.errors import DeadlineError, RequestError, TooLargeError
+from shared.thresholds import decide
 
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
@@ -56,8 +56,8 @@ def build_routes(state: ServiceState) -> Starlette:
         return Response(state.metrics.render(), media_type=state.metrics.content_type)
 
     async def docs_json(_request: Request) -> Response:
-        live = state.engine.live
-        return _json(document(state.settings, live.bundle if live else None))
+        active = state.engine.active
+        return _json(document(state.settings, active.bundle if active else None))
 
     async def docs(_request: Request) -> Response:
         return Response(DOCS_PAGE, media_type="text/html")
@@ -76,7 +76,7 @@ def build_routes(state: ServiceState) -> Starlette:
 async def _predict(state: ServiceState, request: Request) -> Response:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    limit_s = timeout_s(request.headers, state.settings.deadline_ms)
+    limit_s = state.admission.timeout_s(request.headers)
     try:
         async with asyncio.timeout(limit_s):
             body = await _read_body(request, state.settings.max_body_bytes)
@@ -86,8 +86,45 @@ async def _predict(state: ServiceState, request: Request) -> Response:
         return _gone()
     asked = parse_request(body, max_texts=state.settings.max_texts)
     left_s = max(0.0, limit_s - (loop.time() - started))
-    answer = await _while_connected(request, state.engine.predict(asked, timeout_s=left_s))
+    answer = await _while_connected(request, _answer(state, asked, left_s))
     return _gone() if answer is None else _json(answer)
+
+
+async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float) -> dict[str, Any]:
+    """The answer to a request, a `PredictResponse`.
+
+    Raises:
+        RequestError: when the request as a whole cannot be answered.
+    """
+    active = state.engine.require()
+    bundle = active.bundle
+    rules = rules_for(request, bundle)
+    checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
+    if request.single and isinstance(checked[0], RequestError):
+        raise checked[0]
+    texts = [text for text in checked if isinstance(text, str)]
+    if texts:
+        state.admission.check_room(len(texts), timeout_s)
+    rows = iter(await active.batcher.submit(texts, timeout_s=timeout_s))
+    answers = [next(rows) if isinstance(text, str) else text for text in checked]
+    if request.single and isinstance(answers[0], RequestError):
+        raise answers[0]
+    results: list[dict[str, Any]] = []
+    for answer in answers:
+        if isinstance(answer, Row):
+            results.append(result(answer, rules, bundle))
+            state.metrics.answered(answer, decide(answer.probabilities, rules.thresholds), bundle.manifest.labels)
+        else:
+            results.append({"error": error_body(answer)})
+            state.metrics.refused_text(answer)
+    return {"results": results, "policy": rules.policy, "taxonomy": rules.taxonomy.name, "model": bundle.seal}
+
+
+def _checked(value: Any, max_characters: int) -> str | RequestError:
+    try:
+        return check_text(value, max_characters=max_characters)
+    except RequestError as error:
+        return error
 
 
 async def _read_body(request: Request, most_bytes: int) -> bytes:
@@ -139,12 +176,12 @@ async def _disconnected(request: Request) -> None:
 
 def _gone() -> Response:
     """The answer nobody reads any more; 499 as in nginx' logs."""
-    return Response(status_code=499, headers={OWN: "1"})
+    return Response(status_code=499, headers={ERROR_RENDERED: "1"})
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
-    status, body, extra = error_form(cast("RequestError", error))
-    return Response(body, status, headers={**extra, OWN: "1"}, media_type="application/json")
+    status, body, extra = error_response(cast("RequestError", error))
+    return Response(body, status, headers={**extra, ERROR_RENDERED: "1"}, media_type="application/json")
 
 
 def _json(content: Any) -> Response:

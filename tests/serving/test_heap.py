@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from serving.engine.collector import NEW_OBJECTS, set_aside_for_good
+from serving.engine import GC_THRESHOLD, freeze_heap
 
 
 @pytest.fixture
@@ -22,21 +22,21 @@ class Cycle:
 
 
 @pytest.mark.usefixtures("own_collector")
-def test_what_is_there_is_looked_at_no_more_and_what_comes_seldom():
+def test_the_heap_of_now_is_frozen_and_new_objects_are_collected_seldom():
     kept = Cycle()
-    set_aside_for_good()
+    freeze_heap()
     assert gc.get_freeze_count() > 1000
     assert not any(found is kept for found in gc.get_objects())
-    assert gc.get_threshold()[0] == NEW_OBJECTS
+    assert gc.get_threshold()[0] == GC_THRESHOLD
 
 
 @pytest.mark.usefixtures("own_collector")
-def test_garbage_that_was_set_aside_goes_the_next_time():
+def test_garbage_that_was_frozen_goes_the_next_time():
     garbage = Cycle()
     seen = weakref.ref(garbage)
-    set_aside_for_good()
+    freeze_heap()
     del garbage
     gc.collect()
     assert seen() is not None
-    set_aside_for_good()
+    freeze_heap()
     assert seen() is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.engine.settings import Settings, read_settings
+from serving.settings import Settings, read_settings
 from shared.errors import ConfigError
 
 
@@ -38,20 +38,20 @@ def test_a_queue_too_short_for_one_request_is_a_mistake(monkeypatch):
 
 @pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (4, 4, 1), (8, 4, 2), (32, 8, 4)])
 def test_workers_and_their_threads_use_the_quota_once(monkeypatch, cores, workers, threads):
-    monkeypatch.setattr("serving.engine.settings.default_threads", lambda: cores)
+    monkeypatch.setattr("serving.settings.default_threads", lambda: cores)
     settings = Settings()
     assert (settings.model_workers, settings.threads_per_run) == (workers, threads)
 
 
 def test_processes_share_the_quota(monkeypatch):
-    monkeypatch.setattr("serving.engine.settings.default_threads", lambda: 16)
+    monkeypatch.setattr("serving.settings.default_threads", lambda: 16)
     settings = Settings(processes=4)
     assert settings.processes * settings.model_workers * settings.threads_per_run == 16
 
 
 def test_a_bundle_packed_beside_the_code_is_served_where_there_is_no_run(monkeypatch, tmp_path):
     (tmp_path / "bundle").mkdir()
-    monkeypatch.setattr("serving.engine.settings.__file__", str(tmp_path / "serving" / "online" / "settings.py"))
+    monkeypatch.setattr("serving.settings.__file__", str(tmp_path / "serving" / "settings.py"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EMOTION_BUNDLE", raising=False)
     assert read_settings().bundle == tmp_path / "bundle"

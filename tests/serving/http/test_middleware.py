@@ -1,0 +1,71 @@
+"""Where the middleware sits and which way a request takes; what it does to requests is tested over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from serving.http.middleware import RequestMiddleware, install_outermost
+from serving.state import ServiceState
+
+
+def app(name: str, calls: list[str]):
+    async def call(scope, receive, send):
+        if scope["type"] == "http":
+            calls.append(f"{name} {scope['path']}")
+
+    return call
+
+
+def opened_state() -> ServiceState:
+    state = ServiceState()
+    state.settings = SimpleNamespace(access_log=False)  # type: ignore[assignment]
+    state.metrics = SimpleNamespace(finished=lambda *_: None, in_flight=SimpleNamespace(set=lambda _: None))  # type: ignore[assignment]
+    state.engine = SimpleNamespace(draining=False)  # type: ignore[assignment]
+    state.admission = SimpleNamespace(admit=lambda *_: None, in_flight=0)  # type: ignore[assignment]
+    return state
+
+
+def scope(path: str) -> dict:
+    return {"type": "http", "path": path, "method": "GET", "headers": [], "query_string": b""}
+
+
+@pytest.mark.parametrize(
+    ("direct", "ways"),
+    [(True, ["direct /predict", "framework /model"]), (False, ["framework /predict", "framework /model"])],
+)
+def test_predictions_go_past_the_framework_where_nobody_traces_them(direct, ways):
+    calls: list[str] = []
+    application = SimpleNamespace(middleware_stack=app("framework", calls))
+    options = {"state": opened_state(), "direct": app("direct", calls) if direct else None}
+    installer = install_outermost(app("rest", calls), **options)
+
+    async def scenario() -> None:
+        await installer({"type": "lifespan", "app": application}, None, None)
+        assert isinstance(application.middleware_stack, RequestMiddleware)
+        for path in ("/predict", "/model"):
+            await application.middleware_stack(scope(path), None, None)
+
+    asyncio.run(scenario())
+    assert calls == ways
+
+
+def test_a_starlette_without_a_middleware_stack_is_logged_and_requests_are_still_checked(caplog):
+    calls: list[str] = []
+    installer = install_outermost(app("rest", calls), state=ServiceState())
+    sent: list[dict] = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def scenario() -> None:
+        await installer({"type": "lifespan", "app": SimpleNamespace()}, None, None)
+        await installer(scope("/predict"), None, send)
+
+    asyncio.run(scenario())
+    assert "Starlette's application has no middleware_stack" in caplog.text
+    assert calls == []
+    assert sent[0]["status"] == 503  # the service has not started
+    assert b"the service is starting" in sent[1]["body"]
