@@ -14,8 +14,8 @@ import onnx
 
 from serving.commands import CommandParser, positive
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
-from serving.exporting.fp16 import to_half
-from serving.exporting.graph import export_graph, why_not
+from serving.exporting.fp16 import convert_to_fp16
+from serving.exporting.graph import export_graph, unsupported_reason
 from serving.exporting.int8 import export_int8
 from serving.exporting.model_files import GRAPH, save, split
 from serving.exporting.optimum_export import export_with_optimum
@@ -77,7 +77,7 @@ def _export_one(
         report = export_int8(bundle, source, path, reference, threads=threads)
     else:
         model = onnx.load(source / GRAPH)
-        save(to_half(model) if precision == "fp16" else model, path)
+        save(convert_to_fp16(model) if precision == "fp16" else model, path)
         report = verify_model(bundle, precision, path, reference, threads=threads)
     sys.stdout.write(summarise(precision, report) + "\n")
     if not report["passed"]:
@@ -102,7 +102,7 @@ def write_source(bundle: Bundle, folder: Path) -> None:
         "max_length": str(bundle.manifest.max_length),
     }
     classifier = load_classifier(bundle.path, fast_attention=False)
-    reason = why_not(classifier)
+    reason = unsupported_reason(classifier)
     if reason is None:
         model = export_graph(classifier, max_length=bundle.manifest.max_length, metadata=metadata)
     else:

@@ -1,4 +1,4 @@
-"""Exported models and their verification: which precisions a bundle may serve, and why not."""
+"""Exported models and their verification: which precisions a bundle may serve."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str
     if not usable:
         failed = ", ".join(reports) or "none"
         raise VerificationError(
-            f"no exported model of {bundle.path} passed its verification (exported: {failed}).", hint=_mend(bundle)
+            f"no exported model of {bundle.path} passed its verification (exported: {failed}).", hint=fix_hint(bundle)
         )
     for name in usable:
         yield check_model(bundle, name, reports)
@@ -93,16 +93,18 @@ def read_reports(bundle: Bundle) -> dict[str, Any]:
     """
     verification = bundle.verification()
     if verification is None:
-        raise VerificationError(f"{bundle.path} is unverified: it has no onnx/verification.json.", hint=_mend(bundle))
+        raise VerificationError(
+            f"{bundle.path} is unverified: it has no onnx/verification.json.", hint=fix_hint(bundle)
+        )
     version = verification.get("schema_version")
     if version != SCHEMA_VERSION:
         raise VerificationError(
             f"the verification of {bundle.path} has schema version {version!r}; this version reads {SCHEMA_VERSION}.",
-            hint=_mend(bundle),
+            hint=fix_hint(bundle),
         )
     if verification.get("bundle_seal") != bundle.seal:
         raise VerificationError(
-            f"the verification of {bundle.path} is stale: bundle.json changed after it was made.", hint=_mend(bundle)
+            f"the verification of {bundle.path} is stale: bundle.json changed after it was made.", hint=fix_hint(bundle)
         )
     reports = verification.get("precisions")
     return reports if isinstance(reports, dict) else {}
@@ -118,13 +120,13 @@ def check_model(bundle: Bundle, precision: str, reports: Mapping[str, Any]) -> E
     if report is None:
         exported = ", ".join(reports) or "none"
         raise VerificationError(
-            f"{bundle.path} has no verified {precision} model (exported: {exported}).", hint=_mend(bundle, precision)
+            f"{bundle.path} has no verified {precision} model (exported: {exported}).", hint=fix_hint(bundle, precision)
         )
     if not report.get("passed"):
         reasons = "; ".join(report.get("failures", ())) or "no reason recorded"
         raise VerificationError(
             f"the verification of the {precision} model of {bundle.path} failed: {reasons}.",
-            hint=_mend(bundle, precision),
+            hint=fix_hint(bundle, precision),
         )
     digests = {FILES[precision]: report.get("sha256"), **report.get("data_files", {})}
     for name, digest in digests.items():
@@ -135,12 +137,13 @@ def check_model(bundle: Bundle, precision: str, reports: Mapping[str, Any]) -> E
 def _check_file(bundle: Bundle, precision: str, name: str, digest: str | None) -> None:
     path = bundle.onnx_dir / name
     if not path.is_file():
-        raise VerificationError(f"onnx/{name} is missing in {bundle.path}.", hint=_mend(bundle, precision))
+        raise VerificationError(f"onnx/{name} is missing in {bundle.path}.", hint=fix_hint(bundle, precision))
     if sha256_file(path) != digest:
         raise VerificationError(
-            f"onnx/{name} in {bundle.path} changed after it was verified.", hint=_mend(bundle, precision)
+            f"onnx/{name} in {bundle.path} changed after it was verified.", hint=fix_hint(bundle, precision)
         )
 
 
-def _mend(bundle: Bundle, precision: str | None = None) -> str:
+def fix_hint(bundle: Bundle, precision: str | None = None) -> str:
+    """The next step for whoever meets a bundle that cannot be served: the command that exports it again."""
     return f"Run: python -m serving.export {bundle.path}" + (f" --precision {precision}" if precision else "")

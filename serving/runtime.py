@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from pathlib import Path
 
 import onnxruntime as ort
 
 from shared.cli import default_threads
+from shared.environment import cuda_device_count
 from shared.errors import BundleFormatError, ConfigError
 
 CPU = "CPUExecutionProvider"
@@ -24,19 +23,7 @@ def available_provider() -> str:
 
     ONNX Runtime lists CUDA wherever its GPU package is installed, so the driver itself is asked.
     """
-    return CUDA if CUDA in ort.get_available_providers() and _cuda_devices() > 0 else CPU
-
-
-def _cuda_devices() -> int:
-    """CUDA devices the driver reports; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+    return CUDA if CUDA in ort.get_available_providers() and cuda_device_count() > 0 else CPU
 
 
 def resolve_provider(name: str | None) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
 from shared.files import read_json, sha256_file, write_json
-from shared.labels import LabelSet
+from shared.labels import LabelSet, label_difference
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 
@@ -156,7 +156,8 @@ class Bundle:
         LabelSet(labels)
         if self.policies.labels != labels:
             raise BundleFormatError(
-                f"thresholds.json and {MANIFEST} disagree: {_difference(self.policies.labels, labels)}."
+                f"thresholds.json and {MANIFEST} disagree: "
+                f"{label_difference(self.policies.labels, labels, ('thresholds.json', MANIFEST))}."
             )
         sizes = {
             f"labels in {MANIFEST}": len(labels),
@@ -265,10 +266,3 @@ def _num_outputs(config: Path) -> int:
     content = read_json(config)
     names = content.get("id2label")
     return len(names) if names else int(content.get("num_labels", 2))
-
-
-def _difference(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
-    if len(found) != len(expected):
-        return f"{len(found)} labels against {len(expected)}"
-    position = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
-    return f"label {position} is '{found[position]}' against '{expected[position]}'"

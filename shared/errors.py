@@ -1,10 +1,10 @@
-"""The error tree: everything that is the user's to mend, and the answers of the HTTP service."""
+"""The error tree: errors the user can fix, and the answers of the HTTP service."""
 
 from __future__ import annotations
 
 
 class EmotionError(Exception):
-    """A problem the user can mend; its message is one line, ready to be shown.
+    """An error the user can fix; its message is one line, ready to be shown.
 
     Args:
         message: what was wrong, the value received and what is allowed.

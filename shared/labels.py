@@ -20,6 +20,20 @@ GOEMOTIONS: tuple[str, ...] = (
 """The 28 labels in the order of their ids (Demszky et al., ACL 2020)."""
 
 
+def label_difference(found: Sequence[str], expected: Sequence[str], where: tuple[str, str]) -> str:
+    """In what two lists of labels differ, in words: their lengths, else the first label that is another one.
+
+    Args:
+        found: the labels that are wrong, or may be.
+        expected: the labels they should be; not the same list.
+        where: where either of the two stands.
+    """
+    if len(found) != len(expected):
+        return f"{len(found)} labels in {where[0]} and {len(expected)} in {where[1]}"
+    place = next(i for i, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
+    return f"label {place} is '{found[place]}' in {where[0]} and '{expected[place]}' in {where[1]}"
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """Label names in the order of the model's outputs.

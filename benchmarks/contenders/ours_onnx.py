@@ -83,9 +83,9 @@ def halve(bench: Workbench) -> Path:
     def make(folder: Path) -> None:
         import onnx
 
-        from serving.exporting.fp16 import to_half
+        from serving.exporting.fp16 import convert_to_fp16
 
-        onnx.save(to_half(onnx.load(source)), folder / "model.onnx")
+        onnx.save(convert_to_fp16(onnx.load(source)), folder / "model.onnx")
 
     return bench.prepared("ours-fp16", _key(), make) / "model.onnx"
 

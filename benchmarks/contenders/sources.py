@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.contenders.contender import Workbench, versions_key
 from benchmarks.contenders.model import V3_SMALL, ModelShape, write_checkpoint
 from shared.bundle import Bundle
+from shared.environment import cache_root
 from shared.errors import BundleFormatError
-
-
-def cache_root() -> Path:
-    """Where prepared models are kept: `$EMOTION_CACHE/benchmarks`, else `~/.cache/emotion-classifiers/benchmarks`."""
-    configured = os.environ.get("EMOTION_CACHE")
-    root = Path(configured).expanduser() if configured else Path.home() / ".cache" / "emotion-classifiers"
-    return root / "benchmarks"
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,7 @@ class Subject:
 
 def random_subject(shape: ModelShape = V3_SMALL, cache: Path | None = None) -> Subject:
     """A random model of this shape, saved once."""
-    root = (cache or cache_root()) / shape.key
+    root = (cache or cache_root() / "benchmarks") / shape.key
     key = versions_key("transformers")
     checkpoint = Workbench(root, root).prepared("checkpoint", key, lambda folder: write_checkpoint(shape, folder))
     return Subject(Workbench(checkpoint, root), shape, f"a DeBERTa of the size of {shape.name}, random weights")
@@ -45,7 +38,7 @@ def bundle_subject(path: Path, cache: Path | None = None) -> Subject:
         BundleFormatError: when its encoder has no sizes this report knows.
     """
     bundle = Bundle.read(path)
-    root = (cache or cache_root()) / f"bundle-{bundle.seal[:12]}"
+    root = (cache or cache_root() / "benchmarks") / f"bundle-{bundle.seal[:12]}"
     return Subject(Workbench(bundle.path, root, bundle.path), _shape_of(bundle), f"the model of {path}")
 
 

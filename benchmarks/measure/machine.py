@@ -8,11 +8,11 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from shared.cli import default_threads
+from shared.environment import package_versions, source_revision
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "onnxruntime-gpu", "onnxruntime", "optimum", "optimum-onnx", "onnx",
@@ -34,8 +34,8 @@ def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
         "gpu": _gpu(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": _versions(packages),
-        "revision": _revision(),
+        "versions": package_versions(packages),
+        "revision": source_revision(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
@@ -82,24 +82,6 @@ def _memory_gib() -> float | None:
 
 def _gpu() -> str | None:
     return _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
-
-
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _revision() -> str | None:
-    """The commit of the source, marked when files differ from it."""
-    folder = str(Path(__file__).parent)
-    commit = _output("git", "-C", folder, "rev-parse", "--short=12", "HEAD")
-    changed = _output("git", "-C", folder, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}+changes" if commit and changed else commit
 
 
 def _output(*command: str) -> str | None:

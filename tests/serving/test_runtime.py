@@ -35,11 +35,11 @@ def test_threads_follow_the_quota_unless_given(model, monkeypatch):
 
 def test_cuda_is_believed_only_when_a_device_answers(monkeypatch):
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(runtime, "_cuda_devices", lambda: 0)
+    monkeypatch.setattr(runtime, "cuda_device_count", lambda: 0)
     assert available_provider() == CPU
     with pytest.raises(ConfigError, match="'cuda' was asked for, but no CUDA device answers here. Use cpu or auto."):
         resolve_provider("cuda")
-    monkeypatch.setattr(runtime, "_cuda_devices", lambda: 1)
+    monkeypatch.setattr(runtime, "cuda_device_count", lambda: 1)
     assert available_provider() == CUDA
     assert resolve_provider("auto") == CUDA
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])

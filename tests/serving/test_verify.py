@@ -9,8 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from serving.export import export_bundle
-from serving.exporting.comparison import compare, failures
-from serving.exporting.tolerances import TOLERANCES, Tolerance
+from serving.exporting.verification import TOLERANCES, Tolerance, compare, failures
 from serving.predictor import Predictor
 from serving.verify import main, verify_bundle
 from shared.bundle import Bundle
@@ -181,7 +180,7 @@ def test_a_decision_within_rounding_is_no_flip(exported):
     assert compare(bundle, reference, near, Tolerance(None, None, 0.0, 0.0)).flipped_by_policy["f1"] == 1
 
 
-def test_losses_of_f1_are_said_with_both_figures(exported):
+def test_losses_of_f1_are_said_with_both_values(exported):
     bundle, reference = reference_of(exported)
     noisy = reference.logits + np.random.default_rng(0).normal(0, 2, reference.logits.shape).astype(np.float32)
     comparison = compare(bundle, reference, noisy, TOLERANCES["int8"])
@@ -189,6 +188,38 @@ def test_losses_of_f1_are_said_with_both_figures(exported):
     loss = comparison.macro_f1_trained - comparison.macro_f1
     assert messages[0] == f"macro F1 falls by {loss:.5f} (from {comparison.macro_f1_trained:.4f}), allowed 0.005"
     assert messages[1].startswith("micro F1 falls by")
+
+
+def test_flips_of_the_default_policy_are_told_from_those_of_all_policies(exported):
+    bundle, reference = reference_of(exported)
+    other = reference.logits.copy()
+    f1, half = (bundle.policies.values[name][0] for name in ("f1", "half"))
+    middle = np.log((f1 + half) / 2 / (1 - (f1 + half) / 2)) * bundle.calibration.temperatures[0]
+    reference.logits[0, 0], reference.logits[1, 0] = 9.0, 9.0
+    other[0, 0], other[1, 0] = -9.0, middle  # row 0 flips under both, row 1 under `half`, whose threshold is higher
+    found = compare(bundle, reference, other, Tolerance(None, None, 0.0, 0.0))
+    assert found.flipped_by_policy == {"f1": 1, "half": 2}
+    assert (found.flipped_decisions, found.flipped_decisions_all_policies) == (1, 3)
+
+
+def test_the_report_holds_the_metrics_of_the_precision_that_is_served(exported):
+    from sklearn.metrics import f1_score, log_loss
+
+    bundle, reference = reference_of(exported)
+    report = bundle.verification()["precisions"]["fp32"]
+    logits = Predictor.load(exported).logits(reference.texts).astype(np.float64)
+    probabilities = 1 / (1 + np.exp(-logits / bundle.calibration.temperatures))
+    decisions = probabilities >= bundle.policies.get()
+    expected = {
+        "macro_f1": f1_score(reference.labels, decisions, average="macro", zero_division=0),
+        "micro_f1": f1_score(reference.labels, decisions, average="micro", zero_division=0),
+        "brier": np.mean((probabilities - reference.labels) ** 2),
+        "nll": log_loss(reference.labels.ravel(), probabilities.ravel()),
+    }
+    found = report["metrics"]
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert (found["split"], found["policy"], found["num_examples"]) == ("dev", "f1", len(reference.texts))
+    assert report["metrics_trained"] == pytest.approx(found, abs=1e-4)
 
 
 def test_logits_that_are_not_finite_fail(exported):

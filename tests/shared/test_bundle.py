@@ -84,10 +84,13 @@ def test_a_required_file_must_be_sealed(tmp_path):
     [
         ({"outputs": 4}, r"3 labels in bundle\.json, 4 outputs in config\.json, 3 temperatures"),
         ({"temperatures": 2}, r"3 outputs in config\.json, 2 temperatures in calibration\.json"),
-        ({"threshold_labels": LABELS[:2]}, r"thresholds\.json and bundle\.json disagree: 2 labels against 3"),
+        (
+            {"threshold_labels": LABELS[:2]},
+            r"thresholds\.json and bundle\.json disagree: 2 labels in thresholds.json and 3 in bundle.json",
+        ),
         (
             {"threshold_labels": ("calm", "neutral", "angry")},
-            r"disagree: label 1 is 'neutral' against 'angry'",
+            r"disagree: label 1 is 'neutral' in thresholds.json and 'angry' in bundle.json",
         ),
     ],
 )

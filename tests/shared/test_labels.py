@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from shared.errors import DataFormatError, InvalidInputError
-from shared.labels import GOEMOTIONS, TAXONOMIES, LabelSet, group_decisions, taxonomies_for, taxonomy_for
+from shared.labels import (
+    GOEMOTIONS,
+    TAXONOMIES,
+    LabelSet,
+    group_decisions,
+    label_difference,
+    taxonomies_for,
+    taxonomy_for,
+)
 
 
 def test_goemotions_labels_stand_in_the_order_of_their_official_ids():
@@ -87,3 +95,12 @@ def test_a_group_is_decided_exactly_where_one_of_its_members_is():
             picked = [labels.index(member) for member in members]
             expected = (p[:, picked] >= t[picked]).any(axis=1)
             assert ((group_p[:, column] >= group_t[:, column]) == expected).all()
+
+
+def test_the_first_difference_between_two_lists_of_labels_is_said():
+    where = ("the model", "bundle.json")
+    assert label_difference(["joy"], ["joy", "fear"], where) == "1 labels in the model and 2 in bundle.json"
+    assert (
+        label_difference(["joy", "fear", "love"], ["joy", "anger", "envy"], where)
+        == "label 1 is 'fear' in the model and 'anger' in bundle.json"
+    )

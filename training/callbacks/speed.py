@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from shared.modeling.device import has_cuda
+
 
 class SpeedWatch(TrainerCallback):
     """Times optimiser steps, without evaluations and checkpoints.
@@ -40,7 +42,7 @@ class SpeedWatch(TrainerCallback):
 
 def memory_bytes(status: Path = Path("/proc/self/status")) -> int:
     """The most GPU memory in use so far; without a GPU the main memory this process has now (0 where unknown)."""
-    if torch.cuda.is_available():
+    if has_cuda():
         return int(torch.cuda.max_memory_allocated())
     try:
         lines = status.read_text(encoding="utf-8").splitlines()

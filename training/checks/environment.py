@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from shared.errors import PreflightError
+from shared.modeling.device import has_cuda
 from training.checks.check import Check
 from training.config import Config
 
@@ -43,7 +44,7 @@ def check_versions() -> str:
 
 def devices() -> str:
     """The devices that training can use, in words."""
-    if not torch.cuda.is_available():
+    if not has_cuda():
         return "no GPU"
     names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return ", ".join(f"{found.name} ({found.total_memory / 1e9:.0f} GB)" for found in names)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import PreflightError
+from shared.modeling.device import torch_device
 from training.checks.check import Check
 from training.checks.zero_loss import explain_zero
 from training.config import Config, OptimConfig
@@ -50,7 +51,7 @@ class Trial:
     @classmethod
     def of(cls, model: nn.Module, rows: TrainingRows, config: Config) -> Trial:
         """A trial on the device that training will use."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch_device()
         count = min(ROWS, len(rows.train), max(2, config.optim.batch_size))
         chosen = [rows.train[i * len(rows.train) // count] for i in range(count)]
         batch = {name: values.to(device) for name, values in Collator(rows.tokenizer)(chosen).items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shared.environment import cache_root
 from shared.files import replacing_file
 from shared.tokenizer import TextTokenizer
 from training.data.corpus import Corpus
@@ -29,9 +29,7 @@ def token_cache(cache_dir: str | None) -> Path | None:
     """Folder of token files in `cache_dir`, `$EMOTION_CACHE` or `~/.cache/emotion-classifiers`; None for "none"."""
     if cache_dir == NO_CACHE:
         return None
-    configured = cache_dir or os.environ.get("EMOTION_CACHE")
-    root = Path(configured).expanduser() if configured else Path.home() / ".cache" / "emotion-classifiers"
-    return root / "tokens"
+    return (Path(cache_dir).expanduser() if cache_dir else cache_root()) / "tokens"
 
 
 def encode_corpus(corpus: Corpus, tokenizer: TextTokenizer, *, cache: Path | None = None) -> datasets.Dataset:

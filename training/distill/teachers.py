@@ -14,7 +14,6 @@ from typing import Any
 import datasets
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from shared.bundle import Bundle
@@ -22,6 +21,7 @@ from shared.errors import ConfigError
 from shared.files import replacing_file
 from shared.labels import LabelSet
 from shared.modeling.classifier import load_classifier
+from shared.modeling.device import torch_device
 from training.config import DistillConfig
 from training.data.corpus import Corpus
 from training.data.encode import NOT_WRITABLE
@@ -116,8 +116,7 @@ def _logits(teacher: Bundle, corpus: Corpus, batch_size: int, cache: Path | None
 
 def _computed(teacher: Bundle, corpus: Corpus, batch_size: int) -> NDArray[np.float32]:
     model, tokenizer = load_classifier(teacher.path), teacher.tokenizer()
-    if torch.cuda.is_available():
-        model.to(torch.device("cuda"))  # type: ignore[arg-type]
+    model.to(torch_device())  # type: ignore[arg-type]
     rows = [row.ids for row in tokenizer.encode(corpus.texts)]
     return predict_logits(model, tokenizer, rows, batch_size=batch_size)
 

@@ -13,6 +13,7 @@ from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.files import replacing_folder, write_json
 from shared.modeling.classifier import load_classifier
+from shared.modeling.device import torch_device
 from training.config.evaluate import EvaluateOptions
 from training.data.corpus import Corpus
 from training.data.load import load_eval_split
@@ -45,8 +46,7 @@ def evaluate_bundle(path: Path, options: EvaluateOptions) -> dict[str, Any]:
 
 def _logits(bundle: Bundle, corpus: Corpus, batch_size: int) -> Any:
     model = load_classifier(bundle.path)
-    if torch.cuda.is_available():
-        model.to(torch.device("cuda"))  # type: ignore[arg-type]
+    model.to(torch_device())  # type: ignore[arg-type]
     tokenizer = bundle.tokenizer()
     return predict_logits(model, tokenizer, [row.ids for row in tokenizer.encode(corpus.texts)], batch_size=batch_size)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +14,7 @@ from transformers import PreTrainedModel
 
 from shared.bundle import Bundle, Reference, seal
 from shared.calibration import Calibration
+from shared.environment import package_versions, source_revision
 from shared.errors import ModelError
 from shared.files import replacing_folder, sha256_file, write_json
 from shared.modeling.checkpoints import resolve_checkpoint
@@ -140,29 +138,6 @@ def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -
         },
         "seeds": {"training": config.run.seed, "data": config.data.seed},
         "training": dict(training),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": package_versions(PACKAGES),
         "machine": {"system": platform.system(), "processor": platform.machine()},
     }
-
-
-def source_revision() -> str | None:
-    """Git revision of this source tree, with `+` when files were changed; None outside of a repository."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        revision = _git(root, "rev-parse", "HEAD")
-        return revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found

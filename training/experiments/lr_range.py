@@ -15,6 +15,7 @@ from torch import nn
 
 from shared.errors import ConfigError
 from shared.files import replacing_file
+from shared.modeling.device import torch_device
 from training.checks.stages import preflight
 from training.config import Config
 from training.config.experiments import RangeConfig, RangeOptions
@@ -108,7 +109,7 @@ def find_range(
             f"range.low {tried.low:g}, range.high {tried.high:g} and range.steps {tried.steps} give no range; low must "
             "be below high, with 2 steps or more."
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch_device()
     model.to(device).train()
     optimizer = build_optimizer(model, config.optim)
     shares = [group["lr"] / config.optim.lr for group in optimizer.param_groups]

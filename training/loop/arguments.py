@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import torch
 from transformers import TrainingArguments
 
+from shared.modeling.device import has_cuda
 from training.config import Config
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
@@ -16,7 +16,7 @@ from training.runtime.run_folder import RunFolder
 def training_arguments(config: Config, folder: RunFolder, precision: Precision) -> TrainingArguments:
     """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`."""
     optim, run = config.optim, config.run
-    on_gpu = torch.cuda.is_available()
+    on_gpu = has_cuda()
     # or it is taken over from an earlier run in this process
     os.environ["ACCELERATE_MIXED_PRECISION"] = {"fp32": "no"}.get(precision.name, precision.name)
     return TrainingArguments(

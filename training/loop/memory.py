@@ -15,6 +15,7 @@ from transformers import Trainer
 
 from shared.errors import TrainingError
 from shared.files import replacing_file
+from shared.modeling.device import has_cuda
 from training.config import Config
 
 log = logging.getLogger("training")
@@ -75,7 +76,7 @@ def train_within_memory(make: Callable[[Config], _Trainer], config: Config, resu
         trainer.accelerator.free_memory()
         del trainer
         gc.collect()
-        if torch.cuda.is_available():
+        if has_cuda():
             torch.cuda.empty_cache()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from shared.errors import ConfigError
+from shared.modeling.device import has_cuda
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """CPU features with which a bf16 product is faster than one in fp32."""
@@ -30,7 +31,7 @@ def choose_precision(asked: str) -> Precision:
     Raises:
         ConfigError: when the device cannot train in the precision asked for.
     """
-    if torch.cuda.is_available():
+    if has_cuda():
         return _on_cuda(asked, torch.cuda.is_bf16_supported())
     return _on_cpu(asked, cpu_flags())
 

@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from shared.cli import default_threads
+from shared.modeling.device import has_cuda
 from training.runtime.allocator import keep_freed_memory
 from training.runtime.sharding import sharding
 
@@ -29,7 +30,7 @@ def start(threads: int | None) -> int:
     keep_freed_memory()
     if world_size() > 1 and not distributed.is_initialized():
         backend = "gloo"
-        if torch.cuda.is_available():
+        if has_cuda():
             # whole weights are gathered on the CPU
             backend = "nccl" if sharding() is None else "cuda:nccl,cpu:gloo"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -1,4 +1,4 @@
-"""fp16 graphs: close to fp32 at every length, and wide where it matters."""
+"""fp16 graphs: close to fp32 at every length, and in fp32 where it matters."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.exporting.fp16 import to_half
+from serving.exporting.fp16 import convert_to_fp16
 from shared.errors import ExportError
 from tests.helpers import tiny_checkpoint
 
@@ -37,20 +37,20 @@ def test_fp16_is_close_to_fp32_at_every_length(exact, tokens):
     mask = np.ones_like(ids)
     mask[1, (tokens + 1) // 2 :] = 0
     feeds = {"input_ids": ids, "attention_mask": mask}
-    wide, half = session_of(exact).run(None, feeds)[0], session_of(to_half(exact)).run(None, feeds)[0]
+    wide, half = session_of(exact).run(None, feeds)[0], session_of(convert_to_fp16(exact)).run(None, feeds)[0]
     assert half.dtype == np.float32
     assert np.abs(wide - half).max() < 2e-3 * max(1, np.abs(wide).max())
 
 
-def test_weights_are_halved(exact):
-    half = to_half(exact)
+def test_weights_are_to_float16(exact):
+    half = convert_to_fp16(exact)
     assert half.ByteSize() < 0.6 * exact.ByteSize()
     onnx.checker.check_model(half, full_check=True)
     assert {entry.key: entry.value for entry in half.metadata_props} == {"labels": "x"}
 
 
 def test_softmax_norms_mask_and_the_last_product_stay_in_fp32(exact):
-    half = to_half(exact)
+    half = convert_to_fp16(exact)
     kinds = kinds_of(half)
     wide = [node for node in half.graph.node if node.op_type in ("Softmax", "LayerNormalization")]
     assert len(wide) == 7
@@ -61,7 +61,7 @@ def test_softmax_norms_mask_and_the_last_product_stay_in_fp32(exact):
 
 
 def test_each_tensor_is_cast_once(exact):
-    casts = [node for node in to_half(exact).graph.node if node.op_type == "Cast"]
+    casts = [node for node in convert_to_fp16(exact).graph.node if node.op_type == "Cast"]
     assert len({(node.input[0], node.attribute[0].i) for node in casts}) == len(casts)
 
 
@@ -76,9 +76,9 @@ def one_node(operator, constants=(), **attributes):
 
 
 def test_constants_beyond_the_range_of_fp16_are_clipped_to_it():
-    from serving.exporting.fp16 import _halved
+    from serving.exporting.fp16 import _to_float16
 
-    assert _halved(np.array([-3.4e38, 1e6, 0.5])).tolist() == [-65504.0, 65504.0, 0.5]
+    assert _to_float16(np.array([-3.4e38, 1e6, 0.5])).tolist() == [-65504.0, 65504.0, 0.5]
 
 
 def test_graphs_with_branches_are_refused():
@@ -86,4 +86,4 @@ def test_graphs_with_branches_are_refused():
                              [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n"])])  # fmt: skip
     model = one_node("If", then_branch=body, else_branch=body)
     with pytest.raises(ExportError, match="a graph with If cannot be converted to fp16"):
-        to_half(model)
+        convert_to_fp16(model)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-from serving.exporting.graph import export_graph, why_not
+from serving.exporting.graph import export_graph, unsupported_reason
 from shared.errors import ExportError
 from shared.modeling.mean_pooling import MeanPoolingClassifier
 
@@ -148,13 +148,13 @@ def test_other_architectures_are_refused_with_the_reason():
     bert = BertForSequenceClassification(
         BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=9)
     )
-    assert why_not(bert) == "its encoder is no DeBERTa-v2 (bert)"
+    assert unsupported_reason(bert) == "its encoder is no DeBERTa-v2 (bert)"
     with pytest.raises(ExportError, match="cannot be written as a graph: its encoder is no DeBERTa-v2"):
         export_graph(bert)
 
 
 def test_an_unknown_activation_is_refused():
-    assert why_not(random_model(hidden_act="quick_gelu")) == "it has the activation quick_gelu"
+    assert unsupported_reason(random_model(hidden_act="quick_gelu")) == "it has the activation quick_gelu"
 
 
 def test_more_tokens_than_position_embeddings_are_refused():

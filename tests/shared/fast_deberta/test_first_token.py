@@ -116,11 +116,11 @@ def test_adapters_on_projections_are_not_passed_by(targets: list[str]) -> None:
 def test_who_listens_to_a_projection_hears_it(watched: str) -> None:
     stock = stock_classifier()
     fast = fast_copy(stock)
-    heard: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
     projection = getattr(fast.deberta.encoder.layer[-1].attention.self, watched)
-    projection.register_forward_hook(lambda _, inputs, output: heard.append(tuple(output.shape)))
+    projection.register_forward_hook(lambda _, inputs, output: shapes.append(tuple(output.shape)))
     assert_same(stock, fast, batch(9))
-    assert (4, 9, 32) in heard
+    assert (4, 9, 32) in shapes
 
 
 @pytest.mark.parametrize("reentrant", [True, False])

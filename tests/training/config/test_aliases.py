@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from tests.training.config.test_parser import fails
 
+from tests.training.config.test_parser import fails
 from training.config import Config
 from training.config.aliases import SYNONYMS, meant_key
 

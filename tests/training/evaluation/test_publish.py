@@ -17,8 +17,7 @@ from shared.thresholds import Policies
 from tests.training.rows import LABELS, tiny_corpus
 from training.config import Config, ModelConfig
 from training.config.data import DataConfig
-from training.evaluation import publish as module
-from training.evaluation.publish import Trained, publish, source_revision
+from training.evaluation.publish import Trained, publish
 from training.evaluation.scoring import Split
 from training.model.classifier import build_model, build_tokenizer
 from training.model.inference import predict_logits
@@ -95,14 +94,3 @@ def test_the_weights_are_float32_and_the_path_of_the_base_is_not_told(trained, c
     bundle = write(tmp_path / "bundle", trained, config)
     assert {weight.dtype for weight in load_file(bundle.path / "model.safetensors").values()} == {torch.float32}
     assert str(tiny_model) not in (bundle.path / "config.json").read_text()
-
-
-def test_the_source_revision_is_a_git_hash_or_none(monkeypatch):
-    revision = source_revision()
-    assert revision is None or len(revision.rstrip("+")) == 40
-
-    def missing(*_, **__):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(module.subprocess, "run", missing)
-    assert source_revision() is None
