@@ -12,6 +12,9 @@ from shared.errors import ConfigError
 SourceKind = Literal["sample", "goemotions", "table", "semeval2018_ec", "isear", "meld"]
 """The kinds of sources; `training.data.sources.READERS` holds one reader for each."""
 
+TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "txt"]
+"""The formats of tables, as in `shared.tables.options`."""
+
 
 @dataclass(frozen=True)
 class SourceConfig:
@@ -27,6 +30,20 @@ class SourceConfig:
     """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
     delimiter: str | None = None
     """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
+    separator: str | None = None
+    """Tables: what separates the columns of a delimited file: a character, comma, semicolon, tab or pipe; detected."""
+    encoding: str | None = None
+    """Tables: encoding of a text file, such as cp1252; UTF-8, or what its byte order mark says, when left out."""
+    header: bool | None = None
+    """Tables: whether the first row names the columns; it does when left out, and a doubtful one is refused."""
+    columns: list[str] | None = None
+    """Tables: names of all columns in order, where the file has no header or in place of it."""
+    sheet: str | None = None
+    """Tables: sheet of a workbook (.xlsx) by name or number from 1; needed when there are several."""
+    quoting: Literal["csv", "none"] | None = None
+    """Tables: csv where quotes enclose cells, none where they are plain characters; detected when left out."""
+    format: TableFormat | None = None
+    """Tables: csv, tsv, jsonl, json, parquet, arrow, xlsx or txt, where the suffix of the file does not tell it."""
     labels: list[str] | None = None
     """Tables: label names in the order of their ids, when the file holds ids; taken from the file when left out."""
     soft_labels: bool = False
@@ -66,6 +83,20 @@ class DataConfig:
     """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
     delimiter: str | None = None
     """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
+    separator: str | None = None
+    """Tables: what separates the columns of a delimited file: a character, comma, semicolon, tab or pipe; detected."""
+    encoding: str | None = None
+    """Tables: encoding of a text file, such as cp1252; UTF-8, or what its byte order mark says, when left out."""
+    header: bool | None = None
+    """Tables: whether the first row names the columns; it does when left out, and a doubtful one is refused."""
+    columns: list[str] | None = None
+    """Tables: names of all columns in order, where the file has no header or in place of it."""
+    sheet: str | None = None
+    """Tables: sheet of a workbook (.xlsx) by name or number from 1; needed when there are several."""
+    quoting: Literal["csv", "none"] | None = None
+    """Tables: csv where quotes enclose cells, none where they are plain characters; detected when left out."""
+    format: TableFormat | None = None
+    """Tables: csv, tsv, jsonl, json, parquet, arrow, xlsx or txt, where the suffix of the file does not tell it."""
     soft_labels: bool = False
     """Raw GoEmotions: targets are shares of raters (0..1); otherwise labels that two raters or more gave."""
     temporal_split: bool = False
@@ -107,7 +138,9 @@ class DataConfig:
         """
         short = SourceConfig(
             kind=self.source, path=self.path, text_column=self.text_column, label_column=self.label_column,
-            delimiter=self.delimiter, soft_labels=self.soft_labels, temporal_split=self.temporal_split,
+            delimiter=self.delimiter, separator=self.separator, encoding=self.encoding, header=self.header,
+            columns=self.columns, sheet=self.sheet, quoting=self.quoting, format=self.format,
+            soft_labels=self.soft_labels, temporal_split=self.temporal_split,
         )  # fmt: skip
         if not self.sources:
             return (short,)

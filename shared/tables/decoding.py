@@ -1,0 +1,135 @@
+"""From bytes to lines of text: the encoding is known, named or refused, never guessed."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from shared.errors import ConfigError, DataFormatError
+from shared.tables.options import TableOptions
+
+BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+BLOCK_BYTES = 2**16
+
+
+def find_encoding(sample: bytes, name: str, options: TableOptions) -> tuple[str, int, list[str]]:
+    """The encoding of a text file, the bytes of its byte order mark, and notes about the choice.
+
+    Args:
+        sample: its first bytes.
+        name: its name, for messages.
+        options: where the user may have named the encoding.
+
+    Raises:
+        ConfigError: for an encoding that Python does not know.
+        DataFormatError: when the byte order mark is that of another encoding than the one named.
+    """
+    marked, skip = next(((found, len(mark)) for mark, found in BYTE_ORDER_MARKS if sample.startswith(mark)), ("", 0))
+    if options.encoding is None:
+        notes = [f"{name} is {marked.upper()}, by its byte order mark"] if marked not in ("", "utf-8") else []
+        return marked or "utf-8", skip, notes
+    try:
+        wanted = codecs.lookup(options.encoding).name
+    except LookupError:
+        raise ConfigError(
+            f"{options.key('encoding')} is '{options.encoding}', which is no encoding that Python knows.",
+            hint="Usual ones are utf-8, utf-16, cp1252 (Windows, western), latin-1, cp1251 (Cyrillic), gb18030, "
+            "shift_jis.",
+        ) from None
+    if marked and not _agree(wanted, marked):
+        raise DataFormatError(
+            f"{name} starts with the byte order mark of {marked.upper()}, and {options.key('encoding')} says "
+            f"'{options.encoding}'.",
+            hint=f"Leave {options.key('encoding')} out.",
+        )
+    notes = []
+    if not marked and not wanted.startswith("utf") and _is_utf8(sample):
+        notes = [f"{name} is read as {options.encoding}, as said, though all its bytes are valid UTF-8 too"]
+    return (marked or wanted), skip, notes
+
+
+def _agree(wanted: str, marked: str) -> bool:
+    """Whether the encoding named can have that byte order mark."""
+    return marked.startswith(wanted.removesuffix("-sig")) or wanted.removesuffix("-sig") == marked
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """Whether bytes beyond ASCII are there and all of them form UTF-8; the last may be cut."""
+    if sample.isascii():
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decoded_lines(
+    stream: BinaryIO, name: str, encoding: str, skip: int, options: TableOptions, *, end: str = "\n", cut: bool = False
+) -> Iterator[str]:
+    """Lines with their ends; LF alone ends a line, as other separators of Unicode may stand within a text.
+
+    Args:
+        stream: the bytes.
+        name: of the file, for messages.
+        encoding: of the bytes.
+        skip: bytes of a byte order mark.
+        options: for messages.
+        end: of a line.
+        cut: whether the bytes may end within a character.
+
+    Raises:
+        DataFormatError: for a byte that the encoding does not have, or NUL; names line and byte offset.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    stream.read(skip)
+    offset, line, rest = skip, 1, ""
+    while True:
+        block = stream.read(BLOCK_BYTES)
+        kept = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(block, final=not block and not cut)
+        except UnicodeDecodeError as error:
+            raise _wrong_byte(error, offset - kept, line, name=name, options=options) from None
+        offset += len(block)
+        if "\0" in text:
+            raise _nul(line + text[: text.index("\0")].count(end), name, encoding, options)
+        pieces = (rest + text).split(end)
+        rest = pieces.pop()
+        line += len(pieces)
+        for piece in pieces:
+            yield piece + end
+        if not block:
+            break
+    if rest:
+        yield rest
+
+
+def _wrong_byte(
+    error: UnicodeDecodeError, start: int, line: int, *, name: str, options: TableOptions
+) -> DataFormatError:
+    encoding = error.encoding
+    before = error.object[: error.start].decode(encoding, "replace")
+    byte = error.object[error.start]
+    hint = (
+        f"If it is Windows-1252, give {options.key('encoding')} cp1252; other encodings likewise."
+        if encoding.startswith("utf-8")
+        else f"Give {options.key('encoding')} its real encoding."
+    )
+    called = {"utf-8": "UTF-8"}.get(encoding, encoding)
+    return DataFormatError(
+        f"{name} is not {called}: byte 0x{byte:02x} in line {line + before.count(chr(10))}, "
+        f"byte offset {start + error.start}.",
+        hint=hint,
+    )
+
+
+def _nul(line: int, name: str, encoding: str, options: TableOptions) -> DataFormatError:
+    return DataFormatError(
+        f"{name}, line {line}: holds a NUL character, which no text has (read as {encoding}).",
+        hint=f"If it is UTF-16 without a byte order mark, give {options.key('encoding')} utf-16-le.",
+    )

@@ -1,0 +1,210 @@
+"""CSV, TSV and other delimited files, and plain text files with one text a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from itertools import islice
+from typing import BinaryIO
+
+from shared.errors import ConfigError, DataFormatError, EmptyDataError
+from shared.tables.byte_source import ByteSource
+from shared.tables.chunk import Chunk
+from shared.tables.decoding import decoded_lines, find_encoding
+from shared.tables.dialect import (
+    HEADER_ROWS,
+    Dialect,
+    find_dialect,
+    header_evidence,
+    looks_like_header,
+    rows_of,
+    tab_quoting,
+    text_lines,
+)
+from shared.tables.options import TableOptions
+
+TEXT_COLUMN = "text"
+"""Name of the only column of a plain text file."""
+
+
+class TextSource:
+    """Lines of a text file whose encoding is known.
+
+    Raises:
+        DataFormatError: when the bytes are not of the encoding.
+        EmptyDataError: when there is no content.
+    """
+
+    def __init__(self, source: ByteSource, options: TableOptions) -> None:
+        self.source, self.options = source, options
+        sample, self.whole = source.sample()
+        self.encoding, self.skip, self.notes = find_encoding(sample, source.name, options)
+        lines = list(self._decoded(BytesIO(sample), cut=not self.whole))
+        if self.whole and not any(line.strip() for line in lines):
+            raise EmptyDataError(f"{source.name} is empty.")
+        self.old_mac = len(lines) == 1 and "\r" in lines[0].removesuffix("\n").removesuffix("\r")
+        if self.old_mac:
+            lines = text_lines(lines[0].replace("\r", "\n"))
+        self.sample = lines if self.whole else lines[:-1] or lines
+
+    def lines(self) -> Iterator[str]:
+        """All lines, with their ends."""
+        with self.source.open() as stream:
+            if self.old_mac:
+                yield from (line.replace("\r", "\n") for line in self._decoded(stream, end="\r"))
+            else:
+                yield from self._decoded(stream)
+
+    def _decoded(self, stream: BinaryIO, *, end: str = "\n", cut: bool = False) -> Iterator[str]:
+        return decoded_lines(stream, self.source.name, self.encoding, self.skip, self.options, end=end, cut=cut)
+
+
+class DelimitedReader:
+    """A delimited file, row by row.
+
+    Attributes:
+        columns: their names, in the order of the file.
+        notes: choices made, to be shown.
+        dialect: how rows are cut into cells.
+    """
+
+    def __init__(self, source: ByteSource, options: TableOptions, *, tabs: bool) -> None:
+        self._text = TextSource(source, options)
+        self._options, self.name = options, source.name
+        self.dialect = self._find_dialect(tabs)
+        self.notes = [*self._text.notes, *self.dialect.notes]
+        sampled = self._sample()
+        first = sampled[0]
+        self.header = options.header if options.header is not None else self._has_header(sampled)
+        self.columns = self._names(first)
+
+    def _find_dialect(self, tabs: bool) -> Dialect:
+        text, options = self._text, self._options
+        found = find_dialect(text.sample, whole=text.whole, tabs=tabs, name=self.name, options=options)
+        if found.separator != "\t" or options.quoting is not None:
+            return found
+        lines = text.lines() if text.source.repeatable else iter(text.sample)
+        quoting = tab_quoting(islice(lines, found.skip_lines, None))
+        return Dialect("\t", quoting, found.skip_lines, found.notes)
+
+    def _sample(self) -> list[list[str]]:
+        found: list[list[str]] = []
+        try:
+            for _, row in islice(rows_of(self._text.sample, self.dialect, self.name, self._options), HEADER_ROWS + 1):
+                found.append(row)
+        except DataFormatError:
+            if not found:
+                raise
+        if not found:
+            raise EmptyDataError(f"{self.name} is empty.")
+        return found
+
+    def _has_header(self, rows: Sequence[Sequence[str]]) -> bool:
+        """A file has a header unless the user says otherwise; doubt is an error or a note.
+
+        Raises:
+            DataFormatError: when the first row looks like data.
+        """
+        strong, weak = header_evidence(rows[0], rows[1:])
+        key = self._options.key("header")
+        if strong:
+            raise DataFormatError(
+                f"{self.name}, line 1: the first row ({', '.join(repr(c[:30]) for c in rows[0][:5])}) looks like data, "
+                f"not like names of columns: {'; '.join(strong[:3])}.",
+                hint=f"Give {key} false if the file has no header (and name its columns with "
+                f"{self._options.key('columns')}), or {key} true if it is the header.",
+            )
+        if weak:
+            self.notes.append(f"{self.name}: the first row is read as the header, though {weak[0]} ({key} false: data)")
+        return True
+
+    def _names(self, first: Sequence[str]) -> list[str]:
+        given = self._options.columns
+        if given is not None and len(given) != len(first):
+            raise ConfigError(
+                f"{self._options.key('columns')} has {len(given)} names ({', '.join(given)}), and {self.name} has "
+                f"{len(first)} columns."
+            )
+        if not self.header:
+            if looks_like_header(first):
+                self.notes.append(
+                    f"{self.name}: the first row is read as data, as {self._options.key('header')} is false, though it "
+                    f"looks like a header ({', '.join(first[:5])})"
+                )
+            if given is None:
+                given = tuple(f"column_{place}" for place in range(1, len(first) + 1))
+                self.notes.append(f"{self.name} has no header: its columns are called {', '.join(given)}")
+        return checked_names(given or first, self.name, self._options)
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """All rows, at most `rows` at once.
+
+        Raises:
+            DataFormatError: for a row with more or fewer cells than the header.
+        """
+        width = len(self.columns)
+        numbered = rows_of(self._text.lines(), self.dialect, self.name, self._options)
+        if self.header:
+            next(numbered, None)
+        numbers: list[int] = []
+        cells: list[list[str]] = []
+        for number, row in numbered:
+            if len(row) != width:
+                raise self._wrong_width(number, row)
+            numbers.append(number)
+            cells.append(row)
+            if len(cells) == rows:
+                yield self._chunk(numbers, cells)
+                numbers, cells = [], []
+        if cells:
+            yield self._chunk(numbers, cells)
+
+    def _chunk(self, numbers: list[int], cells: list[list[str]]) -> Chunk:
+        columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
+        return Chunk(columns, self.name, numbers)
+
+    def _wrong_width(self, line: int, row: Sequence[str]) -> DataFormatError:
+        what = "the header has" if self.header else "the first row has"
+        fields = f"{len(row)} field{'s' if len(row) != 1 else ''}"
+        more = "A cell that holds the separator must be in quotes" if len(row) > len(self.columns) else "A cell lacks"
+        return DataFormatError(
+            f"{self.name}, line {line}: {fields} where {what} {len(self.columns)}.",
+            hint=f"{more} (the file is read as {self.dialect.described()}; {self._options.key('separator')} names "
+            "another separator).",
+        )
+
+
+def checked_names(names: Sequence[str], where: str, options: TableOptions) -> list[str]:
+    """Names of columns without blanks around them; unnamed ones beyond the first are numbered.
+
+    Raises:
+        DataFormatError: when two columns have one name.
+    """
+    found = [name.strip() for name in names]
+    if found.count("") > 1:
+        found = [name or f"column_{place}" for place, name in enumerate(found, 1)]
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise DataFormatError(
+            f"{where} has columns of the same name in its header: {', '.join(twice)}.",
+            hint=f"Name all {len(found)} columns with {options.key('columns')}.",
+        )
+    return found
+
+
+class LinesReader:
+    """A plain text file: one text a line, an empty line is an empty text."""
+
+    def __init__(self, source: ByteSource, options: TableOptions) -> None:
+        self._text = TextSource(source, options)
+        self.name = source.name
+        self.columns = [TEXT_COLUMN]
+        self.notes = [*self._text.notes, f"{source.name} is read as one text a line"]
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """All lines, at most `rows` at once."""
+        lines = (line.removesuffix("\n").removesuffix("\r") for line in self._text.lines())
+        start = 1
+        while texts := list(islice(lines, rows)):
+            yield Chunk({TEXT_COLUMN: texts}, self.name, list(range(start, start + len(texts))))
+            start += len(texts)

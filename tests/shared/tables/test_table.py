@@ -1,0 +1,32 @@
+"""Small tables of every format, read as columns."""
+
+import json
+
+import pytest
+
+from shared.errors import DataFormatError
+from shared.tables import TableOptions, open_table
+
+
+def read(path, content, **options):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return open_table(path, TableOptions(**options)).read_all()
+
+
+def test_columns_and_line_numbers_of_a_csv(tmp_path):
+    found = read(tmp_path / "a.csv", 'text,label\r\n"two\r\nlines, one cell",joy\r\n\r\nplain,fear\r\n')
+    assert found.columns == {"text": ["two\r\nlines, one cell", "plain"], "label": ["joy", "fear"]}
+    assert list(found.numbers) == [2, 5]
+
+
+def test_row_with_too_many_fields_is_an_error_and_never_a_shift(tmp_path):
+    with pytest.raises(DataFormatError, match=r"a.csv, line 2: 2 fields where the header has 1\."):
+        read(tmp_path / "a.csv", "text\nThank you, that was kind\n")
+    with pytest.raises(DataFormatError, match=r"b.csv, line 2: 3 fields where the header has 2\."):
+        read(tmp_path / "b.csv", "text,id\nhappy, very happy,1\nsad,2\n")
+
+
+def test_json_lines_keep_integers_beside_nulls_and_nested_values(tmp_path):
+    rows = [{"prev": None, "text": "a", "deep": {"x": [1, "b"]}}, {"prev": 1745216389265584132, "text": "b"}]
+    found = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert found.columns == {"prev": [None, 1745216389265584132], "text": ["a", "b"], "deep": [{"x": [1, "b"]}, None]}
