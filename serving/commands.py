@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from shared.cli import as_called
 from shared.errors import ConfigError
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser that raises instead of printing its usage, so that a mistake is one line."""
+    """An argument parser that raises instead of printing its usage, so that a mistake is one line.
+
+    Args:
+        prog: the module of the command.
+        options: further arguments of `ArgumentParser`.
+    """
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog=as_called(f"python -m {prog}"), **options)
 
     def error(self, message: str) -> NoReturn:
         """Raise the mistake.
@@ -17,7 +26,7 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        raise ConfigError(f"{message}.", hint=f"See: python -m {self.prog} --help")
+        raise ConfigError(f"{message}.", hint=f"See: {self.prog} --help")
 
 
 def positive(text: str) -> int:

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import math
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +24,26 @@ _OS_HINTS = {
     errno.EACCES: "Check the permissions of this path.",
     errno.EROFS: "The file system is read-only: choose another output folder.",
 }
+
+_MODULE_COMMAND = re.compile(r"python -m ([\w.]*\w)")
+_names: Mapping[str, str] = {}
+"""Module -> what its command is called in this process, where that is not `python -m MODULE`."""
+
+
+@contextlib.contextmanager
+def called_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Give commands other names, module -> name: help, errors and hints use them while the block runs."""
+    global _names  # noqa: PLW0603  (a process is one command)
+    before, _names = _names, names
+    try:
+        yield
+    finally:
+        _names = before
+
+
+def as_called(text: str) -> str:
+    """`text` with every `python -m MODULE` as the user calls that command here."""
+    return _MODULE_COMMAND.sub(lambda found: _names.get(found[1], found[0]), text)
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
@@ -47,7 +68,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 def _complain(message: str, code: int = EXIT_USER_ERROR) -> int:
     sys.stdout.flush()
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {as_called(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 

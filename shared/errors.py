@@ -135,3 +135,17 @@ class DeadlineError(RequestError):
 
     status = 504
     error = "deadline_exceeded"
+
+
+class ServiceResponseError(RequestError):
+    """An answer to the client that is not the service's own; `status` is its HTTP status."""
+
+    error = "service_response"
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        self.status = status
+        super().__init__(message, hint=hint)
+
+
+class ServiceUnreachableError(EmotionError):
+    """A service that the client gets no answer from."""

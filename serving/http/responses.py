@@ -6,20 +6,22 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
-from serving.engine import ActiveModel
 from serving.http.schemas import PredictRequest
-from serving.settings import Settings
 from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
 from shared.thresholds import decide
+
+if TYPE_CHECKING:  # an answer is made without a service too
+    from serving.engine import ActiveModel
+    from serving.settings import Settings
 
 DIGITS = 6
 """Decimals of a probability in an answer."""

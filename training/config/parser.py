@@ -17,6 +17,7 @@ import jsonargparse
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
+from shared.cli import as_called
 from shared.errors import ConfigError
 from training.config.aliases import meant_key
 
@@ -76,7 +77,11 @@ def _make_parser(
 ) -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog=prog, description=description, exit_on_error=False, default_env=True, env_prefix=ENV_PREFIX
+        prog=as_called(prog),
+        description=as_called(description),
+        exit_on_error=False,
+        default_env=True,
+        env_prefix=ENV_PREFIX,
     )
     for name, meaning in positionals.items():
         parser.add_argument(name, type=str, help=meaning)

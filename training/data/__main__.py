@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from shared.cli import run_command
 from shared.errors import ModelError
@@ -15,9 +16,11 @@ DESCRIPTION = (
 )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Read the corpora of a configuration and print what they hold."""
-    config, _ = parse_options(Config, sys.argv[1:], prog="python -m training.data", description=DESCRIPTION)
+    config, _ = parse_options(
+        Config, sys.argv[1:] if argv is None else argv, prog="python -m training.data", description=DESCRIPTION
+    )
     # here and not on top: pandas and scikit-learn take seconds, and neither --help nor a mistake should wait for them
     from shared.modeling.tokenizer_files import load_tokenizer_json
     from shared.tokenizer import TextTokenizer

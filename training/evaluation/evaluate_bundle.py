@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.files import replacing_folder, write_json
-from shared.modeling.classifier import load_classifier
-from shared.modeling.device import torch_device
 from training.config.evaluate import EvaluateOptions
 from training.data.corpus import Corpus
 from training.data.load import load_eval_split
 from training.evaluation.report import Scored, render_report
 from training.evaluation.scoring import Split, score
-from training.model.inference import predict_logits
+
+LogitsOf = Callable[[Bundle, Corpus], NDArray[np.float32]]
+"""Gives the logits, shape (N, L), of a bundle's model for the N texts of a corpus."""
 
 
-def evaluate_bundle(path: Path, options: EvaluateOptions) -> dict[str, Any]:
+def evaluate_bundle(path: Path, options: EvaluateOptions, *, logits: LogitsOf | None = None) -> dict[str, Any]:
     """The figures of a bundle's model on a split, with the bundle's own calibration and thresholds.
+
+    Args:
+        path: folder of the bundle.
+        options: which rows, and where to write.
+        logits: of the model to evaluate, an exported one for example; the trained one, in torch, when None.
 
     Raises:
         BundleError: when the bundle cannot be used.
         DataError: when the data cannot be used, or shares no label with the bundle.
     """
-    torch.set_num_threads(options.threads or default_threads())
     bundle = Bundle.read(path)
     corpus = load_eval_split(options.data, options.data.split, bundle.label_set)
-    split = Split.of(options.data.split, corpus, _logits(bundle, corpus, options.batch_size))
+    split = Split.of(options.data.split, corpus, (logits or _trained_logits(options))(bundle, corpus))
     metrics = score(split, bundle.calibration, bundle.policies, samples=options.bootstrap_samples)
     result = {
         "bundle": str(bundle.path), "seal": bundle.seal, "split": options.data.split,
@@ -44,11 +49,23 @@ def evaluate_bundle(path: Path, options: EvaluateOptions) -> dict[str, Any]:
     return result
 
 
-def _logits(bundle: Bundle, corpus: Corpus, batch_size: int) -> Any:
-    model = load_classifier(bundle.path)
-    model.to(torch_device())  # type: ignore[arg-type]
-    tokenizer = bundle.tokenizer()
-    return predict_logits(model, tokenizer, [row.ids for row in tokenizer.encode(corpus.texts)], batch_size=batch_size)
+def _trained_logits(options: EvaluateOptions) -> LogitsOf:
+    """The model as it was trained; only this needs torch."""
+    import torch  # noqa: PLC0415
+
+    from shared.modeling.classifier import load_classifier  # noqa: PLC0415
+    from shared.modeling.device import torch_device  # noqa: PLC0415
+    from training.model.inference import predict_logits  # noqa: PLC0415
+
+    def logits(bundle: Bundle, corpus: Corpus) -> NDArray[np.float32]:
+        torch.set_num_threads(options.threads or default_threads())
+        model = load_classifier(bundle.path)
+        model.to(torch_device())  # type: ignore[arg-type]
+        tokenizer = bundle.tokenizer()
+        rows = [row.ids for row in tokenizer.encode(corpus.texts)]
+        return predict_logits(model, tokenizer, rows, batch_size=options.batch_size)
+
+    return logits
 
 
 def _write(folder: Path, bundle: Bundle, split: Split, metrics: Mapping[str, Any], result: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from shared.cli import as_called
 from shared.errors import ConfigError
 from training.config import Config, flatten
 
@@ -103,7 +104,7 @@ class RunFolder:
 
     def resume_command(self) -> str:
         """The command that continues this run."""
-        return f"python -m training.run --config {self.config} --run.resume true"
+        return as_called(f"python -m training.run --config {self.config} --run.resume true")
 
     def finish(self) -> None:
         """Mark the run as finished and let `latest` point to it, in one step that cannot be seen half done."""

@@ -1,0 +1,94 @@
+"""Metrics of the model that is served, and how they are made."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emotion_classifiers.data import arguments, options_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from serving.predictor import Predictor
+    from shared.bundle import Bundle
+    from training.config.evaluate import EvaluateOptions
+    from training.data.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of one split under the bundle's default policy.
+
+    Attributes:
+        precision: of the model that was evaluated: fp32, int8 or fp16 as served, "torch" as trained.
+        num_examples: N rows.
+        macro_f1: mean of the labels' F1.
+        micro_f1: F1 of all decisions pooled.
+        samples_f1: mean of each row's own F1.
+        macro_ap: mean of the labels' average precision; None where no label has a positive row.
+        brier: mean squared difference of probability and outcome.
+        nll: mean binary negative log likelihood, in nats.
+        ece_pooled: expected calibration error over all decisions.
+        ece_classwise: mean of the labels' own.
+        per_label: label -> precision, recall, f1, support, ap.
+        content: everything that was measured, as `emotion evaluate` prints it: other policies, baselines, intervals.
+    """
+
+    precision: str
+    num_examples: int
+    macro_f1: float
+    micro_f1: float
+    samples_f1: float
+    macro_ap: float | None
+    brier: float
+    nll: float
+    ece_pooled: float
+    ece_classwise: float
+    per_label: Mapping[str, Mapping[str, Any]]
+    content: Mapping[str, Any]
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Metrics:
+        """The metrics in what an evaluation returned."""
+        own = {name: content[name] for name in cls.__dataclass_fields__ if name != "content"}
+        return cls(**own, content=content)
+
+    def __repr__(self) -> str:
+        return (
+            f"Metrics(macro_f1={self.macro_f1:.3f}, micro_f1={self.micro_f1:.3f}, brier={self.brier:.4f}, "
+            f"nll={self.nll:.4f}, num_examples={self.num_examples}, precision={self.precision!r})"
+        )
+
+
+def evaluate(
+    predictor: Predictor,
+    data: Any,
+    *,
+    text: str | None,
+    labels: str | Sequence[str] | None,
+    options: Mapping[str, Any],
+) -> Metrics:
+    """Metrics of the predictor's model; see `Model.evaluate`."""
+    from training.config.evaluate import EvaluateOptions  # noqa: PLC0415  (who predicts needs no parser)
+    from training.config.parser import parse_options  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
+        given = options_for(data, Path(folder), text=text, labels=labels)
+        parsed, _ = parse_options(EvaluateOptions, arguments({**given, **options}), prog="evaluate", description="")
+        return evaluate_served(predictor, parsed)
+
+
+def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics:
+    """Metrics of the predictor's model on the rows that the options name."""
+    from training.evaluation.evaluate_bundle import evaluate_bundle  # noqa: PLC0415  (pandas and scikit-learn)
+
+    def logits(_: Bundle, corpus: Corpus) -> NDArray[np.float32]:
+        return predictor.logits(corpus.texts)
+
+    content = evaluate_bundle(predictor.bundle.path, options, logits=logits)
+    return Metrics.from_content({"precision": predictor.precision, **content})

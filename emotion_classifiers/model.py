@@ -1,0 +1,192 @@
+"""A verified bundle, ready to predict: the numbers that the service gives, without a service and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from emotion_classifiers.hub import local_folder
+from emotion_classifiers.metrics import Metrics, evaluate
+from emotion_classifiers.prediction import Prediction
+from serving.batching.jobs import Row
+from serving.http.responses import error_body, result, rules_for
+from serving.http.schemas import PredictRequest, check_text, describe
+from serving.predictor import Predictor
+from shared.errors import InvalidInputError
+
+CHUNK_TEXTS = 1024
+"""Texts that are tokenised at once: bounds the memory of a call with many."""
+
+NO_LIMIT = 2**62
+"""The service limits the characters of a text to protect itself; a caller in the same process needs no such limit."""
+
+
+def load(
+    path: str | PathLike[str],
+    *,
+    precision: str | None = None,
+    provider: str | None = None,
+    threads: int | None = None,
+) -> Model:
+    """Open a bundle: what was evaluated and verified is what predicts, or the bundle is refused.
+
+    Args:
+        path: the bundle's folder, or "hf://owner/name[@revision]" for one on the Hugging Face hub.
+        precision: fp32, int8 or fp16; None picks int8 on a CPU and fp16 on CUDA where verified, else fp32.
+        provider: cpu, cuda, or None for the best one here.
+        threads: CPU threads; what the CPU quota allows when None.
+
+    Raises:
+        BundleError: when the bundle is missing, incomplete or was changed.
+        VerificationError: when it has no verified ONNX model, or the model computes something else on this machine.
+        ConfigError: for an unknown precision or provider.
+    """
+    return Model(Predictor.load(local_folder(path), precision=precision, provider=provider, threads=threads))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A verified model that reads texts; safe to use from several threads. Made by `load`."""
+
+    predictor: Predictor
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path)!r}, {len(self.labels)} labels, {self.precision})"
+
+    @property
+    def path(self) -> Path:
+        """The bundle's folder."""
+        return self.predictor.bundle.path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the L labels, in the order of the columns of `predict_proba`."""
+        return self.predictor.labels
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names of the decision policies, the default one first."""
+        policies = self.predictor.policies
+        return (policies.default, *(name for name in policies.values if name != policies.default))
+
+    @property
+    def precision(self) -> str:
+        """fp32, int8 or fp16: of the ONNX model in use."""
+        return self.predictor.precision
+
+    def predict(
+        self,
+        texts: Iterable[str],
+        *,
+        policy: str | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        taxonomy: str | None = None,
+        top_k: int | None = None,
+    ) -> list[Prediction]:
+        """One prediction a text, in their order; the options are those of `POST /predict`.
+
+        A text that cannot be read (empty, not a string) gets a prediction with an `error`; its neighbours are answered.
+
+        Args:
+            texts: N texts.
+            policy: name of a decision policy; the bundle's default when None.
+            thresholds: label -> threshold in 0..1, in place of the policy's.
+            taxonomy: goemotions, ekman or sentiment; the finest one when None.
+            top_k: list the k most probable labels in place of the decided ones.
+
+        Raises:
+            InvalidInputError: for a single string in place of a list, or an option that the bundle does not have.
+        """
+        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k}
+        request = _request([""], options)  # an empty list of texts is no mistake here
+        bundle = self.predictor.bundle
+        rules = rules_for(request, bundle)
+        return [
+            Prediction.from_result(
+                result(row, rules, bundle) if isinstance(row, Row) else {"error": error_body(row)}
+            )
+            for row in self._rows(_listed(texts))
+        ]  # fmt: skip
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Calibrated probabilities, float32 of shape (N, L), columns as `labels`.
+
+        Raises:
+            InvalidInputError: when a text cannot be read; says which.
+        """
+        found = np.empty((0, len(self.labels)), dtype=np.float32)
+        rows = []
+        for number, row in enumerate(self._rows(_listed(texts))):
+            if not isinstance(row, Row):
+                raise InvalidInputError(f"texts[{number}]: {row.message}", hint="Leave it out, or use predict.")
+            rows.append(row.probabilities)
+        return np.stack(rows).astype(np.float32) if rows else found
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        text: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        split: str = "all",
+        bootstrap_samples: int = 0,
+        **options: Any,
+    ) -> Metrics:
+        """Metrics of the precision that is served, on any data.
+
+        Args:
+            data: a DataFrame, a list of dictionaries, the path of a table or a folder of them, or the name of a data
+                set on the hub.
+            text: name of the column of texts; found by name and content when None.
+            labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
+            split: "all" rows of a table without splits of its own; else train, dev or test.
+            bootstrap_samples: resamples for 95 % intervals of the F1 scores; 0 leaves them out.
+            options: any option of `emotion evaluate`, like `**{"data.source": "goemotions"}`.
+
+        Raises:
+            DataError: when the data cannot be used, or shares no label with the bundle.
+            ConfigError: for an option that is unknown or has a value that is not allowed.
+        """
+        given = {"data.split": split, "bootstrap_samples": bootstrap_samples, **options}
+        return evaluate(self.predictor, data, text=text, labels=labels, options=given)
+
+    def _rows(self, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
+        """The answer for every text, or why it has none."""
+        for start in range(0, len(texts), CHUNK_TEXTS):
+            checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
+            answers = iter(self._answers([text for text in checked if isinstance(text, str)]))
+            yield from (next(answers) if isinstance(text, str) else text for text in checked)
+
+    def _answers(self, texts: Sequence[str]) -> list[Row]:
+        encoded = self.predictor.tokenizer.encode(texts)
+        probabilities = self.predictor.probabilities(self.predictor.encoded_logits(encoded))
+        return [Row(values, row.num_tokens, row.truncated) for values, row in zip(probabilities, encoded, strict=True)]
+
+
+def _listed(texts: Iterable[str]) -> list[Any]:
+    if isinstance(texts, str):
+        raise InvalidInputError("texts is one string.", hint='Give a list, for example ["I passed the exam!"].')
+    return list(texts)
+
+
+def _checked(text: Any) -> str | InvalidInputError:
+    try:
+        return check_text(text, max_characters=NO_LIMIT)
+    except InvalidInputError as error:
+        return error
+
+
+def _request(texts: list[Any], options: Mapping[str, Any]) -> PredictRequest:
+    """The options, checked as those of a request over HTTP."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return PredictRequest.model_validate({"texts": texts, "probabilities": True, **given})
+    except ValidationError as error:
+        raise InvalidInputError(describe(error)) from None

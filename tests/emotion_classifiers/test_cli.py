@@ -1,0 +1,93 @@
+"""The command `emotion`: every verb, its help without anything heavy, its name in hints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from emotion_classifiers import cli, serve
+from shared.errors import ConfigError
+from tests.serving.bundles import stand_in_bundle
+
+HEAVY = ["torch", "transformers", "datasets", "pandas", "sklearn", "scipy", "matplotlib", "optuna", "onnx",
+         "onnxruntime", "bentoml"]  # fmt: skip
+SCRIPT = f"""
+import sys
+from emotion_classifiers.cli import entry_point
+sys.argv[0] = "emotion"
+try:
+    entry_point()
+except SystemExit as ended:
+    code = ended.code or 0
+print("heavy:", *sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)
+sys.exit(code)
+"""
+LIGHT = [verb for verb in cli.VERBS if verb not in ("export", "verify", "predict", "pack")]
+
+
+def emotion(*argv):
+    return subprocess.run([sys.executable, "-c", SCRIPT, *argv], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("verb", LIGHT)
+def test_help_names_the_command_and_loads_nothing_heavy(verb):
+    said = emotion(verb, "--help")
+    assert (said.returncode, said.stderr) == (0, "heavy:\n")
+    assert f"usage: emotion {verb}" in said.stdout
+
+
+def test_the_help_teaches():
+    said = emotion("--help")
+    assert (said.returncode, said.stderr) == (0, "heavy:\n")
+    for verb, (_, meaning) in cli.VERBS.items():
+        assert f"  {verb:<10}  {meaning}\n" in said.stdout
+    assert "emotion train --data.source table --data.path mine.csv" in said.stdout
+
+
+def test_the_version_is_printed(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == "emotion-classifiers 0.2.0\n"
+
+
+def test_an_unknown_command_names_the_nearest():
+    said = emotion("trian")
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: unknown command 'trian'. Did you mean 'train'? See: emotion --help\n")
+    with pytest.raises(ConfigError, match=r"unknown command 'xyz'\. See: emotion --help"):
+        cli.main(["xyz"])
+
+
+def test_hints_name_the_command_as_it_was_called(tmp_path):
+    said = emotion("verify")
+    assert said.stderr.startswith("error: the following arguments are required: bundle. See: emotion verify --help")
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    (bundle / "onnx" / "verification.json").unlink()
+    said = emotion("predict", str(bundle), "--text", "hi")
+    assert f"is unverified: it has no onnx/verification.json. Run: emotion export {bundle}" in said.stderr
+    module = subprocess.run(
+        [sys.executable, "-m", "serving.predict", bundle, "--text", "hi"], capture_output=True, text=True, check=False
+    )
+    assert f"Run: python -m serving.export {bundle}" in module.stderr
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(cli.VERBS, "export", ("tests.emotion_classifiers.needs_a_package", ""))
+    with pytest.raises(ConfigError, match=r"emotion export needs the package nowhere_to_be_found, which is not"):
+        cli.main(["export"])
+
+
+def test_serve_starts_the_service_on_the_bundle(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(serve.os, "execve", lambda *arguments: started.append(arguments))
+    serve.main([str(tmp_path), "--port", "3100"])
+    ((program, command, environment),) = started
+    assert program == sys.executable
+    assert command[1:] == ["-m", "bentoml", "serve", serve.SERVICE, "--host", "127.0.0.1", "--port", "3100"]
+    assert environment["EMOTION_BUNDLE"] == str(tmp_path)
+
+
+def test_serve_takes_the_newest_bundle_by_default(monkeypatch):
+    monkeypatch.setenv("EMOTION_BUNDLE", "/models/journal")
+    assert str(serve.parse([]).bundle) == "/models/journal"
