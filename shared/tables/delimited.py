@@ -81,7 +81,7 @@ class DelimitedReader:
     def _find_dialect(self, tabs: bool) -> Dialect:
         text, options = self._text, self._options
         found = find_dialect(text.sample, whole=text.whole, tabs=tabs, name=self.name, options=options)
-        if found.separator != "\t" or options.quoting is not None:
+        if not tabs or found.separator != "\t" or options.quoting is not None:
             return found
         lines = text.lines() if text.source.repeatable else iter(text.sample)
         quoting = tab_quoting(islice(lines, found.skip_lines, None))

@@ -130,8 +130,9 @@ def find_dialect(sample: Sequence[str], *, whole: bool, tabs: bool, name: str, o
         raise _two_readings(sample, fitting, name, options)
     if not fitting and options.quoting is None:
         plain = [d for d in _candidates(candidates, ["none"], skip) if _fits(sample, d, whole, name, options)]
-        if len(plain) == 1 and plain[0].separator != "\t":
-            fitting = [replace(plain[0], notes=(f"{name}: quotes are read as plain characters",))]
+        if len(plain) == 1 and not _any_wrapped(sample, plain[0], name, options):
+            key = options.key("quoting")
+            fitting = [replace(plain[0], notes=(f"{name}: quotes are read as plain characters ({key} none)",))]
     if fitting:
         found = fitting[0]
     else:
@@ -166,6 +167,12 @@ def _fits(sample: Sequence[str], dialect: Dialect, whole: bool, name: str, optio
     """Whether a reading gives at least two columns, as many in every row."""
     rows = _sample_rows(sample, dialect, whole, name, options)
     return rows is not None and len(rows) > 0 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1
+
+
+def _any_wrapped(sample: Sequence[str], dialect: Dialect, name: str, options: TableOptions) -> bool:
+    """Whether a cell stands in quotes: then quotes are not plain characters."""
+    rows = _sample_rows(sample, dialect, False, name, options) or []
+    return any(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in rows for cell in row)
 
 
 def _two_readings(

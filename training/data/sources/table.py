@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
+from shared.tables import find_splits
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import LabelCells, read_cells
 from training.data.sources.columns import Columns, find_columns
-from training.data.sources.tabular import READERS, Table, read_table
+from training.data.sources.tabular import Table, read_table
 
 LICENCE = "your own; check the terms of your data"
-SPLIT_NAMES = {TRAIN: (TRAIN, "training"), DEV: (DEV, "validation", "valid", "val"), TEST: (TEST, "testing")}
 LABEL_FILE = "labels.txt"
 
 
@@ -39,51 +39,24 @@ def read_table_source(source: SourceConfig) -> RawCorpus:
     path = existing(
         Path(source.path), "the table", "Give data.path a CSV, TSV, JSONL or Parquet file, or a folder of them."
     )
-    tables = {split: read_table(file) for split, file in find_files(path).items()}
+    found = find_splits(path)
+    tables = {split: read_table(files, source) for split, files in found.files.items()}
     first = next(iter(tables.values()))
     columns = find_columns(first, source)
     for table in tables.values():
         _check_table(table, columns)
     splits, labels, form, numbered = _read_labels(tables, columns, source)
     missing = (
-        {} if WHOLE in splits else {s: f"no {s} file in {path.absolute()}" for s in SPLIT_NAMES if s not in splits}
+        {}
+        if WHOLE in splits
+        else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
     )
     unlabelled = sum(len(table) for table in tables.values()) - sum(len(split) for split in splits.values())
     return RawCorpus(
         "table", str(path.absolute()), labels, splits, LICENCE, strict=True, numbered=numbered, missing=missing,
-        refused={"rows without a label": unlabelled}, notes=(columns.described(form),),
+        refused={"rows without a label": unlabelled},
+        notes=(columns.described(form), *found.notes, *(note for table in tables.values() for note in table.notes)),
     )  # fmt: skip
-
-
-def find_files(path: Path) -> dict[str, Path]:
-    """The file of each split; a file whose name is not that of a split holds all rows.
-
-    Raises:
-        DataNotFoundError: when a folder holds no table.
-        DataFormatError: when several files stand for one split, or several have other names.
-    """
-    if path.is_file():
-        return {_split_of(path) or WHOLE: path}
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.is_file())
-    if not files:
-        raise DataNotFoundError(f"no table in {path.absolute()}: looked for files that end in {', '.join(READERS)}.")
-    of_split: dict[str, list[Path]] = {}
-    for file in files:
-        of_split.setdefault(_split_of(file) or WHOLE, []).append(file)
-    if len(of_split) > 1:
-        of_split.pop(WHOLE, None)
-    for split, found in of_split.items():
-        if len(found) > 1:
-            raise DataFormatError(
-                f"{path.absolute()} holds several files for '{split}': {', '.join(file.name for file in found)}.",
-                hint="Give data.path one file, or a folder with one train, dev and test file.",
-            )
-    return {split: of_split[split][0] for split in (TRAIN, DEV, TEST, WHOLE) if split in of_split}
-
-
-def _split_of(path: Path) -> str | None:
-    stem = path.stem.lower().split("-0")[0]
-    return next((split for split, names in SPLIT_NAMES.items() if stem in names), None)
 
 
 def _check_table(table: Table, columns: Columns) -> None:

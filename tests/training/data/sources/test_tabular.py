@@ -1,79 +1,34 @@
-import json
+"""A source's tables are read by the reader of all tables, with what the user says about them."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import DataFormatError, EmptyDataError
+from shared.errors import ConfigError
+from training.config.data import SourceConfig
 from training.data.sources.tabular import read_table
 
 
-def write(path, content):
-    path.write_bytes(content.encode())
-    return path
+def test_options_of_the_source_reach_the_reader_and_its_choices_are_kept(tmp_path):
+    path = tmp_path / "rows.txt"
+    path.write_bytes("i didnt feel humiliated;sadness\ncaf\xe9;joy\n".encode("cp1252"))
+    source = SourceConfig("table", header=False, columns=["text", "label"], separator=";", encoding="cp1252")
+    table = read_table(path, source)
+    assert table.columns == {"text": ["i didnt feel humiliated", "café"], "label": ["sadness", "joy"]}
+    assert (table.path, len(table), table.notes) == (path, 2, ())
+    unnamed = read_table(path, SourceConfig("table", header=False, separator=";", encoding="cp1252"))
+    assert unnamed.notes == (f"{path} has no header: its columns are called column_1, column_2",)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
-def test_separator_of_a_csv_is_found(tmp_path, separator):
-    path = write(tmp_path / "a.csv", f'text{separator}label\r\n"a{separator} ""b""\nc"{separator}joy\r\n')
-    assert read_table(path).columns == {"text": [f'a{separator} "b"\nc'], "label": ["joy"]}
+def test_parts_of_a_table_are_read_one_after_the_other(tmp_path):
+    parts = [tmp_path / f"train-{number}.csv" for number in (0, 1)]
+    parts[0].write_text("text,label\na b,joy\n")
+    parts[1].write_text("label,text\nfear,c d\n")
+    assert read_table(parts).columns == {"text": ["a b", "c d"], "label": ["joy", "fear"]}
 
 
-def test_quotes_of_a_tsv_are_plain_when_the_columns_come_out_even(tmp_path):
-    path = write(tmp_path / "a.tsv", 'text\tlabel\n"Well" she said "no"\tjoy\n"so\tfear\n')
-    assert read_table(path).columns["text"] == ['"Well" she said "no"', '"so']
-
-
-def test_cell_that_a_csv_writer_quoted_loses_its_quotes_in_a_tsv(tmp_path):
-    path = write(tmp_path / "a.tsv", 'text\tlabel\n"say ""no"""\tjoy\n"Fine"\tjoy\n')
-    assert read_table(path).columns["text"] == ['say "no"', '"Fine"']
-
-
-def test_quoted_line_break_in_a_tsv(tmp_path):
-    path = write(tmp_path / "a.tsv", 'text\tlabel\n"one\ntwo\tthree"\tjoy\n')
-    assert read_table(path).columns["text"] == ["one\ntwo\tthree"]
-
-
-def test_json_lines_and_one_list_are_the_same(tmp_path):
-    rows = [{"text": "a\u2028b", "labels": ["joy"]}, {"text": None}]
-    lines = write(tmp_path / "a.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n\n")
-    whole = write(tmp_path / "a.json", json.dumps(rows))
-    assert (
-        read_table(lines).columns
-        == read_table(whole).columns
-        == {"text": ["a\u2028b", None], "labels": [["joy"], None]}
-    )
-
-
-def test_parquet_brings_the_names_of_its_ids(tmp_path):
-    feature = {"names": ["bad", "good"], "_type": "ClassLabel"}
-    info = {
-        "info": {
-            "features": {"label": feature, "labels": {"feature": feature, "_type": "List"}, "text": {"_type": "Value"}}
-        }
-    }
-    table = pa.table({"text": ["a"], "label": [1], "labels": [[0]]})
-    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "a.parquet")
-    assert read_table(tmp_path / "a.parquet").class_names == {"label": ["bad", "good"], "labels": ["bad", "good"]}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.xlsx", "x", r"a.xlsx has the suffix '.xlsx'; allowed are .csv, .tsv"),
-        ("a.csv", "text,label\na,b,c\n", "a.csv, line 2: 3 fields where the header has 2"),
-        ("a.csv", "text,text\na,b\n", "columns of the same name in its header: text, text"),
-        ("a.csv", 'text,label\n"a"b,c\n', "a.csv, line 2: ',' expected after '\"'"),
-        ("a.jsonl", '{"text": "a"}\n{"text"\n', r"a.jsonl, line 2: not valid JSON"),
-        ("a.jsonl", '{"text": "a"}\n3\n', r"a.jsonl, line 2: expected a JSON object, found 3"),
-        ("a.parquet", "PAR", "a.parquet is not readable as Parquet"),
-    ],
-)
-def test_wrong_content_is_named(tmp_path, name, content, message):
-    with pytest.raises(DataFormatError, match=message):
-        read_table(write(tmp_path / name, content))
-
-
-def test_empty_file_is_an_error(tmp_path):
-    with pytest.raises(EmptyDataError, match=r"a.csv is empty"):
-        read_table(write(tmp_path / "a.csv", ""))
+def test_unknown_suffix_names_the_key_of_the_format(tmp_path):
+    path = tmp_path / "rows.xls"
+    path.write_text("x")
+    with pytest.raises(
+        ConfigError, match=r"cannot tell the format of .*rows.xls: .* Name it so, or give data.format\."
+    ):
+        read_table(path)
