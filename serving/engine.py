@@ -149,7 +149,7 @@ class Engine:
 
 
 def _open(folder: Path) -> tuple[Bundle, Drift]:
-    bundle = Bundle.read(folder)
+    bundle = Bundle.read(folder, weights=False)
     return bundle, Drift(bundle)
 
 

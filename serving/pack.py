@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from serving.commands import CommandParser
-from serving.exported import choose_model
-from serving.runtime import resolve_provider
-from shared.bundle import Bundle, default_bundle_path
+from serving.exported import ExportedModel, choose_model, data_file
+from serving.runtime import CPU, CUDA
+from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, WEIGHTS, Bundle, default_bundle_path
 from shared.cli import run_command
+from shared.environment import ROOT
 from shared.errors import ConfigError
+from shared.files import write_json
 
-ROOT = Path(__file__).resolve().parents[1]
 CODE = ("shared", "serving")
+LEFT_OUT = ("__pycache__", "modeling", "fast_deberta", "exporting", "tables")
+"""Folders of the code that serving online does not import."""
+
+RUNTIMES = {False: "onnxruntime", True: "onnxruntime-gpu"}
+PINNED = ("numpy", "tokenizers")
+"""Answers depend on these and on the runtime: installed in the versions that the verification names."""
+
+REQUIREMENTS = (
+    "pydantic>=2.9",
+    "pydantic-settings>=2.6",
+    "prometheus-client>=0.21,<1",
+    "uvicorn>=0.30,<0.55",
+    "starlette>=0.40,<2",
+    "uvloop>=0.21",
+    "httptools>=0.6",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Pack the bundle that the command line names."""
     parser = CommandParser(prog="serving.pack", description=__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", help="the bundle's folder (default: the one served here)")
+    parser.add_argument("--precision", help="fp32, int8 or fp16; the best verified one if unset")
+    parser.add_argument("--gpu", action="store_true", help="for a GPU: onnxruntime-gpu, and fp16 where verified")
     options = parser.parse_args(arguments)
-    sys.stdout.write(f"{pack(options.bundle or default_bundle_path())}\n")
+    tag = pack(options.bundle or default_bundle_path(), precision=options.precision, gpu=options.gpu)
+    sys.stdout.write(f"{tag}\n")
 
 
-def pack(path: Path) -> str:
+def pack(path: Path, *, precision: str | None = None, gpu: bool = False) -> str:
     """Build the Bento from a folder that holds nothing else; its tag.
+
+    It carries what is served and no more: the model of one precision, without the trained weights it was exported from,
+    whose checksum the manifest keeps.
+
+    Args:
+        path: the bundle's folder.
+        precision: of the model; the best verified one if None.
+        gpu: install ONNX Runtime for CUDA.
 
     Raises:
         BundleError: when the bundle is missing, incomplete or was changed.
@@ -37,13 +67,14 @@ def pack(path: Path) -> str:
         ConfigError: when BentoML cannot build it.
     """
     bundle = Bundle.read(path)
-    choose_model(bundle, provider=resolve_provider("cpu"))
+    model = choose_model(bundle, precision=precision, provider=CUDA if gpu else CPU)
     with tempfile.TemporaryDirectory(prefix="bento-") as temporary:
         context = Path(temporary)
         for name in CODE:
-            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "bentofile.yaml", context)
-        shutil.copytree(bundle.path.resolve(), context / "bundle")
+            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        _copy_served(bundle, model, context / "bundle")
+        build = json.dumps(build_options(bundle, gpu=gpu), indent=2)  # JSON is YAML
+        (context / "bentofile.yaml").write_text(build, encoding="utf-8")
         command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
         built = subprocess.run(command, cwd=context, check=False, capture_output=True, text=True)
     tag = built.stdout.strip().rpartition("\n")[2].removeprefix("__tag__:")
@@ -51,6 +82,43 @@ def pack(path: Path) -> str:
         reason = " ".join((built.stderr or built.stdout).split())[-300:]
         raise ConfigError(f"bentoml could not build the Bento: {reason}.")
     return tag
+
+
+def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
+    """The content of the Bento's `bentofile.yaml`: packages that answers depend on, as they were at the verification.
+
+    A container listens on every interface, which is its own.
+    """
+    versions: Mapping[str, str] = (bundle.verification() or {}).get("versions", {})
+    runtime = RUNTIMES[gpu]
+    verified_with = next((versions[name] for name in (runtime, *RUNTIMES.values()) if name in versions), None)
+    pins = {**{name: versions.get(name) for name in PINNED}, runtime: verified_with}
+    return {
+        "service": "serving.service:EmotionService",
+        "description": "Calibrated multi-label emotion predictions",
+        "labels": {"project": "emotion-classifiers", "seal": bundle.seal[:12]},
+        "include": ["shared/**", "serving/**", "bundle/**"],
+        "python": {
+            "lock_packages": False,
+            "packages": [
+                *(f"{name}=={found}" if found else name for name, found in pins.items()),
+                *REQUIREMENTS,
+            ],
+        },
+        "docker": {"env": {"EMOTION_HOST": "0.0.0.0"}},
+    }
+
+
+def _copy_served(bundle: Bundle, model: ExportedModel, target: Path) -> None:
+    """Every sealed file but the trained weights, the one model, and its part of the verification."""
+    source = bundle.path.resolve()
+    names = [MANIFEST, *(name for name in bundle.manifest.files if name != WEIGHTS)]
+    onnx = [file.name for file in (model.path, data_file(model.path)) if file.is_file()]
+    for name in (*names, *(f"{ONNX_FOLDER}/{name}" for name in onnx)):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target / name)
+    verification = {**(bundle.verification() or {}), "precisions": {model.precision: dict(model.report)}}
+    write_json(target / ONNX_FOLDER / VERIFICATION, verification)
 
 
 if __name__ == "__main__":

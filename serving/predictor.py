@@ -88,7 +88,7 @@ class Predictor:
                 else on this machine.
             ConfigError: for an unknown precision or provider.
         """
-        bundle = Bundle.read(path)
+        bundle = Bundle.read(path, weights=False)
         wanted = resolve_provider(provider)
         found = cls._open(bundle, precision, wanted, threads)
         if found.provider == CPU != wanted and precision is None:

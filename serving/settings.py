@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -12,6 +13,11 @@ from shared.cli import default_threads
 from shared.errors import ConfigError
 
 PREFIX = "EMOTION_"
+HOST = f"{PREFIX}HOST"
+PORT = "PORT"
+"""Named by platforms that choose the port, without a prefix."""
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 3000
 
 
 def packed_or_newest_bundle() -> Path:
@@ -25,6 +31,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
+    host: str = Field(default=DEFAULT_HOST, description="address to listen on; `--host` comes before it")
     bundle: Path = Field(default_factory=packed_or_newest_bundle, description="folder of the bundle to serve")
     precision: str | None = Field(default=None, description="fp32, int8 or fp16; the best verified one if unset")
     provider: str | None = Field(default=None, description="cpu or cuda; the best one here if unset")
@@ -62,6 +69,18 @@ class Settings(BaseSettings):
     def threads_per_run(self) -> int:
         """CPU threads of one model run, so that all workers together use the quota once."""
         return self.threads or max(1, default_threads() // self.processes // self.model_workers)
+
+
+def port_of_the_environment() -> int:
+    """The port that $PORT names, else the default.
+
+    Raises:
+        ConfigError: when it is not a port.
+    """
+    given = os.environ.get(PORT) or str(DEFAULT_PORT)
+    if not (given.isascii() and given.isdecimal() and 0 < int(given) < 65536):
+        raise ConfigError(f"{PORT} is {given!r}, which is no port.", hint="Give a number from 1 to 65535.")
+    return int(given)
 
 
 def read_settings() -> Settings:

@@ -23,7 +23,8 @@ SCHEMA_VERSION = 1
 MANIFEST = "bundle.json"
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
-REQUIRED = ("config.json", "model.safetensors", "tokenizer.json", "calibration.json", "thresholds.json", "metrics.json",
+WEIGHTS = "model.safetensors"
+REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "calibration.json", "thresholds.json", "metrics.json",
             "reference.npz")  # fmt: skip
 
 
@@ -122,12 +123,13 @@ class Bundle:
     policies: Policies
 
     @classmethod
-    def read(cls, path: Path | str, *, check_files: bool = True) -> Bundle:
+    def read(cls, path: Path | str, *, check_files: bool = True, weights: bool = True) -> Bundle:
         """Read a bundle and check that its parts agree.
 
         Args:
             path: the bundle's folder.
             check_files: compare every sealed file's sha256 (reads all of them).
+            weights: the trained weights must be there; a bundle packed for serving alone leaves them out.
 
         Raises:
             BundleNotFoundError: when there is no bundle at `path`.
@@ -141,7 +143,7 @@ class Bundle:
                 hint="Make one with: python -m training.run",
             )
         manifest = Manifest.read(folder / MANIFEST)
-        _check_files(folder, manifest, check_files)
+        _check_files(folder, manifest, check_files, weights)
         bundle = cls(
             folder,
             manifest,
@@ -245,8 +247,10 @@ def _sealed_names(folder: Path) -> list[str]:
     return [path.as_posix() for path in paths if path.parts[0] != ONNX_FOLDER and path.as_posix() != MANIFEST]
 
 
-def _check_files(folder: Path, manifest: Manifest, check_contents: bool) -> None:
-    missing = [name for name in {*REQUIRED, *manifest.files} if not (folder / name).is_file()]
+def _check_files(folder: Path, manifest: Manifest, check_contents: bool, weights: bool) -> None:
+    missing = {name for name in {*REQUIRED, *manifest.files} if not (folder / name).is_file()}
+    left_out = set() if weights else {WEIGHTS} & missing
+    missing -= left_out
     if missing:
         raise BundleFormatError(f"{folder} lacks {', '.join(sorted(missing))}.")
     unsealed = [name for name in REQUIRED if name not in manifest.files]
@@ -254,7 +258,8 @@ def _check_files(folder: Path, manifest: Manifest, check_contents: bool) -> None
         raise BundleFormatError(f"{folder / MANIFEST} does not seal {', '.join(unsealed)}.")
     if not check_contents:
         return
-    changed = [name for name, digest in manifest.files.items() if sha256_file(folder / name) != digest]
+    present = {name: digest for name, digest in manifest.files.items() if name not in left_out}
+    changed = [name for name, digest in present.items() if sha256_file(folder / name) != digest]
     if changed:
         raise BundleTamperedError(
             f"{', '.join(changed)} in {folder} changed after the bundle was sealed.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import logging
 import os
 import socket
 import sys
@@ -20,11 +21,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serving.exported import choose_model
+from serving.logs import configure_logging
 from serving.runtime import resolve_provider
-from serving.settings import PREFIX, Settings, read_settings
+from serving.settings import DEFAULT_HOST, HOST, PREFIX, Settings, port_of_the_environment, read_settings
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError
+
+logger = logging.getLogger("emotion.server")
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 """BentoML imports it when traces are asked for."""
@@ -57,6 +61,8 @@ def bentoml_options() -> dict[str, Any]:
         "traffic": {"timeout": deadline_s + GRACE_S},
         # its series are named after raw paths, without bound; ours: serving/telemetry/metrics.py
         "metrics": {"enabled": False},
+        # `bentoml serve --host` and `--port` come before these
+        "http": {"host": os.environ.get(HOST) or DEFAULT_HOST, "port": port_of_the_environment()},
         # ours is structured and has request ids: serving/logs.py
         "logging": {"access": {"enabled": False}},
         "tracing": _tracing(),
@@ -95,6 +101,7 @@ def _number(name: str, default: float) -> float:
 def check_before_serving() -> None:
     """End the command with one clear line when the service could not work; a crash loop of workers helps nobody."""
     try:
+        configure_logging()
         settings = read_settings()
         check_private_interfaces()
         check_tracing()
@@ -112,7 +119,7 @@ def check_bundle(settings: Settings) -> None:
         BundleError: when the bundle is missing, incomplete or was changed.
         VerificationError: when its model is unverified, failed, or is stale.
     """
-    bundle = Bundle.read(settings.bundle)
+    bundle = Bundle.read(settings.bundle, weights=False)
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
 
 
@@ -166,14 +173,15 @@ def _is_installed(module: str) -> bool:
 
 
 def check_port() -> None:
-    """Try the port that the command was given.
+    """Try the address that the command was given, and log it: BentoML's own line calls every interface localhost.
 
     Raises:
         ConfigError: when something listens there already, or this user may not.
     """
     context = click.get_current_context(silent=True)
     parameters = context.params if context is not None else {}
-    port, host = parameters.get("port") or 3000, parameters.get("host") or "0.0.0.0"  # BentoML's defaults
+    declared = bentoml_options()["http"]
+    port, host = parameters.get("port") or declared["port"], parameters.get("host") or declared["host"]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -186,3 +194,8 @@ def check_port() -> None:
                 ) from None
             if error.errno == errno.EACCES:
                 raise ConfigError(f"port {port} is not allowed for this user.", hint="Choose one above 1023.") from None
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror}.",
+                hint="Give an address of this machine with --host, for example 127.0.0.1 or 0.0.0.0.",
+            ) from None
+    logger.info("listening on %s", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

@@ -1,0 +1,50 @@
+"""Start `bentoml serve` on the installed packages, from any folder: what `emotion serve` does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from serving.commands import CommandParser
+from serving.settings import HOST, PREFIX, port_of_the_environment
+from shared.bundle import default_bundle_path
+from shared.cli import run_command
+from shared.environment import ROOT
+
+SERVICE = "serving.service:EmotionService"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Become the process of `bentoml serve`, so that signals reach it as they would there.
+
+    Raises:
+        ConfigError: when an argument is not allowed.
+    """
+    parser = CommandParser(prog="serving.server.launch", description=__doc__)
+    parser.add_argument("bundle", type=Path, nargs="?", help="the bundle's folder (default: the one served here)")
+    parser.add_argument("--host", default=os.environ.get(HOST), help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, help="port to listen on (default: $PORT, else 3000)")
+    options = parser.parse_args(arguments)
+    port = options.port or port_of_the_environment()
+    # an absolute path: `bentoml serve` imports relative to the folder of the packages
+    bundle = (options.bundle or default_bundle_path()).absolute()
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, f"{PREFIX}BUNDLE": str(bundle), "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--port", str(port)]
+    command += ["--host", options.host] if options.host else []
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port, 1 to 65535")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run_command(main)
