@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from serving.commands import CommandParser
+from shared.cli import CommandParser
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.commands import CommandParser, positive
 from shared.bundle import default_bundle_path
+from shared.cli import CommandParser, positive
 
 SERVICE = "serving.service:EmotionService"
 

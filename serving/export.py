@@ -8,23 +8,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnx
-
-from serving.commands import CommandParser, positive
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
-from serving.exporting.fp16 import convert_to_fp16
-from serving.exporting.graph import export_graph, unsupported_reason
-from serving.exporting.int8 import export_int8
-from serving.exporting.model_files import GRAPH, save, split
-from serving.exporting.optimum_export import export_with_optimum
-from serving.exporting.verification import describe, summarise, verify_model
-from shared.bundle import VERIFICATION, Bundle, Reference
-from shared.cli import run_command
+from shared.cli import CommandParser, positive, run_command
 from shared.errors import EmotionError, VerificationError
 from shared.files import replacing_folder, write_json
-from shared.modeling.classifier import load_classifier
+
+if TYPE_CHECKING:  # torch and onnx are loaded once the options are known to be right
+    from shared.bundle import Bundle, Reference
 
 DEFAULT_PRECISIONS = ("fp32",)
 
@@ -42,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=positive, help="CPU threads of the verification (default: the CPU quota's)")
     options = parser.parse_args(arguments)
     precisions = [check_precision(name) for name in options.precision]
+    from shared.bundle import Bundle
+
     export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads)
 
 
@@ -55,6 +49,9 @@ def export_bundle(bundle: Bundle, precisions: Sequence[str], *, threads: int | N
         ExportError: when the model cannot be exported.
         VerificationError: when a model is out of its tolerance; by how much is said.
     """
+    from serving.exporting.verification import describe
+    from shared.bundle import VERIFICATION
+
     reference = bundle.reference()
     with replacing_folder(bundle.onnx_dir) as folder:
         reports = _keep_verified(bundle, folder, without=precisions)
@@ -73,11 +70,14 @@ def _export_one(
     bundle: Bundle, precision: str, source: Path, path: Path, *, reference: Reference, threads: int | None
 ) -> dict[str, Any]:
     """Write and verify one model; its part of `verification.json`."""
+    from serving.exporting.verification import summarise, verify_model
+
     if precision == "int8":
+        from serving.exporting.int8 import export_int8
+
         report = export_int8(bundle, source, path, reference, threads=threads)
     else:
-        model = onnx.load(source / GRAPH)
-        save(convert_to_fp16(model) if precision == "fp16" else model, path)
+        _write_float(source, path, half=precision == "fp16")
         report = verify_model(bundle, precision, path, reference, threads=threads)
     sys.stdout.write(summarise(precision, report) + "\n")
     if not report["passed"]:
@@ -90,12 +90,27 @@ def _export_one(
     return report
 
 
+def _write_float(source: Path, path: Path, *, half: bool) -> None:
+    import onnx
+
+    from serving.exporting import onnx_models
+    from serving.exporting.fp16 import convert_to_fp16
+
+    model = onnx.load(source / onnx_models.GRAPH)
+    onnx_models.save(convert_to_fp16(model) if half else model, path)
+
+
 def write_source(bundle: Bundle, folder: Path) -> None:
     """Write the working copy of the fp32 model: a graph of our own for DeBERTa-v2, through optimum for the others.
 
     Raises:
         ExportError: when the model cannot be exported.
     """
+    from serving.exporting.graph import export_graph, unsupported_reason
+    from serving.exporting.onnx_models import split
+    from serving.exporting.optimum_export import export_with_optimum
+    from shared.modeling.classifier import load_classifier
+
     metadata = {
         "labels": json.dumps(bundle.manifest.labels),
         "weights_sha256": bundle.manifest.files["model.safetensors"],

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.runtime import CUDA
-from shared.bundle import Bundle
 from shared.errors import ConfigError, VerificationError
 from shared.files import sha256_file
+
+if TYPE_CHECKING:  # numpy is not needed to list the precisions, as `--help` does
+    from shared.bundle import Bundle
 
 FILES = {"fp32": "model.onnx", "int8": "model_int8.onnx", "fp16": "model_fp16.onnx"}
 """Precision -> its file in the bundle's onnx folder."""
@@ -18,8 +19,7 @@ FILES = {"fp32": "model.onnx", "int8": "model_int8.onnx", "fp16": "model_fp16.on
 SCHEMA_VERSION = 1
 """Of `verification.json`."""
 
-_PREFERENCE = {CUDA: ("fp16", "fp32", "int8")}
-_CPU_PREFERENCE = ("int8", "fp32", "fp16")
+_PREFERENCE = {"CUDAExecutionProvider": ("fp16", "fp32", "int8"), "CPUExecutionProvider": ("int8", "fp32", "fp16")}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def choose_models(bundle: Bundle, *, precision: str | None = None, provider: str
     if precision is not None:
         yield check_model(bundle, check_precision(precision), reports)
         return
-    usable = [name for name in _PREFERENCE.get(provider, _CPU_PREFERENCE) if reports.get(name, {}).get("passed")]
+    usable = [name for name in _PREFERENCE[provider] if reports.get(name, {}).get("passed")]
     if not usable:
         failed = ", ".join(reports) or "none"
         raise VerificationError(

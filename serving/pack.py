@@ -9,16 +9,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.commands import CommandParser
 from serving.exported import ExportedModel, choose_model, data_file
-from serving.runtime import CPU, CUDA
-from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, WEIGHTS, Bundle, default_bundle_path
-from shared.cli import run_command
+from shared.cli import CommandParser, run_command
 from shared.environment import ROOT
 from shared.errors import ConfigError
 from shared.files import write_json
+
+if TYPE_CHECKING:  # numpy and ONNX Runtime are loaded once the options are known to be right
+    from shared.bundle import Bundle
 
 CODE = ("shared", "serving")
 LEFT_OUT = ("__pycache__", "modeling", "fast_deberta", "exporting", "tables")
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", help="fp32, int8 or fp16; the best verified one if unset")
     parser.add_argument("--gpu", action="store_true", help="for a GPU: onnxruntime-gpu, and fp16 where verified")
     options = parser.parse_args(arguments)
+    from shared.bundle import default_bundle_path
+
     tag = pack(options.bundle or default_bundle_path(), precision=options.precision, gpu=options.gpu)
     sys.stdout.write(f"{tag}\n")
 
@@ -66,6 +68,9 @@ def pack(path: Path, *, precision: str | None = None, gpu: bool = False) -> str:
         VerificationError: when no model of it passed its verification.
         ConfigError: when BentoML cannot build it.
     """
+    from serving.runtime import CPU, CUDA
+    from shared.bundle import Bundle
+
     bundle = Bundle.read(path)
     model = choose_model(bundle, precision=precision, provider=CUDA if gpu else CPU)
     with tempfile.TemporaryDirectory(prefix="bento-") as temporary:
@@ -111,6 +116,8 @@ def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
 
 def _copy_served(bundle: Bundle, model: ExportedModel, target: Path) -> None:
     """Every sealed file but the trained weights, the one model, and its part of the verification."""
+    from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, WEIGHTS
+
     source = bundle.path.resolve()
     names = [MANIFEST, *(name for name in bundle.manifest.files if name != WEIGHTS)]
     onnx = [file.name for file in (model.path, data_file(model.path)) if file.is_file()]

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from serving.commands import CommandParser, positive
 from serving.predictor import Predictor
 from serving.tables import PREDICTED, check_suffix, read_table, write_table
-from shared.cli import is_terminal, run_command
+from shared.cli import CommandParser, is_terminal, positive, run_command
 from shared.errors import ConfigError
 from shared.text import normalise
 from shared.thresholds import decide

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.commands import CommandParser, positive
 from serving.exported import FILES
-from serving.exporting.verification import describe, summarise, verify_model
-from shared.bundle import VERIFICATION, Bundle
-from shared.cli import run_command
+from shared.cli import CommandParser, positive, run_command
 from shared.errors import BundleFormatError, VerificationError
 from shared.files import write_json
+
+if TYPE_CHECKING:  # ONNX Runtime is loaded once the options are known to be right
+    from shared.bundle import Bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
     options = parser.parse_args(arguments)
+    from shared.bundle import Bundle
+
     verify_bundle(Bundle.read(options.bundle), threads=options.threads)
 
 
@@ -31,6 +33,9 @@ def verify_bundle(bundle: Bundle, *, threads: int | None = None) -> dict[str, An
     Raises:
         VerificationError: when nothing was exported, or a model is not the one exported or out of its tolerance.
     """
+    from serving.exporting.verification import describe, summarise, verify_model
+    from shared.bundle import VERIFICATION
+
     exported = [precision for precision, name in FILES.items() if (bundle.onnx_dir / name).is_file()]
     command = f"python -m serving.export {bundle.path}"
     if not exported:

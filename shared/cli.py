@@ -1,7 +1,8 @@
-"""What every command shares: one clear line for a mistake, sensible threads, progress only for people."""
+"""What every command shares: a parser and errors of one clear line, sensible threads, progress only for people."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import math
@@ -10,9 +11,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from shared.errors import EmotionError
+from shared.errors import ConfigError, EmotionError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -44,6 +45,33 @@ def called_as(names: Mapping[str, str]) -> Iterator[None]:
 def as_called(text: str) -> str:
     """`text` with every `python -m MODULE` as the user calls that command here."""
     return _MODULE_COMMAND.sub(lambda found: _names.get(found[1], found[0]), text)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that raises instead of printing its usage, so that a mistake is one line.
+
+    Args:
+        prog: the module of the command.
+        options: further arguments of `ArgumentParser`.
+    """
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog=as_called(f"python -m {prog}"), **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(f"{message}.", hint=f"See: {self.prog} --help")
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for `type=` of an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")
+    return int(text)
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

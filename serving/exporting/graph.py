@@ -18,7 +18,7 @@ from transformers import DebertaV2ForSequenceClassification, DebertaV2Model
 
 from serving.exporting.graph_attention import Shapes, first_token_attention, linear, normalise, self_attention
 from serving.exporting.graph_weights import EncoderLayer, Linear, Norm, encoder_layers, numpy_of
-from serving.exporting.onnx_builder import GraphBuilder
+from serving.exporting.onnx_models import GraphBuilder
 from shared.errors import ExportError
 from shared.modeling.mean_pooling import MeanPoolingClassifier
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serving.exporting.graph_weights import Array, EncoderLayer, Linear, Norm
-from serving.exporting.onnx_builder import GraphBuilder
+from serving.exporting.onnx_models import GraphBuilder
 
 TO_THE_END = int(np.iinfo(np.int64).max)
 TIME_TO_HEADS = (1, 2, 0, 3)

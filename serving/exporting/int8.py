@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serving.exported import FILES, ExportedModel
-from serving.exporting.model_files import GRAPH, save
+from serving.exporting.onnx_models import GRAPH, save
 from serving.exporting.quantise import Quantiser
 from serving.exporting.verification import verify_model
 from serving.predictor import Predictor
@@ -40,7 +40,7 @@ def export_int8(
 
     Args:
         bundle: what the model belongs to.
-        source: folder of the fp32 model's working copy (see `model_files.split`).
+        source: folder of the fp32 model's working copy (see `onnx_models.split`).
         path: the file to write.
         reference: the rows to verify on.
         threads: intra-op threads; what the CPU quota allows when None.

@@ -65,7 +65,7 @@ def test_nothing_is_written_when_the_export_differs_from_the_trained_model(bundl
 def test_a_failed_export_leaves_the_earlier_one_untouched(bundle_path, monkeypatch):
     export_bundle(Bundle.read(bundle_path), ["fp32"])
     before = {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()}
-    monkeypatch.setattr("serving.export.save", lambda model, path: path.write_bytes(b"half a mod"))
+    monkeypatch.setattr("serving.exporting.onnx_models.save", lambda model, path: path.write_bytes(b"half a mod"))
     with pytest.raises(VerificationError, match="cannot be loaded by ONNX Runtime"):
         export_bundle(Bundle.read(bundle_path), ["fp32"])
     assert {path.name: sha256_file(path) for path in (bundle_path / "onnx").iterdir()} == before
@@ -79,7 +79,7 @@ def test_one_changed_weight_fails_the_export(bundle_path, monkeypatch):
         weight.CopyFrom(numpy_helper.from_array(array, weight.name))
         onnx.save(model, path)
 
-    monkeypatch.setattr("serving.export.save", save_changed)
+    monkeypatch.setattr("serving.exporting.onnx_models.save", save_changed)
     with pytest.raises(VerificationError, match=r"max \|logit difference\| is .*, allowed 0.0001"):
         export_bundle(Bundle.read(bundle_path), ["fp32"])
 
@@ -114,7 +114,7 @@ def test_every_precision_is_judged_by_its_own_tolerance_and_the_best_is_served(b
 
 
 def test_a_model_too_large_for_one_file_is_verified_with_its_weights(bundle_path, monkeypatch):
-    monkeypatch.setattr("serving.exporting.model_files.MAX_FILE_BYTES", 10_000)
+    monkeypatch.setattr("serving.exporting.onnx_models.MAX_FILE_BYTES", 10_000)
     content = export_bundle(Bundle.read(bundle_path), ["fp32"])
     assert list(content["precisions"]["fp32"]["data_files"]) == ["model.onnx.data"]
     assert Predictor.load(bundle_path).precision == "fp32"

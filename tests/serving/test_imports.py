@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.serving.servers import ROOT, environment
 
 
@@ -17,3 +19,16 @@ def test_the_service_loads_neither_torch_nor_transformers(tmp_path):
         check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("command", ["serving.export", "serving.verify", "serving.pack"])
+def test_help_is_shown_before_anything_heavy_is_loaded(command):
+    code = (
+        f"import sys, {command} as module\n"
+        "try: module.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('numpy', 'onnx', 'onnxruntime', 'torch', 'tokenizers') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith(f"usage: python -m {command}")
+    assert result.stdout.splitlines()[-1] == "[]"

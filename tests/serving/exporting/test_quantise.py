@@ -1,7 +1,6 @@
 """int8 graphs: what is quantised, what is shared, what stays."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.exporting.model_files import GRAPH, save, split
+from serving.exporting.onnx_models import GRAPH, save, split
 from serving.exporting.quantise import Quantiser, quantise_symmetric
 
 
@@ -194,11 +193,3 @@ def test_products_of_activations_transposed_weights_and_small_tables_stay(tmp_pa
     split(model_of(nodes, constants, inputs=inputs), tmp_path)
     graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
     assert Quantiser(graph, tmp_path).units() == []
-
-
-def test_models_too_large_for_one_file_keep_their_weights_beside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.exporting.model_files.MAX_FILE_BYTES", 1000)
-    save(products(), tmp_path / "model.onnx")
-    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["model.onnx", "model.onnx.data"]
-    session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    assert session.run(None, {"x": np.zeros((2, 32), np.float32)})[0].shape == (2, 3)
