@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from serving.commands import CommandParser
 from serving.settings import HOST, PREFIX, port_of_the_environment
 from shared.bundle import default_bundle_path
-from shared.cli import run_command
+from shared.cli import CommandParser, run_command
 from shared.environment import ROOT
 
 SERVICE = "serving.service:EmotionService"
