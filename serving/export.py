@@ -16,7 +16,8 @@ from shared.errors import EmotionError, VerificationError
 from shared.files import replacing_folder, write_json
 
 if TYPE_CHECKING:  # torch and onnx are loaded once the options are known to be right
-    from shared.bundle import Bundle, Reference
+    from shared.bundle import Bundle
+    from shared.reference import Reference
 
 DEFAULT_PRECISIONS = ("fp32",)
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
 from shared.files import read_json, sha256_file, write_json
 from shared.labels import LabelSet, label_difference
+from shared.reference import Reference
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of `bundle.json`. Version 1 differs in `reference.npz` alone, whose texts are an array of strings; it is read too."""
+
+READABLE_VERSIONS = (1, 2)
 MANIFEST = "bundle.json"
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
@@ -50,67 +51,52 @@ class Manifest:
         """
         content = read_json(path)
         version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
             raise BundleFormatError(
-                f"{path} has schema version {version!r}; this version reads {SCHEMA_VERSION}.",
+                f"{path} has schema version {str(version)[:40]!r}; this version reads "
+                f"{' and '.join(map(str, READABLE_VERSIONS))}.",
                 hint="Train the bundle again, or use the release that wrote it.",
             )
         try:
             fields = {name: content[name] for name in cls.__dataclass_fields__}
         except KeyError as error:
             raise BundleFormatError(f"{path} lacks the field {error}.") from None
+        for name, (is_right, expected) in _FIELDS.items():
+            if not is_right(fields[name]):
+                raise BundleFormatError(f"{path}: '{name}' is {str(fields[name])[:60]!r}, expected {expected}.")
         return cls(**{**fields, "labels": tuple(fields["labels"])})
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Evaluation rows kept for verification: what the trained model said of them.
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
-    Attributes:
-        row_ids: shape (N,).
-        texts: N texts as they were in the corpus.
-        labels: 0/1, shape (N, L).
-        known: entries that were annotated, shape (N, L).
-        logits: of the trained model, float32, shape (N, L).
-        split: the split they come from.
-    """
 
-    row_ids: NDArray[np.str_]
-    texts: list[str]
-    labels: NDArray[np.uint8]
-    known: NDArray[np.bool_]
-    logits: NDArray[np.float32]
-    split: str
+def _is_name_inside(name: Any) -> bool:
+    """Whether `name` is a file below the bundle's folder, written plainly."""
+    return (
+        isinstance(name, str)
+        and "\\" not in name
+        and name == PurePosixPath(name).as_posix()
+        and not (name.startswith("/") or ".." in PurePosixPath(name).parts or name in ("", ".") or "\0" in name)
+    )
 
-    def write(self, path: Path) -> None:
-        """Write `reference.npz`, readable with numpy alone."""
-        np.savez_compressed(
-            path, row_ids=self.row_ids, texts=np.array(self.texts, dtype=np.str_), labels=self.labels,
-            known=self.known, logits=self.logits, split=np.array(self.split),
-        )  # fmt: skip
 
-    @classmethod
-    def read(cls, path: Path) -> Reference:
-        """Read `reference.npz`.
-
-        Raises:
-            BundleFormatError: when it is unreadable or its arrays differ in length.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                rows = {name: data[name] for name in ("row_ids", "texts", "labels", "known", "logits", "split")}
-        except Exception as error:  # numpy and zipfile raise several kinds for a broken file
-            raise BundleFormatError(f"{path} is not a readable reference: {error}.") from error
-        if len({len(rows[name]) for name in ("row_ids", "texts", "labels", "known", "logits")}) != 1:
-            raise BundleFormatError(f"the arrays in {path} differ in length.")
-        return cls(
-            rows["row_ids"],
-            rows["texts"].tolist(),
-            rows["labels"],
-            rows["known"],
-            rows["logits"],
-            str(rows["split"]),
-        )
+_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "labels": (lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value), "names"),
+    "task": (lambda value: isinstance(value, str), "a name"),
+    "pooling": (lambda value: isinstance(value, str), "a name"),
+    "max_length": (_is_count, "a number of tokens"),
+    "head_tokens": (_is_count, "a number of tokens"),
+    "files": (
+        lambda value: (
+            isinstance(value, dict)
+            and all(_is_name_inside(name) and isinstance(digest, str) for name, digest in value.items())
+        ),
+        "names of files inside the bundle, each with its sha256",
+    ),
+    "provenance": (lambda value: isinstance(value, dict), "an object"),
+}
+"""Field of `bundle.json` -> whether a value is of its kind, and the kind in words."""
 
 
 @dataclass(frozen=True)
@@ -269,5 +255,9 @@ def _check_files(folder: Path, manifest: Manifest, check_contents: bool, weights
 
 def _num_outputs(config: Path) -> int:
     content = read_json(config)
-    names = content.get("id2label")
-    return len(names) if names else int(content.get("num_labels", 2))
+    names, number = content.get("id2label"), content.get("num_labels", 2)
+    if names and not isinstance(names, dict):
+        raise BundleFormatError(f"{config}: 'id2label' is {str(names)[:60]!r}, expected an object.")
+    if not _is_count(number):
+        raise BundleFormatError(f"{config}: 'num_labels' is {str(number)[:60]!r}, expected a number.")
+    return len(names) if names else int(number)

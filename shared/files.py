@@ -31,7 +31,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleFormatError(f"{path.name} is missing in {path.parent}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleFormatError(f"{path.name} in {path.parent} is not valid JSON: {error}.") from error
     if not isinstance(content, dict):
         raise BundleFormatError(f"{path.name} in {path.parent} is not a JSON object.")

@@ -20,8 +20,9 @@ from serving.exporting.quantise import Quantiser
 from serving.exporting.verification import verify_model
 from serving.predictor import Predictor
 from serving.runtime import open_session
-from shared.bundle import Bundle, Reference
+from shared.bundle import Bundle
 from shared.cli import is_terminal
+from shared.reference import Reference
 
 PRECISION = "int8"
 SENSITIVITY_ROWS = 64

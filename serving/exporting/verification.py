@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
 from serving.predictor import Predictor, metadata_problems, record_self_check
 from serving.runtime import active_provider, open_session
-from shared.bundle import Bundle, Reference
+from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import BundleFormatError
 from shared.metrics import brier, macro_f1, micro_f1, nll
+from shared.reference import Reference
 from shared.thresholds import decide
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers", "torch",

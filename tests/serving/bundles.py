@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.bundle import Bundle, Reference, seal
+from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
 from shared.files import sha256_file, write_json
 from shared.labels import GOEMOTIONS
+from shared.reference import Reference
 from shared.thresholds import Policies
 from tests.helpers import write_tiny_tokenizer
 

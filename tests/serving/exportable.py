@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.bundle import Reference, seal
+from shared.bundle import seal
 from shared.calibration import Calibration
 from shared.files import write_json
+from shared.reference import Reference
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 from tests.helpers import WORDS, tiny_checkpoint

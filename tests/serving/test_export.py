@@ -11,9 +11,10 @@ from serving.export import export_bundle, main
 from serving.exporting.verification import TOLERANCES, Tolerance
 from serving.predictor import Predictor
 from serving.verify import verify_bundle
-from shared.bundle import Bundle, Reference, seal
+from shared.bundle import Bundle, seal
 from shared.errors import ConfigError, VerificationError
 from shared.files import sha256_file
+from shared.reference import Reference
 from tests.serving.exportable import LABELS, MAX_LENGTH, exportable_bundle, sample_texts, trained_logits
 
 

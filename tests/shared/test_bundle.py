@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from shared.bundle import Bundle, Reference, default_bundle_path, seal
+from shared.bundle import Bundle, default_bundle_path, seal
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
+from shared.reference import Reference
 from shared.thresholds import Policies
 
 LABELS = ("calm", "angry", "neutral")
@@ -103,12 +104,66 @@ def test_another_schema_version_is_refused(tmp_path):
     folder = sealed(tmp_path / "bundle").path
     manifest = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(BundleFormatError, match="schema version 99; this version reads 1"):
+    with pytest.raises(BundleFormatError, match="schema version '99'; this version reads 1 and 2"):
         Bundle.read(folder)
     del manifest["labels"]
     (folder / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleFormatError, match="lacks the field 'labels'"):
         Bundle.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("labels", None, "'labels' is 'None', expected names"),
+        ("labels", [1, 2, 3], "expected names"),
+        ("files", [1], r"'files' is '\[1\]', expected names of files inside the bundle"),
+        ("files", {"../../etc/passwd": "0"}, "expected names of files inside the bundle"),
+        ("files", {"/etc/passwd": "0"}, "expected names of files inside the bundle"),
+        ("files", {"a/../../b": "0"}, "expected names of files inside the bundle"),
+        ("files", {"..\\b": "0"}, "expected names of files inside the bundle"),
+        ("files", {"a": 0}, "each with its sha256"),
+        ("max_length", "64", "'max_length' is '64', expected a number of tokens"),
+        ("head_tokens", True, "'head_tokens' is 'True', expected a number of tokens"),
+        ("provenance", [], "'provenance' is '\\[\\]', expected an object"),
+        ("schema_version", {"a": 1}, "schema version"),
+    ],
+)
+def test_a_malformed_manifest_is_one_error_that_names_the_field(tmp_path, field, value, message):
+    folder = sealed(tmp_path / "bundle").path
+    manifest = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**manifest, field: value}))
+    with pytest.raises(BundleFormatError, match=message):
+        Bundle.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id2label": [1]}', "'id2label' is .* expected an object"),
+        ('{"num_labels": "3"}', "'num_labels' is '3', expected a number"),
+        ("[" * 100_000, "is not valid JSON"),
+        ('{"num_labels": ' + "9" * 5000 + "}", "is not valid JSON"),
+        ("\ufeff{}", "is not valid JSON"),
+    ],
+)
+def test_a_malformed_configuration_is_one_error(tmp_path, content, message):
+    folder = write_parts(tmp_path / "bundle")
+    (folder / "config.json").write_text(content, encoding="utf-8")
+    options = {"task": "multi_label", "pooling": "mean", "max_length": 64, "head_tokens": 16, "provenance": {}}
+    with pytest.raises(BundleFormatError, match=message):
+        seal(folder, labels=LABELS, **options)
+
+
+def test_a_bundle_packed_for_serving_is_read_without_its_weights_and_only_then(tmp_path):
+    folder = sealed(tmp_path / "bundle").path
+    (folder / "model.safetensors").unlink()
+    assert Bundle.read(folder, weights=False).seal
+    with pytest.raises(BundleFormatError, match=r"lacks model\.safetensors"):
+        Bundle.read(folder)
+    (folder / "model.safetensors").write_text("{} ")
+    with pytest.raises(BundleTamperedError, match=r"model\.safetensors"):
+        Bundle.read(folder, weights=False)
 
 
 def test_no_bundle_says_how_to_make_one(tmp_path):

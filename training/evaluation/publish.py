@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from shared.bundle import Bundle, Reference, seal
+from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
 from shared.environment import package_versions, source_revision
 from shared.errors import ModelError
@@ -20,6 +20,7 @@ from shared.files import replacing_folder, sha256_file, write_json
 from shared.modeling.checkpoints import resolve_checkpoint
 from shared.modeling.classifier import load_classifier
 from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
+from shared.reference import Reference
 from shared.thresholds import Policies
 from training.config import Config
 from training.data.corpus import Corpus, Splits

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from serving.batching.jobs import Row
 from serving.telemetry import drift
 from serving.telemetry.drift import FEWEST, WINDOW, Drift, population_stability_index
-from shared.bundle import Reference
 from shared.labels import GOEMOTIONS
+from shared.reference import Reference
 from shared.thresholds import Policies
 from shared.tokenizer import Encoded
 
