@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export BENTOML_DO_NOT_TRACK ?= True
 
-.PHONY: setup demo test check format serve bench clean
+.PHONY: setup demo test system check format serve bench clean
 
 setup: $(INSTALLED)  ## create .venv and install everything, pinned by constraints.txt
 
@@ -25,6 +25,9 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 
 test: setup  ## the whole test suite
 	$(BIN)/python -m pytest
+
+system: setup  ## judge the service's promises at full size: 20,000 attacks, 10,000 requests through restarts and swaps
+	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} $(BIN)/python -m pytest -m system -s
 
 check: setup  ## formatter, linter, types and import contracts
 	$(BIN)/ruff format --check .

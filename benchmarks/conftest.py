@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """Real sentences of mixed lengths, always the same 256."""
-    from benchmarks.traffic.texts import read_texts
+    from benchmarks.client import read_texts
 
     return read_texts(None)[::5][:256]
 
@@ -55,14 +55,10 @@ def tokenizer(predictor: Predictor | None) -> TextTokenizer:
 @pytest.fixture(scope="session")
 def model(predictor: Predictor | None, tokenizer: TextTokenizer) -> Model:
     """That of the bundle, else our int8 of random weights in the starter's shape."""
-    return predictor.run if predictor is not None else _random_starter(tokenizer)
+    from benchmarks.contenders.graphs import open_ours, quantise_ours
+    from benchmarks.contenders.models import STARTER, random_subject
 
-
-def _random_starter(tokenizer: TextTokenizer) -> Model:
-    from benchmarks.contenders import ours_onnx
-    from benchmarks.contenders.model import STARTER
-    from benchmarks.contenders.sources import random_subject
-
-    contender = ours_onnx.int8()
-    run = contender.open(contender.prepare(random_subject(STARTER).bench), 1)
+    if predictor is not None:
+        return predictor.run
+    run = open_ours(quantise_ours(random_subject(STARTER).bench), 1)
     return lambda encoded: run(tokenizer.pad(encoded))

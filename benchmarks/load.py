@@ -22,21 +22,31 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.arguments import header, positive_int, positive_number
-from benchmarks.measure.machine import describe_machine
-from benchmarks.reporting.table import markdown_table, number
-from benchmarks.traffic.arrivals import poisson_arrivals
-from benchmarks.traffic.client import Client, Target, check_loopback
-from benchmarks.traffic.digest import PERCENTILES, digest, generator_was_limit
-from benchmarks.traffic.event_loop import run
-from benchmarks.traffic.loops import closed_loop, open_loop
-from benchmarks.traffic.plot import write_load_plot
-from benchmarks.traffic.records import Records
-from benchmarks.traffic.texts import read_texts, request_bodies
+import numpy as np
+
+from benchmarks.client import Client, Target, check_loopback, read_texts, request_bodies, wait_until_ready
+from benchmarks.machine import describe_machine
+from benchmarks.rendering import add_values, header, outcome_table, parser, positive_int, positive_number, write_run
+from benchmarks.traffic import (
+    OK,
+    PERCENTILES,
+    Records,
+    closed_loop,
+    digest,
+    generator_was_limit,
+    open_loop,
+    poisson_arrivals,
+    run,
+)
 from shared.cli import is_terminal, run_command
-from shared.files import replacing_folder, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_POINTS = 5000
+"""More would only make the picture's file large."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +57,15 @@ class Load:
     rate_per_s: float | None = None
     clients: int | None = None
     warmup_s: float = 2.0
-    wait_s: float = 30.0
     seed: int = 0
 
 
 async def run_load(target: Target, load: Load, texts: Sequence[str]) -> Records:
-    """Wait for the service, warm it up, and load it.
-
-    Raises:
-        NotReadyError: when the service is not there in time.
-    """
+    """Warm the service up, and load it."""
     async with Client(target) as client:
-        await client.wait_until_ready(load.wait_s)
         if load.warmup_s > 0:
-            await _load_once(
-                client, load, load.warmup_s, request_bodies(texts, target.texts_per_request, load.seed + 1)
-            )
+            bodies = request_bodies(texts, target.texts_per_request, load.seed + 1)
+            await _load_once(client, load, load.warmup_s, bodies)
         return await _load_once(client, load, load.seconds, request_bodies(texts, target.texts_per_request, load.seed))
 
 
@@ -90,46 +93,78 @@ def summarise_load(records: Records, target: Target, load: Load) -> dict[str, An
 
 def render_load(content: dict[str, Any]) -> str:
     """The run for a person: one row for each outcome."""
-    names = [f"p{percent:g}" for percent in PERCENTILES] + ["max"]
-    rows = []
-    for outcome, count in content["outcomes"].items():
-        times = content["latency_ms_by_outcome"][outcome]
-        rows.append([outcome, str(count), *(number(times.get(name)) for name in names)])
     lines = [
-        markdown_table(["outcome", "requests", *(f"{name}, ms" for name in names)], rows),
+        outcome_table(content, [f"p{percent:g}" for percent in PERCENTILES] + ["max"]),
         f"{content['requests']} requests in {content['elapsed_s']:.1f} s; answered well: "
         f"{content['throughput_per_s']:.1f} a second.",
     ]
     if generator_was_limit(content):
         late = content["generator_lag_ms"]["p99"]
-        lines.append(f"The load tool itself sent late ({late:.1f} ms at p99): its figures are not the service's.")
+        lines.append(f"The load tool itself sent late ({late:.1f} ms at p99): its numbers are not the service's.")
     return "\n\n".join(lines)
+
+
+def load_figure(records: Records, title: str) -> Figure:
+    """Every latency over time, and the curve of percentiles."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    over_time, curve = figure.subplots(1, 2)
+    step = max(1, len(records) // MAX_POINTS)
+    for outcome in sorted(set(map(str, records.outcome)), key=lambda name: name != OK):
+        chosen = np.flatnonzero(records.outcome == outcome)[::step]
+        over_time.plot(records.due[chosen], records.latency_s[chosen] * 1e3, ".", ms=3, alpha=0.5, label=outcome)
+    over_time.set_xlabel("arrival, s")
+    over_time.set_ylabel("latency, ms")
+    over_time.set_ylim(bottom=0)
+    if len(records):
+        over_time.legend(fontsize="small")
+    _percentile_curve(curve, records)
+    figure.suptitle(title)
+    return figure
+
+
+def _percentile_curve(axes: Any, records: Records) -> None:
+    """Latency against 1 / (1 - percentile), where tails are wide enough to be read."""
+    good = np.sort(records.latency_s[records.outcome == OK]) * 1e3
+    if len(good) == 0:
+        return
+    shares = np.arange(len(good)) / len(good)
+    keep = np.unique(np.geomspace(1, len(good), 400).astype(int)) - 1
+    keep = len(good) - 1 - keep[::-1]
+    axes.plot(1 / (1 - shares[keep]), good[keep])
+    axes.set_xscale("log")
+    ticks = [n for n in (1, 2, 10, 100, 1000, 10_000) if n <= len(good)]
+    axes.set_xticks(ticks, [f"{100 * (1 - 1 / tick):g} %" for tick in ticks])
+    axes.set_xlabel("percentile")
+    axes.set_ylabel("latency of good answers, ms")
+    axes.set_ylim(bottom=0)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The last line of stdout is one JSON object.",
-    )  # fmt: skip
-    mode = parser.add_mutually_exclusive_group(required=True)
+    command = parser("benchmarks.load", __doc__)
+    mode = command.add_mutually_exclusive_group(required=True)
     mode.add_argument("--rate", type=positive_number, help="open loop: requests a second on average")
     mode.add_argument("--clients", type=positive_int, help="closed loop: clients at the same time")
-    parser.add_argument("--seconds", type=positive_number, default=20.0, help="time under load (default 20)")
-    parser.add_argument("--url", default="http://127.0.0.1:3000", help="root of the service (default %(default)s)")
-    parser.add_argument("--path", default="/predict", help="where texts are posted (default %(default)s)")
-    parser.add_argument("--texts", type=Path, help=".jsonl, .tsv or a text a line (default: the embedded corpus)")
-    parser.add_argument("--texts-per-request", type=positive_int, default=1, help="texts in a request (default 1)")
-    parser.add_argument("--timeout-s", type=positive_number, default=10.0, help="give a request up after (default 10)")
-    parser.add_argument("--warmup-s", type=positive_number, default=2.0, help="load that is not counted (default 2)")
-    parser.add_argument("--wait-s", type=positive_number, default=30.0, help="wait for /readyz at most (default 30)")
-    parser.add_argument("--seed", type=int, default=0, help="of arrivals and of the order of texts (default 0)")
-    parser.add_argument(
+    add_values(
+        command,
+        ("--seconds", positive_number, 20.0, "time under load"),
+        ("--url", str, "http://127.0.0.1:3000", "root of the service"),
+        ("--path", str, "/predict", "where texts are posted"),
+        ("--texts", Path, None, ".jsonl, .tsv or a text a line (default: the embedded corpus)"),
+        ("--texts-per-request", positive_int, 1, "texts in a request"),
+        ("--timeout-s", positive_number, 10.0, "give a request up after"),
+        ("--warmup-s", positive_number, 2.0, "load that is not counted"),
+        ("--wait-s", positive_number, 30.0, "wait for /readyz at most"),
+        ("--seed", int, 0, "of arrivals and of the order of texts"),
+        ("--output", Path, None, "folder for load.json and load.svg"),
+    )
+    command.add_argument(
         "--header", type=header, action="append", default=[], help='like "x-api-key: secret"; repeatable'
     )
-    parser.add_argument("--output", type=Path, help="folder for load.json and load.svg")
-    parser.add_argument("--allow-remote", action="store_true", help="permit an address that is not this machine")
-    return parser.parse_args(arguments)
+    command.add_argument("--allow-remote", action="store_true", help="permit an address that is not this machine")
+    return command.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,24 +173,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.allow_remote:
         check_loopback(options.url)
     target = Target(options.url, options.path, dict(options.header), options.timeout_s, options.texts_per_request)
-    load = Load(options.seconds, options.rate, options.clients, options.warmup_s, options.wait_s, options.seed)
+    load = Load(options.seconds, options.rate, options.clients, options.warmup_s, options.seed)
     texts = read_texts(options.texts)
     if is_terminal():
         print(f"{len(texts):,} texts; loading {options.url} for {options.seconds:g} s ...", file=sys.stderr)
+    wait_until_ready(options.url, options.wait_s)
     records = run(run_load(target, load, texts))
     content = summarise_load(records, target, load)
     if options.output is not None:
-        with replacing_folder(options.output) as folder:
-            write_load_plot(records, f"{options.url}, {load_name(load)}", folder / "load.svg")
-            write_json(folder / "load.json", content)
+        what = f"{load.rate_per_s:g} requests a second" if load.rate_per_s else f"{load.clients} clients"
+        write_run(options.output, "load", content, load_figure(records, f"{options.url}, {what}"))
     print(render_load(content))
     print(json.dumps(content))
     return 0
-
-
-def load_name(load: Load) -> str:
-    """The load in a few words."""
-    return f"{load.rate_per_s:g} requests a second" if load.rate_per_s else f"{load.clients} clients"
 
 
 if __name__ == "__main__":

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import re
+import resource
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from benchmarks.contenders import hugging_face
+from benchmarks.contenders import networks
 from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError
-from benchmarks.contenders.model import ModelShape, padded_batch, random_batch
-from benchmarks.contenders.sources import Subject
-from benchmarks.contenders.training import training_steps
-from benchmarks.measure.footprint import measure_footprint
-from benchmarks.measure.progress import Progress
-from benchmarks.measure.rounds import Clock, Plan, interleave
-from benchmarks.measure.worker import Worker
-from benchmarks.reporting.results import Cell, Entry, Seconds, Step
+from benchmarks.contenders.lineup import by_name
+from benchmarks.contenders.models import ModelShape, Subject, padded_batch, random_batch
+from benchmarks.measure import Clock, Plan, Seconds, Worker, in_fresh_process, interleave
+from benchmarks.rendering import advance
+from benchmarks.results import Cell, Entry, Footprint, Step
 
 AGREEMENT_LENGTHS = (5, 17, 40)
 FOOTPRINT_CELL = Cell(8, 128)
@@ -65,12 +69,36 @@ class Field:
         return interleave({name: partial(run, batch) for name, run in self._runs.items()}, plan, clock)
 
     def weigh(self, name: str) -> None:
-        """Measure one contender's load time and memory in a process of its own."""
-        footprint = measure_footprint(
-            name, self._files[name], threads=self._threads, vocabulary=self._shape.vocabulary,
-            batch=FOOTPRINT_CELL.batch, length=FOOTPRINT_CELL.length,
-        )  # fmt: skip
-        self.entries[name] = replace(self.entries[name], footprint=footprint)
+        """Measure one contender's load time and memory in a process of its own, if it comes through."""
+        arguments = (name, self._files[name], self._threads, self._shape.vocabulary)
+        with contextlib.suppress(Exception):  # as in `enter`
+            self.entries[name] = replace(self.entries[name], footprint=in_fresh_process(footprint, *arguments))
+
+
+def footprint(name: str, file: Path, threads: int, vocabulary: int) -> Footprint:
+    """What a contender costs beside time, in this process, which should have done nothing before."""
+    contender = by_name(name)
+    start = time.perf_counter()
+    importlib.import_module(contender.library)
+    imported = time.perf_counter()
+    run = contender.open(file, threads)
+    run(random_batch(1, 8, vocabulary))
+    loaded = time.perf_counter()
+    idle_mib = psutil.Process().memory_info().rss / 2**20
+    for _ in range(2):
+        run(random_batch(*FOOTPRINT_CELL, vocabulary))
+    return Footprint(round(imported - start, 3), round(loaded - imported, 3), round(idle_mib, 1), round(_peak_mib(), 1))
+
+
+def _peak_mib() -> float:
+    """Largest resident memory so far.
+
+    Not getrusage where the kernel tells: its maximum contains that of the process this one was forked from.
+    """
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(re.findall(r"VmHWM:\s*(\d+)", status)[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def agreement_batch(shape: ModelShape) -> Batch:
@@ -80,7 +108,7 @@ def agreement_batch(shape: ModelShape) -> Batch:
 
 def reference_logits(subject: Subject, threads: int) -> NDArray[np.float32]:
     """What Hugging Face's own network says to them, shape (N, L)."""
-    return hugging_face.eager().open(subject.bench.checkpoint, threads)(agreement_batch(subject.shape))
+    return networks.open_eager(subject.bench.checkpoint, threads)(agreement_batch(subject.shape))
 
 
 def race_steps(
@@ -91,7 +119,7 @@ def race_steps(
     threads: int,
     plan: Plan,
     clock: Clock,
-    progress: Progress,
+    bar: Any,
 ) -> dict[Step, Mapping[str, Seconds]]:
     """Seconds of a training step, Hugging Face's attention against ours, in every cell and precision.
 
@@ -102,14 +130,14 @@ def race_steps(
     for precision in precisions:
         for cell in cells:
             step = Step(precision, cell)
-            progress.step(f"training step {step}")
+            advance(bar, f"training step {step}")
             turns = [_race_fresh(shape, step, threads, plan, clock) for _ in range(plan.fresh)]
             found[step] = {name: np.concatenate([turn[name] for turn in turns]) for name in turns[0]}
     return found
 
 
 def _race_fresh(shape: ModelShape, step: Step, threads: int, plan: Plan, clock: Clock) -> Mapping[str, Seconds]:
-    with training_steps(shape, *step.cell, step.precision, threads) as steps:
+    with networks.training_steps(shape, *step.cell, step.precision, threads) as steps:
         return interleave(steps, plan, partial(_cpu_s, steps.values()) if clock is time.process_time else clock)
 
 

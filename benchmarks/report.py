@@ -16,21 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.arguments import positive_int
+from tqdm import tqdm
+
+from benchmarks.contenders.graphs import base_files
 from benchmarks.contenders.lineup import SLOW, lineup
-from benchmarks.contenders.model import SHAPES, STARTER, ModelShape
-from benchmarks.contenders.ours_onnx import base_files
-from benchmarks.contenders.sources import Subject, bundle_subject, random_subject
-from benchmarks.contenders.training import PRECISIONS
-from benchmarks.measure.limits import measure_limits
-from benchmarks.measure.machine import describe_machine
-from benchmarks.measure.progress import Progress
-from benchmarks.measure.rounds import Clock, Plan
-from benchmarks.measure.threads import limit_threads
+from benchmarks.contenders.models import SHAPES, STARTER, ModelShape, Subject, bundle_subject, random_subject
+from benchmarks.contenders.networks import STEP_PRECISIONS
+from benchmarks.machine import describe_machine, measure_limits
+from benchmarks.measure import Clock, Plan, limit_threads
 from benchmarks.race import Field, race_steps, reference_logits
-from benchmarks.reporting.line import as_json
-from benchmarks.reporting.results import Cell, Results
-from benchmarks.reporting.write import write_report
+from benchmarks.rendering import add_values, advance, parser, positive_int, write_run
+from benchmarks.report_page import as_json, render_report, report_figure
+from benchmarks.results import Cell, Results
 from shared.cli import run_command
 
 GRID = tuple(
@@ -49,7 +46,7 @@ class Scale:
 
     cells: Sequence[Cell] = GRID
     training_cells: Sequence[Cell] = TRAINING_CELLS
-    precisions: Sequence[str] = PRECISIONS
+    precisions: Sequence[str] = STEP_PRECISIONS
     training_shape: ModelShape = STARTER
     left_out: Sequence[str] = ()
     plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
@@ -71,71 +68,67 @@ QUICK = Scale(
 )
 
 
-def measure(subject: Subject, threads: int, scale: Scale, clock: Clock, progress: Progress) -> Results:
+def measure(subject: Subject, threads: int, scale: Scale, clock: Clock) -> Results:
     """The whole run: limits, everyone's entrance, the races, the costs, and the limits once more."""
-    progress.step("limits of the machine")
-    machine = describe_machine()
-    limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
-    entrants = Field(subject, threads, reference_logits(subject, threads))
-    for contender in lineup():
-        progress.step(f"preparing {contender.name}")
-        if contender.name in scale.left_out:
-            entrants.missing[contender.name] = "left out of this run"
-        else:
-            entrants.enter(contender)
-    cells = {}
-    for cell in scale.cells:
-        progress.step(f"batch x tokens {cell}")
-        cells[cell] = entrants.race(cell, scale.plan, clock)
-    steps = race_steps(
-        scale.training_shape, scale.training_cells, scale.precisions,
-        threads=threads, plan=scale.training_plan, clock=clock, progress=progress,
-    )  # fmt: skip
-    for name in list(entrants.entries) if scale.with_footprints else []:
-        progress.step(f"cost of {name}")
-        entrants.weigh(name)
-    progress.step("files of DeBERTa-v3-base")
-    files = base_files(subject.bench.cache.parent) if scale.with_base_files else {}
-    progress.step("limits of the machine")
-    limits = limits.best(measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock))
+    contenders = lineup()
+    steps = 3 + 2 * len(contenders) + len(scale.cells) + len(scale.precisions) * len(scale.training_cells)
+    with tqdm(total=steps - len(scale.left_out), disable=None, leave=False) as bar:
+        advance(bar, "limits of the machine")
+        machine = describe_machine()
+        limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
+        entrants = Field(subject, threads, reference_logits(subject, threads))
+        for contender in contenders:
+            advance(bar, f"preparing {contender.name}")
+            if contender.name in scale.left_out:
+                entrants.missing[contender.name] = "left out of this run"
+            else:
+                entrants.enter(contender)
+        cells = {}
+        for cell in scale.cells:
+            advance(bar, f"batch x tokens {cell}")
+            cells[cell] = entrants.race(cell, scale.plan, clock)
+        training = race_steps(
+            scale.training_shape, scale.training_cells, scale.precisions,
+            threads=threads, plan=scale.training_plan, clock=clock, bar=bar,
+        )  # fmt: skip
+        for name in list(entrants.entries) if scale.with_footprints else []:
+            advance(bar, f"cost of {name}")
+            entrants.weigh(name)
+        advance(bar, "files of DeBERTa-v3-base")
+        files = base_files(subject.bench.cache.parent) if scale.with_base_files else {}
+        advance(bar, "limits of the machine")
+        again = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
     return Results(
         title=subject.title, shape=subject.shape, threads=threads, clock=CLOCK_NAMES[clock], machine=machine,
-        limits=limits, entries=entrants.entries, missing=entrants.missing, cells=cells,
-        training_shape=scale.training_shape, steps=steps, base_files=files,
+        limits=limits.best(again), entries=entrants.entries, missing=entrants.missing, cells=cells,
+        training_shape=scale.training_shape, steps=training, base_files=files,
     )  # fmt: skip
-
-
-def count_steps(scale: Scale) -> int:
-    """How many steps `measure` will show."""
-    contenders = len(lineup())
-    opened = contenders - len(scale.left_out)
-    return 3 + contenders + len(scale.cells) + len(scale.precisions) * len(scale.training_cells) + opened
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Close other programs first. The last line of stdout is one JSON object, the report before it Markdown.",
+    command = parser("benchmarks.report", f"{__doc__}\nClose other programs first.")
+    command.add_argument(
+        "--quick", action="store_true", help="three cells, few rounds, no compilers: about two minutes"
     )
-    parser.add_argument("--quick", action="store_true", help="three cells, few rounds, no compilers: about two minutes")
-    parser.add_argument("--threads", type=positive_int, default=1, help="threads of every contender (default 1)")
-    parser.add_argument(
+    command.add_argument(
         "--cpu-time", action="store_true",
         help="count CPU seconds in place of the wall clock: for a look on a machine that is not quiet, with one thread",
     )  # fmt: skip
-    source = parser.add_mutually_exclusive_group()
+    source = command.add_mutually_exclusive_group()
     source.add_argument("--bundle", type=Path, help="measure this bundle's model and its own exports")
     source.add_argument(
         "--shape", choices=sorted(SHAPES), default="deberta-v3-small",
-        help="measure random weights in this shape (default deberta-v3-small)",
+        help="measure random weights in this shape (default %(default)s)",
     )  # fmt: skip
     names = [contender.name for contender in lineup()]
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"contenders, of: {', '.join(names)}")
-    parser.add_argument("--output", type=Path, help="folder to write (default benchmarks/reports/<date>)")
-    return parser.parse_args(arguments)
+    command.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"contenders, of: {', '.join(names)}")
+    add_values(
+        command,
+        ("--threads", positive_int, 1, "threads of every contender"),
+        ("--output", Path, None, "folder to write (default benchmarks/reports/<date>)"),
+    )
+    return command.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> int:
@@ -147,14 +140,13 @@ def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> 
         scale = replace(scale, left_out=[entry.name for entry in lineup() if entry.name not in options.only])
     subject = bundle_subject(options.bundle) if options.bundle else random_subject(SHAPES[options.shape])
     clock = time.process_time if options.cpu_time else time.perf_counter
-    progress = Progress(count_steps(scale))
-    results = measure(subject, options.threads, scale, clock, progress)
-    progress.close()
+    results = measure(subject, options.threads, scale, clock)
     target = options.output or REPORTS / (datetime.date.today().isoformat() + ("-quick" if options.quick else ""))
-    write_report(results, target)
-    print((target / "report.md").read_text(encoding="utf-8"))
+    page, content = render_report(results), as_json(results)
+    write_run(target, "report", content, report_figure(results), page)
+    print(page)
     print(f"Written to {target}.")
-    print(json.dumps(as_json(results)))
+    print(json.dumps(content))
     return 0
 
 

@@ -17,32 +17,49 @@ import dataclasses
 import datetime
 import json
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from benchmarks.arguments import positive_int, positive_number
-from benchmarks.measure.machine import describe_machine
-from benchmarks.measure.progress import Progress
-from benchmarks.peers.alone import PREDICTOR, alone_seconds
-from benchmarks.peers.comparison import STEADY_SHARE, Comparison, Round
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.client import Client, Target, read_texts, request_bodies
+from benchmarks.machine import describe_machine
+from benchmarks.measure import Seconds, usage_of
+from benchmarks.peers.comparison import (
+    STEADY_SHARE,
+    Comparison,
+    Round,
+    render_serving,
+    serving_figure,
+    serving_json,
+)
 from benchmarks.peers.launch import OURS, PEERS, Peer, Running, running
-from benchmarks.peers.overload import overload
-from benchmarks.peers.page import render_serving, serving_json, write_serving
-from benchmarks.peers.usage import usage_of
-from benchmarks.traffic.arrivals import poisson_arrivals
-from benchmarks.traffic.client import Client, Target
-from benchmarks.traffic.digest import digest
-from benchmarks.traffic.event_loop import run
-from benchmarks.traffic.loops import closed_loop, open_loop
-from benchmarks.traffic.texts import read_texts, request_bodies
+from benchmarks.rendering import add_values, advance, parser, positive_int, positive_number, write_run
+from benchmarks.traffic import OK, closed_loop, digest, open_loop, poisson_arrivals, run
 from shared.bundle import default_bundle_path
 from shared.cli import run_command
 from shared.errors import NotReadyError
 
 REPORTS = Path(__file__).parent / "reports"
-PATIENCE_S = 120.0
+LOOP_TIMEOUT_S = 120.0
 """Of a client in a closed loop: a slow peer shall be slow, not failing."""
+
+BLOCK = 25
+"""Texts in a row for one contender of the lone client: enough to be warm, few enough that all see the same machine."""
+
+PREDICTOR = "predictor"
+TIMES_SATURATION = 5.0
+NORMAL = 3.0
+"""Latency counts as normal again below so many times that of a lone client."""
+
+RECOVERY_S = 30.0
+CONNECTIONS = 2048
+"""Kept by the client in an overload, as a proxy before the service would: new ones are another kind of load."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +83,30 @@ class Extent:
     deadline_ms: float = 2000.0
 
 
-def compare(
-    bundle: Path, peers: Sequence[Peer], texts: Sequence[str], extent: Extent, progress: Progress
-) -> Comparison:
+def compare(bundle: Path, peers: Sequence[Peer], texts: Sequence[str], extent: Extent) -> Comparison:
     """Start everyone, take turns, and end everyone."""
     missing: dict[str, str] = {}
-    with _all_running(peers, bundle, missing, progress) as servers:
+    with (
+        tqdm(total=len(peers) * (2 + extent.rounds) + 3, disable=None, leave=False) as bar,
+        _all_running(peers, bundle, missing, bar) as servers,
+    ):
         machine = describe_machine()
-        progress.step("one client alone")
+        advance(bar, "one client alone")
         sample = random.Random(0).sample(list(texts), min(extent.alone, len(texts)))
-        alone_s = run(alone_seconds(bundle, servers, sample, PATIENCE_S))
+        alone_s = run(_alone(bundle, servers, sample))
         predictor_s = alone_s.pop(PREDICTOR)
-        saturation = _saturate(servers, texts, extent, progress)
-        ours = next((server for server in servers if server.name == OURS.name), None)
+        saturation = _saturate(servers, texts, extent, bar)
         found = Comparison(machine, str(bundle), extent.clients, saturation, alone_s, predictor_s, missing=missing)
-        return found if ours is None else _with_open_loads(found, ours, texts, extent, progress)
+        ours = next((server for server in servers if server.name == OURS.name), None)
+        return found if ours is None else _with_open_loads(found, ours, texts, extent, bar)
 
 
 @contextlib.contextmanager
-def _all_running(
-    peers: Sequence[Peer], bundle: Path, missing: dict[str, str], progress: Progress
-) -> Iterator[list[Running]]:
+def _all_running(peers: Sequence[Peer], bundle: Path, missing: dict[str, str], bar: Any) -> Iterator[list[Running]]:
     with contextlib.ExitStack() as stack:
         servers = []
         for peer in peers:
-            progress.step(f"starting {peer.name}")
+            advance(bar, f"starting {peer.name}")
             try:
                 servers.append(stack.enter_context(running(peer, bundle)))
             except NotReadyError as error:
@@ -98,50 +114,76 @@ def _all_running(
         yield servers
 
 
-def _saturate(
-    servers: Sequence[Running], texts: Sequence[str], extent: Extent, progress: Progress
-) -> dict[str, list[Round]]:
+async def _alone(bundle: Path, servers: Sequence[Running], texts: Sequence[str]) -> dict[str, Seconds]:
+    """Seconds of each server, and of the bare predictor on one thread, from text to answer, shape (K,) each."""
+    from serving.predictor import Predictor
+
+    predictor = Predictor.load(bundle, threads=1)
+    taken: dict[str, list[float]] = {PREDICTOR: [], **{server.name: [] for server in servers}}
+    async with contextlib.AsyncExitStack() as stack:
+        clients = {
+            server.name: await stack.enter_async_context(Client(Target(server.url, timeout_s=LOOP_TIMEOUT_S)))
+            for server in servers
+        }
+        for start in range(0, len(texts), BLOCK):
+            block = texts[start : start + BLOCK]
+            # the first of each block is asked twice, and counts when it is warm
+            taken[PREDICTOR] += [_predictor_s(predictor, text) for text in (block[0], *block)][1:]
+            for name, client in clients.items():
+                taken[name] += [await _client_s(client, text) for text in (block[0], *block)][1:]
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def _predictor_s(predictor: Any, text: str) -> float:
+    start = time.perf_counter()
+    predictor.probabilities(predictor.logits([text]))
+    return time.perf_counter() - start
+
+
+async def _client_s(client: Client, text: str) -> float:
+    body = json.dumps({"texts": [text]}).encode()
+    start = time.perf_counter()
+    outcome = await client.send(body)
+    if outcome != OK:
+        raise NotReadyError(f"a lone request to {client.target.url} ended with: {outcome}.")
+    return time.perf_counter() - start
+
+
+def _saturate(servers: Sequence[Running], texts: Sequence[str], extent: Extent, bar: Any) -> dict[str, list[Round]]:
     """Every server has one turn in each round, in an order drawn anew; a first, short turn is not counted."""
     rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
     for server in servers:
-        progress.step(f"warming up {server.name}")
+        advance(bar, f"warming up {server.name}")
         run(_turn(server, texts, extent.clients, min(3.0, extent.seconds), seed=1000))
     order, shuffler = list(servers), random.Random(0)
     for number in range(extent.rounds):
         shuffler.shuffle(order)
         for server in order:
-            progress.step(f"{extent.clients} clients on {server.name}")
+            advance(bar, f"{extent.clients} clients on {server.name}")
             rounds[server.name].append(run(_turn(server, texts, extent.clients, extent.seconds, number)))
     return rounds
 
 
 async def _turn(server: Running, texts: Sequence[str], clients: int, seconds: float, seed: int) -> Round:
-    before = usage_of(server.pid)
-    async with Client(Target(server.url, timeout_s=PATIENCE_S)) as client:
+    before, _ = usage_of(server.pid)
+    async with Client(Target(server.url, timeout_s=LOOP_TIMEOUT_S)) as client:
         records = await closed_loop(client, clients, seconds, request_bodies(texts, 1, seed))
-    after = usage_of(server.pid)
-    cpu_ms = (after.cpu_s - before.cpu_s) / max(1, len(records)) * 1e3
-    return Round(digest(records), round(cpu_ms, 3), round(after.memory_mib, 1))
+    after, memory_mib = usage_of(server.pid)
+    return Round(digest(records), round((after - before) / max(1, len(records)) * 1e3, 3), round(memory_mib, 1))
 
 
-def _with_open_loads(
-    found: Comparison, ours: Running, texts: Sequence[str], extent: Extent, progress: Progress
-) -> Comparison:
+def _with_open_loads(found: Comparison, ours: Running, texts: Sequence[str], extent: Extent, bar: Any) -> Comparison:
     """Add the steady load and, where asked for, the overload of ours."""
     saturation = found.throughput(OURS.name).median
     if saturation == 0:
         return found
-    progress.step("a steady load on ours")
+    advance(bar, "a steady load on ours")
     steady = run(_steady(ours, texts, STEADY_SHARE * saturation, extent.seconds * 2))
-    progress.step("far too much load on ours")
-    flood: Mapping[str, object] = {}
+    advance(bar, "far too much load on ours")
+    overload: Mapping[str, object] = {}
     if extent.overload_s > 0:
-        work = overload(
-            ours, texts, saturation=saturation, seconds=extent.overload_s, deadline_ms=extent.deadline_ms,
-            normal_ms=found.alone_ms(OURS.name),
-        )  # fmt: skip
-        flood = run(work)
-    return dataclasses.replace(found, steady=steady, overload=flood)
+        overload = run(_overload(ours, texts, TIMES_SATURATION * saturation, extent, found.alone_ms(OURS.name)))
+    return dataclasses.replace(found, steady=steady, overload=overload)
 
 
 async def _steady(server: Running, texts: Sequence[str], rate: float, seconds: float) -> Mapping[str, object]:
@@ -150,51 +192,71 @@ async def _steady(server: Running, texts: Sequence[str], rate: float, seconds: f
     return {"rate_per_s": rate, **digest(records)}
 
 
+async def _overload(
+    server: Running, texts: Sequence[str], rate: float, extent: Extent, normal_ms: float
+) -> Mapping[str, object]:
+    """The digest of several times more than the service can do, with memory in MiB and how soon it is itself again."""
+    headers = {"x-request-timeout-ms": f"{extent.deadline_ms:.0f}"}
+    bodies = request_bodies(texts, 1)
+    _, before = usage_of(server.pid)
+    async with Client(Target(server.url, headers=headers, timeout_s=30, connections=CONNECTIONS)) as client:
+        records = await open_loop(client, poisson_arrivals(rate, extent.overload_s), bodies)
+        recovery_s = await _recovery(client, list(islice(bodies, 50)), NORMAL * normal_ms / 1e3)
+    _, after = usage_of(server.pid)
+    return {
+        "rate_per_s": rate, "times_saturation": TIMES_SATURATION, "deadline_ms": extent.deadline_ms,
+        "memory_before": round(before, 1), "memory_after": round(after, 1), "recovery_s": recovery_s, **digest(records),
+    }  # fmt: skip
+
+
+async def _recovery(client: Client, bodies: Sequence[bytes], normal_s: float) -> float:
+    """Seconds until ten lone requests in a row are answered well in normal time; `RECOVERY_S` when they never are."""
+    start, since, in_row, number = time.perf_counter(), 0.0, 0, 0
+    while time.perf_counter() - start < RECOVERY_S:
+        sent = time.perf_counter()
+        good = await client.send(bodies[number % len(bodies)]) == OK and time.perf_counter() - sent <= normal_s
+        number += 1
+        since = sent - start if in_row == 0 else since
+        in_row = in_row + 1 if good else 0
+        if in_row == 10:
+            return round(since, 3)
+    return RECOVERY_S
+
+
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The last line of stdout is one JSON object.",
-    )  # fmt: skip
-    usual = Extent()
+    command, usual = parser("benchmarks.serving", __doc__), Extent()
     names = [peer.name for peer in PEERS]
-    parser.add_argument("--bundle", type=Path, help="what to serve (default: $EMOTION_BUNDLE, else runs/latest/bundle)")
-    parser.add_argument("--texts", type=Path, help=".jsonl, .tsv or a text a line (default: the embedded corpus)")
-    parser.add_argument("--clients", type=positive_int, default=usual.clients, help="at saturation (default 64)")
-    parser.add_argument("--seconds", type=positive_number, default=usual.seconds, help="of each turn (default 10)")
-    parser.add_argument("--rounds", type=positive_int, default=usual.rounds, help="turns of each server (default 3)")
-    parser.add_argument(
-        "--alone", type=positive_int, default=usual.alone, help="texts of the lone client (default 200)"
+    add_values(
+        command,
+        ("--bundle", Path, None, "what to serve (default: $EMOTION_BUNDLE, else runs/latest/bundle)"),
+        ("--texts", Path, None, ".jsonl, .tsv or a text a line (default: the embedded corpus)"),
+        ("--clients", positive_int, usual.clients, "at saturation"),
+        ("--seconds", positive_number, usual.seconds, "of each turn"),
+        ("--rounds", positive_int, usual.rounds, "turns of each server"),
+        ("--alone", positive_int, usual.alone, "texts of the lone client"),
+        ("--overload-s", positive_number, usual.overload_s, "also send ours 5 times what saturates it, for so long"),
+        ("--deadline-ms", positive_number, usual.deadline_ms, "of requests in it"),
+        ("--output", Path, None, "folder to write (default benchmarks/reports/<date>-serving)"),
     )
-    parser.add_argument(
-        "--overload-s", type=positive_number, default=usual.overload_s,
-        help="also send ours 5 times what saturates it, for so long (left out by default)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--deadline-ms", type=positive_number, default=usual.deadline_ms, help="of requests in it (default 2000)"
-    )
-    parser.add_argument("--only", choices=names, nargs="+", default=names, help="servers to run (default: all)")
-    parser.add_argument("--output", type=Path, help="folder to write (default benchmarks/reports/<date>-serving)")
-    return parser.parse_args(arguments)
+    command.add_argument("--only", choices=names, nargs="+", default=names, help="servers to run (default: all)")
+    return command.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
     bundle = (options.bundle or default_bundle_path()).resolve()
-    extent = Extent(
-        options.clients, options.seconds, options.rounds, options.alone, options.overload_s, options.deadline_ms
-    )
+    fields = [field.name for field in dataclasses.fields(Extent)]
+    extent = Extent(**{name: getattr(options, name) for name in fields})
     peers = [peer for peer in PEERS if peer.name in options.only]
-    texts = read_texts(options.texts)
-    progress = Progress(len(peers) * (2 + extent.rounds) + 3)
-    found = compare(bundle, peers, texts, extent, progress)
-    progress.close()
+    found = compare(bundle, peers, read_texts(options.texts), extent)
     target = options.output or REPORTS / f"{datetime.date.today().isoformat()}-serving"
-    write_serving(found, target)
-    print(render_serving(found))
+    page, content = render_serving(found), serving_json(found)
+    write_run(target, "serving", content, serving_figure(found), page)
+    print(page)
     print(f"Written to {target}.")
-    print(json.dumps(serving_json(found)))
+    print(json.dumps(content))
     return 0
 
 

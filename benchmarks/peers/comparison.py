@@ -1,18 +1,19 @@
-"""Everything one run of the server comparison measured, and what was promised of it."""
+"""Everything one run of the server comparison measured, what was promised of it, and its page."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.measure.summary import Summary, percentile, speedup, summarise
+from benchmarks.measure import Seconds, Summary, percentile, speedup, summarise
 from benchmarks.peers.launch import ADAPTIVE, BARE, OURS, PIPELINE
-from benchmarks.reporting.verdict import Verdict
+from benchmarks.rendering import Verdict, machine_table, markdown_table, number, outcome_table, spread, verdict_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SATURATION_FLOORS = {PIPELINE.name: 15.0, BARE.name: 1.2, ADAPTIVE.name: 1.3}
 MOST_OVERHEAD_MS = 2.0
@@ -63,8 +64,8 @@ class Comparison:
     bundle: str
     clients: int
     saturation: Mapping[str, Sequence[Round]]
-    alone_s: Mapping[str, NDArray[np.float64]]
-    predictor_s: NDArray[np.float64]
+    alone_s: Mapping[str, Seconds]
+    predictor_s: Seconds
     steady: Mapping[str, Any] = field(default_factory=dict)
     overload: Mapping[str, Any] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -128,3 +129,89 @@ def _judge_overload(overload: Mapping[str, Any]) -> list[Verdict]:
         Verdict("seconds until latency is normal again", "after it", 5.0, overload["recovery_s"], at_most=True),
         Verdict("memory after / before", where, 1.05, growth, at_most=True),
     ]
+
+
+def render_serving(found: Comparison) -> str:
+    """The whole page."""
+    parts = [
+        f"# The service and its peers, serving {found.bundle}",
+        "All servers run at the same time and take turns under load, so a ratio is the median of the quotients within "
+        "each round; brackets hold the quartiles. Client and servers share this machine's cores.",
+        "## What is promised",
+        verdict_table(judge_serving(found)),
+        "![Requests a second](serving.svg)",
+        f"## {found.clients} clients",
+        _saturation(found),
+        "## One client alone",
+        f"The bare predictor, in process: {number(summarise(found.predictor_s * 1e3).median)} ms at the median.",
+        _alone(found),
+        *_load("## A steady load", found.steady),
+        *_load("## Far too much", found.overload),
+        *(f"Not run: {name}: {reason}" for name, reason in found.missing.items()),
+        "## Machine",
+        machine_table(found.machine),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _saturation(found: Comparison) -> str:
+    rows = []
+    ours = median(one.cpu_ms for one in found.saturation[OURS.name]) if OURS.name in found.saturation else None
+    for name, rounds in found.saturation.items():
+        cpu_ms = median(one.cpu_ms for one in rounds)
+        outcomes: Counter[str] = sum((Counter(one.content["outcomes"]) for one in rounds), Counter())
+        rows.append([
+            name, spread(found.throughput(name)),
+            *(number(median(one.content["latency_ms"].get(p, 0.0) for one in rounds)) for p in ("p50", "p99")),
+            number(cpu_ms), number(cpu_ms / ours if ours else None), number(rounds[-1].memory_mib),
+            ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.items()),
+        ])  # fmt: skip
+    header = ["", "requests/s", "p50, ms", "p99, ms", "CPU ms a request", "times ours", "memory, MiB", "outcomes"]
+    return markdown_table(header, rows)
+
+
+def _alone(found: Comparison) -> str:
+    rows = [[name, number(found.alone_ms(name)), number(found.overhead_ms(name))] for name in found.alone_s]
+    return markdown_table(["", "p50, ms", "over the bare predictor, ms"], rows)
+
+
+def _load(title: str, content: Any) -> list[str]:
+    if not content:
+        return []
+    said = f"{content['rate_per_s']:.0f} requests a second, arriving at random."
+    return [title, said, outcome_table(content, ("p50", "p95", "p99", "max"))]
+
+
+def serving_json(found: Comparison) -> dict[str, Any]:
+    """The run for machines."""
+    return {
+        "benchmark": "serving",
+        "machine": dict(found.machine),
+        "bundle": found.bundle,
+        "clients": found.clients,
+        "promises": [verdict.as_dict() for verdict in judge_serving(found)],
+        "saturation": {name: [asdict(one) for one in rounds] for name, rounds in found.saturation.items()},
+        "alone_ms": {name: found.alone_ms(name) for name in found.alone_s},
+        "overhead_ms": {name: found.overhead_ms(name) for name in found.alone_s},
+        "predictor_ms": summarise(found.predictor_s * 1e3).as_dict(),
+        "steady": dict(found.steady),
+        "overload": dict(found.overload),
+        "missing": dict(found.missing),
+    }
+
+
+def serving_figure(found: Comparison) -> Figure:
+    """Bars of the throughput at saturation, ours in blue."""
+    from matplotlib.figure import Figure
+
+    names = list(found.saturation)
+    through = [found.throughput(name) for name in names]
+    figure = Figure(figsize=(8, 0.8 + 0.6 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    colours = ["#08519c" if name == OURS.name else "#a8a8a8" for name in names]
+    bars = axes.barh(names, [one.median for one in through], color=colours)
+    axes.bar_label(bars, [number(one.median) for one in through], padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel(f"requests a second, {found.clients} clients")
+    return figure

@@ -9,14 +9,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from benchmarks.client import wait_until_ready
 from shared.errors import NotReadyError
 
 ROOT = Path(__file__).parents[2]
@@ -34,32 +31,11 @@ class Peer:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers; a process group of its own, whose leader is `process`."""
+    """A server that answers; `pid` is that of its process group."""
 
     name: str
     url: str
-    process: subprocess.Popen[bytes]
-    log_file: Path
-
-    @property
-    def pid(self) -> int:
-        """Of the process group."""
-        return self.process.pid
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or 80
-
-    @property
-    def log(self) -> str:
-        """What it has written so far."""
-        return self.log_file.read_text(encoding="utf-8", errors="replace")
-
-    def terminate(self) -> None:
-        """Send SIGTERM to the leader, as an operator does."""
-        self.process.send_signal(signal.SIGTERM)
+    pid: int
 
 
 def _ours(bundle: Path, port: int) -> list[str]:
@@ -72,7 +48,8 @@ def _adaptive(bundle: Path, port: int) -> list[str]:
 
 
 def _module(name: str) -> Callable[[Path, int], list[str]]:
-    return lambda bundle, port: [sys.executable, "-m", f"benchmarks.peers.{name}", str(bundle), "--port", str(port)]
+    command = [sys.executable, "-m", "benchmarks.peers.servers", name]
+    return lambda bundle, port: [*command, str(bundle), "--port", str(port)]
 
 
 OURS = Peer("ours", _ours)
@@ -83,19 +60,15 @@ PEERS = (OURS, BARE, ADAPTIVE, PIPELINE)
 
 
 @contextlib.contextmanager
-def running(peer: Peer, bundle: Path, port: int | None = None, **settings: str) -> Iterator[Running]:
-    """The server, ready; ended with its whole process group when the block ends.
-
-    Args:
-        peer: which one.
-        bundle: what it serves; a link is left one, so that it can be moved meanwhile.
-        port: a free one if unset.
-        settings: environment variables of its own.
+def running(peer: Peer, bundle: Path) -> Iterator[Running]:
+    """The server on a free port, ready; ended with its whole process group when the block ends.
 
     Raises:
         NotReadyError: when it ends or is not ready in time, with the end of its log.
     """
-    port = port or free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="benchmark-peer-") as folder:
         log = Path(folder) / "log"
@@ -105,7 +78,6 @@ def running(peer: Peer, bundle: Path, port: int | None = None, **settings: str) 
             "EMOTION_ACCESS_LOG": "false",
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": folder,
-            **settings,
         }
         environment.pop("OMP_NUM_THREADS", None)  # each server decides on its threads itself
         with log.open("wb") as stream:
@@ -115,28 +87,19 @@ def running(peer: Peer, bundle: Path, port: int | None = None, **settings: str) 
             )  # fmt: skip
         try:
             _wait(peer, process, url, log)
-            yield Running(peer.name, url, process, log)
+            yield Running(peer.name, url, process.pid)
         finally:
             _stop(process)
 
 
 def _wait(peer: Peer, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        if _is_ready(url):
-            return
-        time.sleep(0.2)
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    why = f"ended with code {process.returncode}" if process.poll() is not None else f"is not ready after {START_S:g} s"
-    raise NotReadyError(f"the server '{peer.name}' {why}: {' | '.join(lines[-5:])[-800:]}")
-
-
-def _is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        wait_until_ready(url, START_S, is_alive=lambda: process.poll() is None)
+    except NotReadyError:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        code = process.poll()
+        why = f"is not ready after {START_S:g} s" if code is None else f"ended with code {code}"
+        raise NotReadyError(f"the server '{peer.name}' {why}: {' | '.join(lines[-5:])[-800:]}") from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -149,10 +112,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

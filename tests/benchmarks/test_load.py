@@ -16,9 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from benchmarks.arguments import header, positive_int, positive_number
+from benchmarks.client import Client, Target, check_loopback, wait_until_ready
 from benchmarks.load import main, parse_arguments
-from benchmarks.traffic.client import Client, Target, check_loopback
 from shared.errors import ConfigError, NotReadyError
 
 
@@ -90,12 +89,12 @@ def free_port() -> int:
 def test_a_service_that_is_not_there_is_refused_or_never_ready() -> None:
     async def send(url: str) -> str:
         async with Client(Target(url)) as client:
-            outcome = await client.send(b"{}")
-            with pytest.raises(NotReadyError, match="not ready after 0.1 s: no answer"):
-                await client.wait_until_ready(0.1)
-            return outcome
+            return await client.send(b"{}")
 
-    assert asyncio.run(send(f"http://127.0.0.1:{free_port()}")) == "connection refused"
+    url = f"http://127.0.0.1:{free_port()}"
+    assert asyncio.run(send(url)) == "connection refused"
+    with pytest.raises(NotReadyError, match="not ready after 0.1 s: no answer"):
+        wait_until_ready(url, 0.1)
 
 
 def test_load_stays_on_this_machine_unless_told_otherwise() -> None:
@@ -122,15 +121,3 @@ def test_the_help_teaches_the_two_modes(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_run_needs_exactly_one_mode_with_a_positive_number(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(arguments)
-
-
-def test_values_of_the_command_line_are_checked() -> None:
-    import argparse
-
-    assert (positive_int("3"), positive_number("0.5"), header("a: b")) == (3, 0.5, ("a", "b"))
-    for check, bad, message in (
-        (positive_int, "1.5", "not a whole number of 1 or more"), (positive_number, "nan", "not a number above 0"),
-        (positive_number, "x", "not a number above 0"), (header, "nothing", "is not a header like"),
-    ):  # fmt: skip
-        with pytest.raises(argparse.ArgumentTypeError, match=message):
-            check(bad)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.contenders import graphs
 from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError, Workbench
-from benchmarks.contenders.model import TINY
-from benchmarks.contenders.sources import Subject
-from benchmarks.measure.rounds import Plan
-from benchmarks.race import Field
-from benchmarks.reporting.results import Cell
+from benchmarks.contenders.models import TINY, Subject, random_subject
+from benchmarks.measure import Plan, in_fresh_process
+from benchmarks.race import Field, footprint
+from benchmarks.results import Cell
 
 LABELS = 3
 
@@ -57,3 +57,18 @@ def test_those_who_cannot_are_named_with_the_reason_and_end_nothing(field: Field
     field.enter(contender("well"))
     assert field.missing == {"absent": "not installed", "broken": "failed: RuntimeError: segment violated"}
     assert list(field.entries) == ["well"]
+
+
+@pytest.mark.slow
+def test_a_contender_is_weighed_in_a_process_of_its_own(tmp_path: Path) -> None:
+    file = graphs.export_stock(random_subject(TINY, tmp_path).bench)
+    found = in_fresh_process(footprint, graphs.STOCK_FP32, file, 1, TINY.vocabulary)
+    assert found.load_s > 0
+    # an interpreter with ONNX Runtime, and not the torch of this process
+    assert 20 < found.idle_mib <= found.peak_mib < 400
+
+
+def test_a_contender_that_ends_badly_has_no_footprint(field: Field) -> None:
+    field.enter(contender("unknown"))
+    field.weigh("unknown")
+    assert field.entries["unknown"].footprint is None

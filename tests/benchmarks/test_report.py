@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contenders.lineup import by_name
-from benchmarks.contenders.model import TINY
-from benchmarks.measure.rounds import Plan
+from benchmarks.contenders.models import TINY
+from benchmarks.measure import Plan
 from benchmarks.report import Scale, main, parse_arguments
-from benchmarks.reporting.results import Cell
-from shared.errors import ConfigError
+from benchmarks.results import Cell
 
 SMOKE = Scale(
     cells=(Cell(1, 8), Cell(8, 32)),
@@ -57,8 +55,3 @@ def test_help_teaches_and_wrong_threads_are_refused(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         parse_arguments(["--threads", "0"])
     assert "'0' is not a whole number of 1 or more" in capsys.readouterr().err
-
-
-def test_an_unknown_contender_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="no contender 'theirs'.*stock int8"):
-        by_name("theirs")

@@ -54,10 +54,12 @@ def command(port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, bundle: Path, *, cwd: Path = ROOT, **settings: object) -> Iterator[Server]:
+def serving(
+    folder: Path, bundle: Path, *, cwd: Path = ROOT, port: int | None = None, **settings: object
+) -> Iterator[Server]:
     """A service that is ready, with its settings; whatever happens, it is ended."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, log_file = free_port(), folder / "server.log"
+    port, log_file = port or free_port(), folder / "server.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command(port), cwd=cwd, env=environment(folder, bundle=bundle, **settings), stdout=log, stderr=log,

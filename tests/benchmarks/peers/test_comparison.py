@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers.comparison import Comparison, Round, judge_serving
+from benchmarks.peers.comparison import (
+    Comparison,
+    Round,
+    judge_serving,
+    render_serving,
+    serving_figure,
+    serving_json,
+)
 from benchmarks.peers.launch import ADAPTIVE, BARE, OURS, PIPELINE
-from benchmarks.peers.page import render_serving, write_serving
-from benchmarks.traffic.digest import digest
-from benchmarks.traffic.records import OK, Record, Records
+from benchmarks.rendering import write_run
+from benchmarks.traffic import OK, Record, Records, digest
 
 
 def one_round(per_s: int) -> Round:
@@ -77,7 +83,7 @@ def test_without_an_overload_nothing_is_said_of_it() -> None:
 
 def test_a_written_comparison_has_its_page_its_plot_and_json(tmp_path: Path) -> None:
     found = comparison(missing={"a peer": "it did not start"})
-    write_serving(found, tmp_path / "run")
+    write_run(tmp_path / "run", "serving", serving_json(found), serving_figure(found), render_serving(found))
     page = (tmp_path / "run" / "serving.md").read_text(encoding="utf-8")
     assert f"| {OURS.name} | 75.0 (60.0-90.0) |" in page
     assert "Not run: a peer: it did not start" in page
