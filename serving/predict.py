@@ -1,4 +1,4 @@
-"""Predict offline: `python -m serving.predict BUNDLE --text "..."`, or `--input F --output F` for a whole file."""
+"""Predict offline: `python -m serving.predict BUNDLE --text "..."`, or `--input F --output F` for a whole table."""
 
 from __future__ import annotations
 
@@ -10,56 +10,96 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from serving.predict_file import output_format, predict_table
 from serving.predictor import Predictor
-from serving.tables import PREDICTED, check_suffix, read_table, write_table
-from shared.cli import CommandParser, is_terminal, positive, run_command
-from shared.errors import ConfigError
+from shared.cli import CommandParser, positive, run_command
+from shared.errors import ConfigError, InvalidInputError
+from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
+from shared.tables.writing import WRITTEN
 from shared.text import normalise
 from shared.thresholds import decide
-
-CHUNK_ROWS = 1024
-"""Rows between two updates of the progress line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict what the command line asks for."""
     options = _parse(arguments)
+    if options.input is None:
+        _check_texts(options.text)
+        predictor, thresholds = _load(options)
+        _show(predictor, options.text, thresholds, as_json=options.json)
+        return
+    reading = _table_options(options)
+    form = output_format(options.output, options.format or _format_of_input(options, reading))
+    table = open_table(options.input, reading)
+    predictor, thresholds = _load(options)
+    done = predict_table(
+        predictor, table, options.output, form, text_column=options.text_column, thresholds=thresholds,
+        overwrite_columns=options.overwrite_columns,
+    )  # fmt: skip
+    sys.stderr.write(f"{done}\n")
+
+
+def _load(options: argparse.Namespace) -> tuple[Predictor, NDArray[np.float64]]:
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
-    thresholds = predictor.policies.get(options.policy)
-    if options.text:
-        _show(predictor, options.text, thresholds, as_json=options.json)
-    else:
-        _predict_file(predictor, options, thresholds)
+    return predictor, predictor.policies.get(options.policy)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = CommandParser(prog="serving.predict", description=__doc__)
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
-    parser.add_argument("--input", type=Path, help="a .jsonl, .csv or .parquet file with a column of texts")
-    parser.add_argument(
-        "--output", type=Path, help="where to write the rows with their predictions, same three formats"
-    )
-    parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
+    _add_table_options(parser)
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
     parser.add_argument("--provider", help="cpu or cuda (default: the best one here)")
     parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per --text")
     options = parser.parse_args(arguments)
-    if bool(options.text) == bool(options.input):
+    if (options.text is None) == (options.input is None):
         raise ConfigError("give either --text or --input, not both and not neither.")
-    if options.input:
-        if options.output is None:
-            raise ConfigError("--input needs --output.")
-        check_suffix(options.input)
-        check_suffix(options.output)
+    if options.input is not None and options.output is None:
+        raise ConfigError("--input needs --output.")
     return options
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    suffixes = ", ".join(FORMATS)
+    parser.add_argument("--input", help=f"a table with a column of texts ({suffixes}, also .gz), or - for stdin")
+    parser.add_argument("--output", help=f"where to write its rows and predictions ({', '.join(WRITTEN)}), or -")
+    parser.add_argument("--format", choices=sorted(set(FORMATS.values())), help="format of stdin and stdout")
+    parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
+    parser.add_argument("--overwrite_columns", action="store_true", help="replace columns of the names that are added")
+    parser.add_argument("--encoding", help="of a text file, such as cp1252 (default: UTF-8, or its byte order mark's)")
+    parser.add_argument("--separator", help="between columns: a character, comma, semicolon, tab or pipe")
+    parser.add_argument("--header", choices=("true", "false"), help="whether the first row names the columns")
+    parser.add_argument("--columns", help="names of all columns, separated by commas, where there is no header")
+    parser.add_argument("--quoting", choices=("csv", "none"), help="none where quotes are plain characters")
+    parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
+
+
+def _table_options(options: argparse.Namespace) -> TableOptions:
+    columns = None if options.columns is None else tuple(name.strip() for name in options.columns.split(","))
+    return TableOptions(
+        format=options.format if options.input == STDIN else None, encoding=options.encoding,
+        separator=options.separator, header=None if options.header is None else options.header == "true",
+        columns=columns, sheet=options.sheet, quoting=options.quoting, prefix="--",
+    )  # fmt: skip
+
+
+def _format_of_input(options: argparse.Namespace, reading: TableOptions) -> Any:
+    """The format of a named input: standard output takes it over, where it can be written."""
+    found = None if options.input == STDIN else format_of(Path(options.input), reading)
+    return found if found in WRITTEN else "jsonl"
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    for text in texts:
+        if not normalise(text):
+            raise InvalidInputError("the text is empty: it holds no visible character.")
 
 
 def _show(predictor: Predictor, texts: Sequence[str], thresholds: NDArray[np.float64], *, as_json: bool) -> None:
@@ -82,26 +122,6 @@ def _described(text: str, ranked: Sequence[tuple[str, float, bool]], shown: int 
     lines = [line for place, line in enumerate(ranked) if line[2] or place < shown]
     marked = (f"  {'*' if chosen else ' '} {name:<16} {p:.3f}" for name, p, chosen in lines)
     return "\n".join((normalise(text), *marked)) + "\n"
-
-
-def _predict_file(predictor: Predictor, options: argparse.Namespace, thresholds: NDArray[np.float64]) -> None:
-    table = read_table(options.input, options.text_column)
-    texts = ["" if pd.isna(value) else str(value) for value in table[options.text_column]]
-    usable = [row for row, text in enumerate(texts) if normalise(text)]
-    probabilities = np.full((len(texts), len(predictor.labels)), np.nan)
-    for start in range(0, len(usable), CHUNK_ROWS):
-        rows = usable[start : start + CHUNK_ROWS]
-        probabilities[rows] = predictor.probabilities(predictor.logits([texts[row] for row in rows]))
-        if is_terminal():
-            sys.stderr.write(f"\r{min(start + CHUNK_ROWS, len(usable))}/{len(usable)} rows")
-    table[PREDICTED] = predictor.bundle.label_set.names_of(decide(probabilities, thresholds))
-    columns = pd.DataFrame(probabilities, table.index, [f"p_{name}" for name in predictor.labels])
-    write_table(table.drop(columns=columns.columns, errors="ignore").join(columns), options.output)
-    skipped = len(texts) - len(usable)
-    note = f" ({skipped} empty texts have no prediction)" if skipped else ""
-    sys.stderr.write(
-        f"\n{len(texts)} rows written to {options.output}{note}; {predictor.precision}, {predictor.provider}\n"
-    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.errors import DataFormatError
@@ -39,7 +39,7 @@ class ArrowReader:
         for batch in self._batches(rows):
             for offset in range(0, batch.num_rows, rows):
                 part = batch.slice(offset, rows)
-                yield Chunk(python_columns(part), self.name, range(start, start + part.num_rows), "row", arrow=part)
+                yield Chunk(ArrowColumns(part), self.name, range(start, start + part.num_rows), "row", arrow=part)
                 start += part.num_rows
 
     def _opened(self, use: Any, rows: int) -> Any:
@@ -62,7 +62,7 @@ class ArrowReader:
 
     def _unreadable(self, error: Exception) -> DataFormatError:
         called = "Parquet" if self._form == "parquet" else "an Arrow file"
-        return DataFormatError(f"{self.name} is not readable as {called}: {error}.")
+        return DataFormatError(f"{self.name} is not readable as {called}: {str(error).strip().rstrip('.')}.")
 
     def _open(self, stream: Any, rows: int) -> tuple[Iterator[Any], Any]:
         """Batches and schema of an open file."""
@@ -80,9 +80,44 @@ class ArrowReader:
         return iter(opened), opened.schema
 
 
-def python_columns(batch: Any) -> dict[str, list[Any]]:
-    """Values of every column of a record batch."""
-    return {name: batch.column(place).to_pylist() for place, name in enumerate(batch.schema.names)}
+class ArrowColumns(Mapping[str, list[Any]]):
+    """Values of a record batch by column, made where they are asked for; dates and times are ISO texts."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """The values of a column."""
+        place = self._batch.schema.get_field_index(name)
+        if place < 0:
+            raise KeyError(name)
+        column = self._batch.column(place)
+        wanted = _readable_type(column.type)
+        values: list[Any] = (column if wanted == column.type else column.cast(wanted)).to_pylist()
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._batch.schema.names)
+
+    def __len__(self) -> int:
+        return int(self._batch.num_columns)
+
+
+def _readable_type(kind: Any) -> Any:
+    """The type with texts in place of dates and times, which Python's types would round to microseconds."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if pa.types.is_duration(kind):
+        return pa.int64()
+    if pa.types.is_temporal(kind):
+        return pa.string()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = _readable_type(kind.value_type)
+        return kind if inner == kind.value_type else pa.list_(inner)
+    if pa.types.is_struct(kind):
+        inner = [pa.field(field.name, _readable_type(field.type)) for field in kind]
+        return kind if all(a.type == b.type for a, b in zip(inner, kind, strict=True)) else pa.struct(inner)
+    return kind
 
 
 def class_names_of(schema: Any) -> dict[str, list[str]]:

@@ -36,6 +36,8 @@ class ByteSource:
         self._head = b""
         self._rest: BinaryIO | None = None
         self._spooled: BinaryIO | None = None
+        self._raw_file: io.BufferedReader | None = None
+        self._position = 0
         if path is None:
             self._rest = stdin or sys.stdin.buffer
             self._head = self._rest.read(SAMPLE_BYTES)
@@ -43,6 +45,18 @@ class ByteSource:
                 self.spool()
         elif not path.is_file():
             raise DataNotFoundError(f"no input file at {path}: looked for {path.absolute()}.")
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file; None for standard input."""
+        return self.path.stat().st_size if self.path else None
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read."""
+        if self._raw_file is not None and not self._raw_file.closed:
+            self._position = self._raw_file.tell()
+        return self._position
 
     @property
     def repeatable(self) -> bool:
@@ -77,7 +91,8 @@ class ByteSource:
 
     def _raw(self) -> io.BufferedReader:
         if self.path is not None:
-            return self.path.open("rb")
+            self._raw_file = self.path.open("rb")
+            return self._raw_file
         if self._spooled is not None:
             self._spooled.seek(0)
             return io.BufferedReader(_Unclosed(b"", self._spooled))

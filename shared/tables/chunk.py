@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class Chunk:
         arrow: the rows as Arrow's record batch, of Parquet and Arrow files.
     """
 
-    columns: dict[str, list[Any]]
+    columns: Mapping[str, list[Any]]
     name: str
     numbers: Sequence[int]
     unit: str = "line"

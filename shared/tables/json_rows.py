@@ -13,6 +13,7 @@ from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Chunk
 from shared.tables.delimited import TextSource
 from shared.tables.options import TableOptions
+from shared.tables.values import JsonFloat, to_json
 
 PEEK_ROWS = 100
 """Rows from which the names of the columns are taken before the rest is read."""
@@ -20,18 +21,6 @@ READ_CHARACTERS = 2**16
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MAY_BE_CUT = 16
 """Characters before the end of what is read in which an error may come from the cut."""
-
-
-class JsonFloat(float):
-    """A number with a fraction or an exponent that remembers how it was written."""
-
-    literal: str
-
-    def __new__(cls, literal: str) -> JsonFloat:
-        """Parse the literal."""
-        found = super().__new__(cls, literal)
-        found.literal = literal
-        return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -225,14 +214,3 @@ def _only_rows(content: dict[str, Any]) -> list[Any] | None:
     lists = [value for value in content.values() if isinstance(value, list)]
     rows = [value for value in lists if value and all(isinstance(row, dict) for row in value)]
     return rows[0] if len(rows) == 1 == len(lists) else None
-
-
-def to_json(value: Any) -> str:
-    """JSON of a value, with numbers as they were written."""
-    if isinstance(value, JsonFloat):
-        return value.literal
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {to_json(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(to_json, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

@@ -42,9 +42,10 @@ class Table:
         class_names: names of label ids by column, where the file itself holds them (Parquet written by `datasets`).
     """
 
-    def __init__(self, readers: Sequence[Reader], form: Format) -> None:
+    def __init__(self, readers: Sequence[Reader], form: Format, sources: Sequence[ByteSource]) -> None:
         first = readers[0]
         self.files, self.format = readers, form
+        self._sources, self._surveyed = sources, False
         self.name = first.name if len(readers) == 1 else f"{first.name} and {len(readers) - 1} more"
         self.columns = list(dict.fromkeys(name for reader in readers for name in reader.columns))
         self.notes = [note for reader in readers for note in reader.notes]
@@ -61,6 +62,32 @@ class Table:
         """
         for reader in self.files:
             yield from reader.chunks(rows)
+
+    def survey(self, rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
+        """All rows once before they are read again: standard input is copied to a temporary file for it."""
+        for source in self._sources:
+            source.spool()
+        return self.chunks(rows)
+
+    def all_columns(self) -> list[str]:
+        """Names of all columns; JSON is read through once for it, as later rows may bring further ones."""
+        if self.format in ("json", "jsonl") and not self._surveyed:
+            found = dict.fromkeys(self.columns)
+            for chunk in self.survey():
+                found |= dict.fromkeys(chunk.columns)
+            self.columns, self._surveyed = list(found), True
+        return self.columns
+
+    def share_read(self) -> float | None:
+        """Share of the input's bytes read so far, 0..1; None where its size is not known."""
+        sizes = [source.size for source in self._sources]
+        total = sum(size for size in sizes if size is not None)
+        return None if None in sizes or not total else sum(source.position for source in self._sources) / total
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether every value is a text, as in CSV."""
+        return self.format in ("csv", "tsv", "txt")
 
     def read_all(self) -> Chunk:
         """The whole table as one chunk; a column that some rows of JSON lack is None there.
@@ -106,17 +133,39 @@ def open_table(
             raise ConfigError(
                 "the format of standard input is not known.", hint=f"Give {options.key('format')}, for example csv."
             )
-        return Table([_reader(ByteSource(None, stdin), options.format, options)], options.format)
+        piped = ByteSource(None, stdin)
+        return Table([_reader(piped, options.format, options)], options.format, [piped])
     paths = [Path(source)] if isinstance(source, (str, Path)) else list(source)
     forms = [format_of(path, options) for path in paths]
     if len(set(forms)) > 1:
         raise DataFormatError(
             f"{', '.join(path.name for path in paths)} are of different formats ({', '.join(sorted(set(forms)))})."
         )
-    return Table([_reader(ByteSource(path), forms[0], options) for path in paths], forms[0])
+    sources = [ByteSource(path) for path in paths]
+    return Table([_reader(source, forms[0], options) for source in sources], forms[0], sources)
+
+
+_APPLICABLE: dict[str, tuple[Format, ...]] = {
+    "encoding": ("csv", "tsv", "jsonl", "json", "txt"),
+    "separator": ("csv", "tsv"),
+    "header": ("csv", "tsv", "xlsx"),
+    "columns": ("csv", "tsv", "xlsx"),
+    "quoting": ("csv", "tsv"),
+    "sheet": ("xlsx",),
+}
+"""The formats to which an option applies."""
+
+
+def _check_applicable(options: TableOptions, form: Format, name: str) -> None:
+    for key, forms in _APPLICABLE.items():
+        if getattr(options, key) is not None and form not in forms:
+            raise ConfigError(
+                f"{options.key(key)} is given, and {name} is read as {form}: it applies to {', '.join(forms)}."
+            )
 
 
 def _reader(source: ByteSource, form: Format, options: TableOptions) -> Reader:
+    _check_applicable(options, form, source.name)
     if form in ("csv", "tsv"):
         return DelimitedReader(source, options, tabs=form == "tsv")
     if form in ("jsonl", "json"):

@@ -11,7 +11,7 @@ import pytest
 
 from serving.predict import main
 from serving.predictor import Predictor
-from shared.errors import ConfigError, DataFormatError, DataNotFoundError, InvalidInputError
+from shared.errors import ConfigError, DataError, DataNotFoundError, InvalidInputError
 from tests.serving.bundles import stand_in_bundle
 
 TEXTS = ["i am so happy", "the “old” dog, sad", "thanks!"]
@@ -103,16 +103,16 @@ def test_mistakes_on_the_command_line(path, arguments, error, message):
     [
         ("in.csv", b"words\nhello\n", r"has no column 'text' \(columns: words\). Name the column with --text_column"),
         ("in.csv", "text\ncaf\xe9\n".encode("latin-1"), "is not UTF-8"),
-        ("in.csv", b"", "is not a readable csv file"),
-        ("in.jsonl", b'{"text": "a"\n', "is not a readable jsonl file"),
-        ("in.parquet", b"no parquet", "is not a readable parquet file"),
+        ("in.csv", b"", r"in.csv is empty\."),
+        ("in.jsonl", b'{"text": "a"\n', r"in.jsonl, line 1: not valid JSON"),
+        ("in.parquet", b"no parquet", "is not readable as Parquet: Parquet magic bytes not found"),
     ],
 )
 def test_files_that_cannot_be_read(path, tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataFormatError, match=message):
+    with pytest.raises(DataError, match=message):
         main([str(path), "--input", str(tmp_path / name), "--output", str(tmp_path / "out.csv")])
-    assert not (tmp_path / "out.csv").exists()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_a_mistake_is_one_line_and_a_non_zero_exit(path, tmp_path):

@@ -1,0 +1,224 @@
+"""Parquet written from any table: Arrow's types kept, other values given the narrowest type that holds them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.tables.arrow_rows import ArrowReader
+from shared.tables.chunk import Chunk
+from shared.tables.table import Table
+from shared.tables.values import encodable, to_text
+
+ROW_GROUP_ROWS = 2**16
+HUGGINGFACE = b"huggingface"
+_EXACT_INTEGERS = 2**53
+
+
+class ParquetTableWriter:
+    """Parquet: the rows of a table and the added columns after their own.
+
+    Args:
+        stream: where to.
+        table: what the rows are read from; read once before, unless it is Parquet or Arrow, or holds texts alone.
+        added: names of the columns that are added; `predicted` ones are lists of texts where a value is a list.
+        drop: columns of the table that are left out.
+
+    Attributes:
+        notes: columns whose values no type of Arrow holds, to be shown.
+    """
+
+    def __init__(self, stream: BinaryIO, table: Table, added: Sequence[str], *, drop: Sequence[str] = ()) -> None:
+        self._stream, self._drop = stream, frozenset(drop)
+        first = table.files[0]
+        self.notes: list[str] = []
+        if isinstance(first, ArrowReader):
+            self._fields = [field for field in first.schema if field.name not in self._drop]
+            self._metadata = dict(first.schema.metadata or {})
+        else:
+            types = column_types(table)
+            self._fields = [pa.field(name, types[name].arrow) for name in table.all_columns() if name not in self._drop]
+            self._metadata = {}
+            self.notes = [
+                f"column '{name}' is written as text: {found.why}" for name, found in types.items() if found.why
+            ]
+            self._converters = {name: found.convert for name, found in types.items()}
+        self._added = list(added)
+        self._writer: pq.ParquetWriter | None = None
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = 0
+
+    def write(self, chunk: Chunk, added: Mapping[str, Sequence[Any]]) -> None:
+        """Write the rows of a chunk with the added columns after their own."""
+        own = [self._own(chunk, field) for field in self._fields]
+        further = {name: _added_array(values) for name, values in added.items()}
+        schema = pa.schema(
+            [*self._fields, *(pa.field(name, array.type) for name, array in further.items())],
+            self._described({name: array.type for name, array in further.items()}),
+        )
+        self._held.append(pa.record_batch([*own, *further.values()], schema=schema))
+        self._held_rows += len(chunk)
+        if self._held_rows >= ROW_GROUP_ROWS:
+            self._flush(schema)
+
+    def close(self) -> None:
+        """Write what is held and the footer."""
+        if self._held or self._writer is None:
+            self._flush(self._held[0].schema if self._held else pa.schema(self._fields))
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self, schema: pa.Schema) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, schema)
+        if self._held:
+            self._writer.write_table(pa.Table.from_batches(self._held, schema), row_group_size=ROW_GROUP_ROWS)
+        self._held, self._held_rows = [], 0
+
+    def _own(self, chunk: Chunk, field: pa.Field) -> pa.Array:
+        if chunk.arrow is not None:
+            return chunk.arrow.column(field.name).cast(field.type)
+        values = chunk.columns.get(field.name) or [None] * len(chunk)
+        return _text_safe(list(map(self._converters[field.name], values)), field.type)
+
+    def _described(self, further: Mapping[str, pa.DataType]) -> dict[bytes, bytes]:
+        """The schema's metadata; the features that `datasets` stores there get the added columns too."""
+        if HUGGINGFACE not in self._metadata:
+            return self._metadata
+        content = json.loads(self._metadata[HUGGINGFACE])
+        features = content.get("info", {}).get("features", {})
+        for name in self._drop & set(features):
+            del features[name]
+        for name, kind in further.items():
+            inner = {"dtype": str(kind.value_type if pa.types.is_list(kind) else kind), "_type": "Value"}
+            inner["dtype"] = {"double": "float64"}.get(inner["dtype"], inner["dtype"])
+            features[name] = {"feature": inner, "_type": "Sequence"} if pa.types.is_list(kind) else inner
+        return {**self._metadata, HUGGINGFACE: json.dumps(content).encode()}
+
+
+def _added_array(values: Sequence[Any]) -> pa.Array:
+    lists = any(isinstance(value, list) for value in values)
+    return pa.array(list(values), pa.list_(pa.string()) if lists else pa.float64())
+
+
+def _text_safe(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([encodable(value) if isinstance(value, str) else value for value in values], kind)
+
+
+class ColumnType:
+    """The narrowest type of Arrow that holds all values of a column as they are.
+
+    Attributes:
+        arrow: the type.
+        convert: a value as that type takes it.
+        why: why it is text, where it is so for want of a better type.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+        self._low = self._high = 0
+        self._items: ColumnType | None = None
+
+    def observe(self, values: Iterable[Any]) -> None:
+        """Take values into account."""
+        for value in values:
+            if value is None:
+                continue
+            kind = _kind(value)
+            self._kinds.add(kind)
+            if kind == "whole numbers":
+                self._low, self._high = min(self._low, value), max(self._high, value)
+            elif kind == "lists":
+                self._items = self._items or ColumnType()
+                self._items.observe(value)
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type; text where nothing else holds the values."""
+        return self._resolved()[0]
+
+    @property
+    def why(self) -> str:
+        """Why it is text, where it is so for want of a better type."""
+        return self._resolved()[1]
+
+    @property
+    def convert(self) -> Callable[[Any], Any]:
+        """A value as the type takes it."""
+        if self.why:
+            return lambda value: None if value is None else to_text(value)
+        return float_or_none if self.arrow == pa.float64() else lambda value: value
+
+    def _resolved(self) -> tuple[pa.DataType, str]:
+        if self._kinds <= {"texts"}:
+            return pa.string(), ""
+        if self._kinds <= {"numbers", "whole numbers"}:
+            return self._number()
+        if self._kinds == {"lists"} and self._items is not None:
+            inner, why = self._items._resolved()
+            return (pa.string(), f"its lists hold {why}") if why else (pa.list_(inner), "")
+        kind = next(iter(self._kinds))
+        if len(self._kinds) == 1 and kind in _SINGLE:
+            return _SINGLE[kind], ""
+        return pa.string(), f"it holds {' and '.join(sorted(self._kinds))}"
+
+    def _number(self) -> tuple[pa.DataType, str]:
+        if "numbers" not in self._kinds:
+            return self._whole()
+        if self._low >= -_EXACT_INTEGERS and self._high <= _EXACT_INTEGERS:
+            return pa.float64(), ""
+        return pa.string(), "it holds fractions and whole numbers that no number type holds both"
+
+    def _whole(self) -> tuple[pa.DataType, str]:
+        if self._low >= -(2**63) and self._high < 2**63:
+            return pa.int64(), ""
+        if self._low >= 0 and self._high < 2**64:
+            return pa.uint64(), ""
+        digits = max(len(str(abs(self._low))), len(str(abs(self._high))))
+        if digits <= 38:
+            return pa.decimal128(38, 0), ""
+        return pa.string(), f"whole numbers of {digits} digits"
+
+
+def float_or_none(value: Any) -> float | None:
+    """A number as a float."""
+    return None if value is None else float(value)
+
+
+_SINGLE = {
+    "booleans": pa.bool_(),
+    "dates and times": pa.timestamp("us"),
+    "dates": pa.date32(),
+    "times": pa.time64("us"),
+    "durations": pa.duration("us"),
+}
+_KINDS = {
+    "str": "texts", "bool": "booleans", "int": "whole numbers", "float": "numbers", "JsonFloat": "numbers",
+    "list": "lists", "dict": "objects", "datetime": "dates and times", "date": "dates", "time": "times",
+    "timedelta": "durations",
+}  # fmt: skip
+
+
+def _kind(value: Any) -> str:
+    return _KINDS[type(value).__name__]
+
+
+def column_types(table: Table) -> dict[str, ColumnType]:
+    """The type of every column; a table of texts alone is not read for it."""
+    if table.holds_texts:
+        found = {name: ColumnType() for name in table.columns}
+        for kind in found.values():
+            kind.observe([""])
+        return found
+    types: dict[str, ColumnType] = {}
+    for chunk in table.survey():
+        for name, values in chunk.columns.items():
+            types.setdefault(name, ColumnType()).observe(values)
+    return types

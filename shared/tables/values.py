@@ -1,0 +1,84 @@
+"""Values of cells, and how each is written as text and as JSON without changing it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+class JsonFloat(float):
+    """A number with a fraction or an exponent that remembers how it was written."""
+
+    literal: str
+
+    def __new__(cls, literal: str) -> JsonFloat:
+        """Parse the literal."""
+        found = super().__new__(cls, literal)
+        found.literal = literal
+        return found
+
+
+def to_json(value: Any) -> str:
+    """JSON of a value, with numbers as they were written; NaN and infinities, which JSON lacks, are null.
+
+    Dates, times and durations are texts by ISO 8601, bytes are base64.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return number_text(value) if math.isfinite(value) else "null"
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(str(name), ensure_ascii=False)}: {to_json(inner)}" for name, inner in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(to_json, value)) + "]"
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        return format(value, "f")
+    return json.dumps(to_text(value), ensure_ascii=False)
+
+
+def to_text(value: Any) -> str:
+    """A value as the text of a cell; None is an empty cell, lists and objects are JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else _writer_of(type(value))(value)
+
+
+def number_text(value: float) -> str:
+    """A number as it was written, or in the fewest digits that give it back."""
+    return value.literal if isinstance(value, JsonFloat) else repr(float(value))
+
+
+def _writer_of(kind: type) -> Callable[[Any], str]:
+    for wanted, write in _WRITERS:
+        if issubclass(kind, wanted):
+            return write
+    return str
+
+
+_WRITERS: tuple[tuple[type, Callable[[Any], str]], ...] = (
+    (bool, lambda value: "true" if value else "false"),
+    (float, number_text),
+    (datetime.datetime, lambda value: value.isoformat(sep=" ")),
+    (datetime.date, lambda value: value.isoformat()),
+    (datetime.time, lambda value: value.isoformat()),
+    (bytes, lambda value: base64.b64encode(value).decode("ascii")),
+    (dict, to_json),
+    (list, to_json),
+    (tuple, to_json),
+)
+
+
+def encodable(text: str) -> str:
+    """A text without lone surrogates, which UTF-8 cannot hold: pairs become their character, others U+FFFD."""
+    if not _SURROGATES.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,168 @@
+"""Tables written row by row: the user's own columns unchanged, further ones after them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol
+
+from shared.errors import ConfigError
+from shared.tables.chunk import Chunk
+from shared.tables.json_rows import DECODER
+from shared.tables.options import Format
+from shared.tables.table import Table
+from shared.tables.values import encodable, to_json, to_text
+
+WRITTEN: tuple[Format, ...] = ("csv", "tsv", "jsonl", "json", "parquet")
+"""The formats that can be written."""
+_LINE_BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
+LIST_SEPARATOR = "|"
+"""Between the names of an added column of lists in a CSV cell."""
+
+Added = Mapping[str, Sequence[Any]]
+"""Columns beside those of a chunk: lists of names, or numbers (None where there is none)."""
+
+
+class TableWriter(Protocol):
+    """What writes chunks in one format; whole rows only."""
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write the rows of a chunk with the added columns after their own."""
+
+    def close(self) -> None:
+        """Complete the file; what was written is valid even where rows are missing."""
+
+
+def open_writer(
+    stream: BinaryIO, form: Format, table: Table, added: Sequence[str], *, drop: Sequence[str] = ()
+) -> TableWriter:
+    """A writer of the rows of `table`.
+
+    Args:
+        stream: where to.
+        form: one of `WRITTEN`.
+        table: what the rows are read from; JSON is read once before, where the form needs to know all columns.
+        added: names of the columns that are added to its own.
+        drop: columns of the table that are left out.
+
+    Raises:
+        ConfigError: for a form that cannot be written.
+    """
+    if form in ("jsonl", "json"):
+        return JsonWriter(stream, lines=form == "jsonl", drop=drop)
+    if form in ("csv", "tsv"):
+        columns = [name for name in table.all_columns() if name not in drop]
+        return DelimitedWriter(stream, "\t" if form == "tsv" else ",", columns, added)
+    if form == "parquet":
+        from shared.tables.arrow_writing import ParquetTableWriter  # noqa: PLC0415  only where Parquet is written
+
+        return ParquetTableWriter(stream, table, added, drop=drop)
+    raise ConfigError(f"cannot write {form}: allowed are {', '.join(WRITTEN)}.")
+
+
+class DelimitedWriter:
+    """CSV or TSV in UTF-8 with LF; a cell is quoted where it must be, and quotes in it are doubled.
+
+    Args:
+        stream: where to.
+        separator: between cells.
+        columns: the table's own, in order.
+        added: columns after them.
+    """
+
+    def __init__(self, stream: BinaryIO, separator: str, columns: Sequence[str], added: Sequence[str]) -> None:
+        self._stream, self._separator, self._columns = stream, separator, columns
+        self._special = re.compile(f'[{re.escape(separator)}"\r\n]')
+        self._put([[self._quoted(name) for name in [*columns, *added]]])
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write the rows of a chunk with the added columns after their own."""
+        own = [self._cells(chunk.columns.get(name) or [None] * len(chunk)) for name in self._columns]
+        further = [self._cells(map(_joined, values)) for values in added.values()]
+        self._put(zip(*own, *further, strict=True))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _cells(self, values: Iterable[Any]) -> list[str]:
+        return [self._quoted(value if isinstance(value, str) else to_text(value)) for value in values]
+
+    def _quoted(self, cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"' if self._special.search(cell) else cell
+
+    def _put(self, rows: Iterable[Sequence[str]]) -> None:
+        self._stream.write(_encoded("".join(self._separator.join(row) + "\n" for row in rows)))
+
+
+def _joined(value: Any) -> Any:
+    return LIST_SEPARATOR.join(value) if isinstance(value, list) else value
+
+
+class JsonWriter:
+    """JSON lines or one list of objects; an object that was JSON before stays as it was written.
+
+    Args:
+        stream: where to.
+        lines: an object a line; else one list.
+        drop: columns that are left out.
+    """
+
+    def __init__(self, stream: BinaryIO, *, lines: bool, drop: Sequence[str] = ()) -> None:
+        self._stream, self._lines, self._drop = stream, lines, frozenset(drop)
+        self._started = False
+        if not lines:
+            stream.write(b"[")
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write the rows of a chunk with the added columns after their own."""
+        own = self._own_objects(chunk)
+        keys = [f"{to_json(name)}: " for name in added]
+        writers = [_json_writer(values) for values in added.values()]
+        columns = [
+            [key + write(value) for value in values]
+            for key, write, values in zip(keys, writers, added.values(), strict=True)
+        ]
+        rows = [_extended(text, ", ".join(cells)) for text, cells in zip(own, zip(*columns, strict=True), strict=True)]
+        if self._lines:
+            content = "".join(row + "\n" for row in rows)
+        else:
+            content = ("," if self._started and rows else "") + ",".join("\n" + row for row in rows)
+        self._started = self._started or bool(rows)
+        self._stream.write(_encoded(content))
+
+    def close(self) -> None:
+        """End the list."""
+        if not self._lines:
+            self._stream.write(b"\n]\n")
+
+    def _own_objects(self, chunk: Chunk) -> Sequence[str]:
+        if chunk.json is not None and not self._drop.intersection(chunk.columns):
+            return [_in_one_line(text) for text in chunk.json] if self._lines else chunk.json
+        names = [name for name in chunk.columns if name not in self._drop]
+        if chunk.json is not None:
+            rows = map(DECODER.decode, chunk.json)
+            return [to_json({n: v for n, v in row.items() if n not in self._drop}) for row in rows]
+        cells = [[f"{to_json(name)}: {to_json(value)}" for value in chunk.columns[name]] for name in names]
+        return ["{" + ", ".join(row) + "}" for row in zip(*cells, strict=True)] if cells else ["{}"] * len(chunk)
+
+
+def _json_writer(values: Sequence[Any]) -> Callable[[Any], str]:
+    return to_json if any(not isinstance(value, float) for value in values) else repr
+
+
+def _in_one_line(text: str) -> str:
+    """JSON without line breaks; a text within it never holds one that is not escaped."""
+    return _LINE_BREAK.sub(" ", text) if "\n" in text or "\r" in text else text
+
+
+def _extended(text: str, pairs: str) -> str:
+    """An object with further pairs at its end."""
+    head = text[:-1].rstrip()
+    return f"{head}{pairs}}}" if head.endswith("{") else f"{head}, {pairs}}}"
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return encodable(text).encode("utf-8")
