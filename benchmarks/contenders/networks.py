@@ -62,7 +62,7 @@ def _open_compiled(folder: Path, threads: int) -> Run:
 
 
 def _open_fast(folder: Path, threads: int) -> Run:
-    from shared.fast_deberta.attention import use_fast_attention
+    from shared.fast_deberta import use_fast_attention
 
     model = load_stock(folder)
     if use_fast_attention(model) == 0:
@@ -106,7 +106,7 @@ def _training_step(  # noqa: PLR0917  (`partial` keeps them in order)
     """The step of one contender, in the process that will make it."""
     import torch
 
-    from shared.fast_deberta.attention import use_fast_attention
+    from shared.fast_deberta import use_fast_attention
     from training.optim.clipping import clip_gradients
     from training.runtime.allocator import keep_freed_memory
 

@@ -130,4 +130,4 @@ def stored_bytes(model: onnx.ModelProto) -> int:
         math.prod(entry.dims) * helper.tensor_dtype_to_np_dtype(entry.data_type).itemsize
         for entry in model.graph.initializer
     )
-    return weights + sum(node.ByteSize() for node in model.graph.node)
+    return int(weights + sum(node.ByteSize() for node in model.graph.node))

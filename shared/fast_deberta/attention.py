@@ -21,13 +21,12 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
     DisentangledSelfAttention,
 )
 
-from shared.fast_deberta.disentangled import AttentionMask, AttentionOptions, DisentangledAttention
-from shared.fast_deberta.dropout import FastDropout, is_traced
-from shared.fast_deberta.first_token import DebertaV2ForSequenceClassification as FastClassifier
-from shared.fast_deberta.first_token import FirstTokenAttention
-from shared.fast_deberta.fused_attention import fused_attention
-from shared.fast_deberta.linear import FastLinear
-from shared.fast_deberta.relative_positions import RelativeRows, relative_rows, score_scale
+from .cpu_kernels import FastDropout, FastLinear, is_traced
+from .disentangled import AttentionMask, AttentionOptions, DisentangledAttention
+from .first_token import DebertaV2ForSequenceClassification as FastClassifier
+from .first_token import FirstTokenAttention
+from .fused_attention import fused_attention
+from .relative_positions import RelativeRows, relative_rows, score_scale
 
 
 def use_fast_attention(model: nn.Module) -> int:

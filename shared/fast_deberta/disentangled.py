@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from shared.fast_deberta.dropout import apply_mask, keep_mask, kept_fraction
-from shared.fast_deberta.softmax import softmax, softmax_gradient
+from .cpu_kernels import apply_mask, keep_mask, kept_fraction, softmax, softmax_gradient
 
 _CHUNK_BYTES = 2**20  # of scores; a few such arrays stay in a core's cache
 

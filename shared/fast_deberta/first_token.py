@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
 
-from shared.fast_deberta.linear import FastLinear
-from shared.fast_deberta.relative_positions import first_token_rows
+from .cpu_kernels import FastLinear
+from .relative_positions import first_token_rows
 
 _POSITIONAL = 6
 """Arguments of a classifier that come before those that ask for every token's states."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shared.fast_deberta.disentangled import AttentionMask, AttentionOptions, shifted_rows
+from .disentangled import AttentionMask, AttentionOptions, shifted_rows
 
 
 def fused_attention(  # noqa: PLR0917  (called like an autograd function)

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from shared.errors import ConfigError, ModelNotFoundError
-from shared.fast_deberta.attention import use_fast_attention
+from shared.fast_deberta import use_fast_attention
 from shared.modeling.checkpoints import head_modules, load_config, load_weights, resolve_checkpoint
 from shared.modeling.head import HeadOptions, set_dropout, store_head, store_native_head
 from shared.modeling.mean_pooling import MeanPoolingClassifier, encoder_options

@@ -14,9 +14,9 @@ from transformers import BertConfig, BertModel, DebertaV2Model
 from shared.fast_deberta import attention as fast_attention
 from shared.fast_deberta import disentangled
 from shared.fast_deberta.attention import FastEncoder, FastSelfAttention, use_fast_attention, use_stock_attention
-from shared.fast_deberta.dropout import FastDropout
+from shared.fast_deberta.cpu_kernels import FastDropout
 from shared.fast_deberta.fused_attention import fused_attention
-from tests.shared.random_deberta import (
+from tests.shared.fast_deberta.random_deberta import (
     BOTH,
     WIDTH,
     assert_same_gradients,

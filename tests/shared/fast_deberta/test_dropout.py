@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.fast_deberta.dropout import FastDropout, apply_mask, keep_mask, kept_fraction
+from shared.fast_deberta.cpu_kernels import FastDropout, apply_mask, keep_mask, kept_fraction
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, DebertaV2ForSequenceClassification
 
 from shared.fast_deberta.attention import use_fast_attention, use_stock_attention
-from tests.shared.random_deberta import (
+from tests.shared.fast_deberta.random_deberta import (
     BOTH,
     WIDTH,
     assert_same_gradients,

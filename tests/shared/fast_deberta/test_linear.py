@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.fast_deberta import linear as fast_linear
-from shared.fast_deberta.linear import FastLinear
+from shared.fast_deberta import cpu_kernels
+from shared.fast_deberta.cpu_kernels import FastLinear
 
 
 def pair(*, bias: bool = True) -> tuple[nn.Linear, nn.Linear]:
@@ -77,7 +77,7 @@ def test_retained_graph_gives_the_same_gradient_again() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_other_types_go_the_usual_way(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_linear, "_product", None)
+    monkeypatch.setattr(cpu_kernels, "_product", None)
     usual, fast = pair()
     for expected, actual in zip(
         run(usual.to(dtype), INPUTS["rows"].to(dtype)), run(fast.to(dtype), INPUTS["rows"].to(dtype)), strict=True
@@ -86,7 +86,7 @@ def test_other_types_go_the_usual_way(dtype: torch.dtype, monkeypatch: pytest.Mo
 
 
 def test_autocast_vectors_and_empty_batches_go_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_linear, "_product", None)
+    monkeypatch.setattr(cpu_kernels, "_product", None)
     _, fast = pair()
     with torch.autocast("cpu", torch.bfloat16):
         assert fast(INPUTS["rows"]).dtype == torch.bfloat16
@@ -95,8 +95,8 @@ def test_autocast_vectors_and_empty_batches_go_the_usual_way(monkeypatch: pytest
 
 
 def test_build_without_onednn_goes_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_linear, "_HAS_ONEDNN", False)
-    monkeypatch.setattr(fast_linear, "_product", None)
+    monkeypatch.setattr(cpu_kernels, "_HAS_ONEDNN", False)
+    monkeypatch.setattr(cpu_kernels, "_product", None)
     usual, fast = pair()
     assert torch.equal(fast(INPUTS["rows"]), usual(INPUTS["rows"]))
 

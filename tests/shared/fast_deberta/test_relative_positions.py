@@ -58,3 +58,11 @@ def test_rows_of_the_first_token_are_those_of_its_distances(length: int) -> None
     assert rising is not None
     assert falling.flatten().tolist() == rising.flatten().tolist() == [-j for j in range(length)]
     assert first_token_rows(None, None, length) == (None, None)
+
+
+def test_rows_first_asked_for_in_inference_mode_can_be_used_in_training() -> None:
+    with torch.inference_mode():
+        rows = relative_rows(7, 251, 0, -1, torch.device("cpu"))
+    table = torch.ones(14, 2, requires_grad=True)
+    table.index_select(0, rows.descending).sum().backward()
+    assert table.grad is not None

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shared.fast_deberta.softmax import softmax, softmax_gradient
+from shared.fast_deberta.cpu_kernels import softmax, softmax_gradient
 
 LENGTHS = [1, 2, 12, 15, 16, 17, 24, 31, 32, 33, 48, 128]
 TOLERANCE = {torch.float64: 1e-14, torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float16: 1e-3}
