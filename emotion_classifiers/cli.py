@@ -18,7 +18,7 @@ VERBS = {
     "export": ("serving.export", "write ONNX models into a bundle and verify them"),
     "verify": ("serving.verify", "verify a bundle's exported models again"),
     "predict": ("serving.predict", "predict texts, or a whole file"),
-    "serve": ("emotion_classifiers.serve", "serve a bundle over HTTP, with a page to try it"),
+    "serve": ("serving.server.launch", "serve a bundle over HTTP, with a page to try it"),
     "pack": ("serving.pack", "pack a bundle and the service into one Bento"),
     "sweep": ("training.sweep", "train with several seeds: mean and interval"),
     "kfold": ("training.kfold", "cross-validation"),

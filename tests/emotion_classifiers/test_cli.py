@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from emotion_classifiers import cli, serve
+from emotion_classifiers import cli
 from shared.errors import ConfigError
 from tests.serving.bundles import stand_in_bundle
 
@@ -24,7 +24,7 @@ except SystemExit as ended:
 print("heavy:", *sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)
 sys.exit(code)
 """
-LIGHT = [verb for verb in cli.VERBS if verb not in ("export", "verify", "predict", "pack")]
+LIGHT = [verb for verb in cli.VERBS if verb not in ("predict",)]
 
 
 def emotion(*argv):
@@ -76,18 +76,3 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(cli.VERBS, "export", ("tests.emotion_classifiers.needs_a_package", ""))
     with pytest.raises(ConfigError, match=r"emotion export needs the package nowhere_to_be_found, which is not"):
         cli.main(["export"])
-
-
-def test_serve_starts_the_service_on_the_bundle(monkeypatch, tmp_path):
-    started = []
-    monkeypatch.setattr(serve.os, "execve", lambda *arguments: started.append(arguments))
-    serve.main([str(tmp_path), "--port", "3100"])
-    ((program, command, environment),) = started
-    assert program == sys.executable
-    assert command[1:] == ["-m", "bentoml", "serve", serve.SERVICE, "--host", "127.0.0.1", "--port", "3100"]
-    assert environment["EMOTION_BUNDLE"] == str(tmp_path)
-
-
-def test_serve_takes_the_newest_bundle_by_default(monkeypatch):
-    monkeypatch.setenv("EMOTION_BUNDLE", "/models/journal")
-    assert str(serve.parse([]).bundle) == "/models/journal"

@@ -19,6 +19,7 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from shared.cli import as_called
 from shared.errors import ConfigError
+from shared.recipes import recipe_names, recipe_path
 from training.config.aliases import meant_key
 
 ENV_PREFIX = "EMOTION_TRAIN"
@@ -59,6 +60,7 @@ def parse_options(
         ConfigError: for unknown keys and values that are not allowed; all of them in one message.
     """
     names = positionals or {}
+    argv = _with_recipe_paths(argv)
     parser = _make_parser(options_type, prog, description, names)
     if not any(flag in argv for flag in ("--help", "-h")):
         _check(options_type, argv, names)
@@ -70,6 +72,18 @@ def parse_options(
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(" ".join(str(error).split())) from error
     return _plain(options_type(**{field.name: values[field.name] for field in _fields(options_type)})), given
+
+
+def _with_recipe_paths(argv: Sequence[str]) -> list[str]:
+    """The arguments with the file of every recipe that `--config` names, like `--config goemotions_starter`."""
+    found: list[str] = []
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        if found and found[-1] == "--config":
+            found.append(str(recipe_path(argument)))
+        else:
+            found.append(f"{name}={recipe_path(value)}" if name == "--config" and equals else argument)
+    return found
 
 
 def _make_parser(
@@ -154,7 +168,10 @@ def _from_file(path: Path, known: Mapping[str, Any]) -> list[Setting]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"no configuration file at {path.absolute()}.", hint="configs/ holds examples.") from None
+        raise ConfigError(
+            f"no configuration file at {path.absolute()}.",
+            hint=f"Give a YAML file, or the name of a recipe: {', '.join(recipe_names())}.",
+        ) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}.") from error
     if content is not None and not isinstance(content, dict):
