@@ -72,8 +72,8 @@ def export(
         ExportError: when the model cannot be exported.
         VerificationError: when a model is out of its tolerance; nothing is left half written.
     """
-    from serving.exported import check_precision  # noqa: PLC0415
     from serving.export import export_bundle  # noqa: PLC0415  (loads torch)
+    from serving.exported import check_precision  # noqa: PLC0415
 
     if isinstance(precisions, str):
         raise ConfigError(f"precisions is one string, '{precisions}'.", hint=f'Give a list: ["{precisions}"].')
