@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from shared.errors import ConfigError, DataFormatError
@@ -68,10 +68,10 @@ def _is_utf8(sample: bytes) -> bool:
     return True
 
 
-def decoded_lines(
-    stream: BinaryIO, name: str, encoding: str, skip: int, options: TableOptions, *, end: str = "\n", cut: bool = False
+def decoded_blocks(
+    stream: BinaryIO, name: str, encoding: str, skip: int, options: TableOptions, *, cut: bool = False
 ) -> Iterator[str]:
-    """Lines with their ends; LF alone ends a line, as other separators of Unicode may stand within a text.
+    """Text in blocks.
 
     Args:
         stream: the bytes.
@@ -79,7 +79,6 @@ def decoded_lines(
         encoding: of the bytes.
         skip: bytes of a byte order mark.
         options: for messages.
-        end: of a line.
         cut: whether the bytes may end within a character.
 
     Raises:
@@ -87,7 +86,7 @@ def decoded_lines(
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     stream.read(skip)
-    offset, line, rest = skip, 1, ""
+    offset, line = skip, 1
     while True:
         block = stream.read(BLOCK_BYTES)
         kept = len(decoder.getstate()[0])
@@ -95,18 +94,36 @@ def decoded_lines(
             text = decoder.decode(block, final=not block and not cut)
         except UnicodeDecodeError as error:
             raise _wrong_byte(error, offset - kept, line, name=name, options=options) from None
-        offset += len(block)
         if "\0" in text:
-            raise _nul(line + text[: text.index("\0")].count(end), name, encoding, options)
-        pieces = (rest + text).split(end)
-        rest = pieces.pop()
-        line += len(pieces)
-        for piece in pieces:
-            yield piece + end
+            raise _nul(line + text[: text.index("\0")].count("\n"), name, encoding, options)
+        offset += len(block)
+        line += text.count("\n")
+        if text:
+            yield text
         if not block:
-            break
-    if rest:
-        yield rest
+            return
+
+
+def lines_of(blocks: Iterable[str], end: str = "\n") -> Iterator[str]:
+    """Lines with their ends; LF alone ends a line, as other separators of Unicode may stand within a text.
+
+    Args:
+        blocks: the text in pieces.
+        end: of a line.
+    """
+    begun: list[str] = []
+    for block in blocks:
+        pieces = block.split(end)
+        if len(pieces) > 1:
+            begun.append(pieces[0])
+            yield "".join(begun) + end
+            begun = []
+            for piece in pieces[1:-1]:
+                yield piece + end
+        if pieces[-1]:
+            begun.append(pieces[-1])
+    if begun:
+        yield "".join(begun)
 
 
 def _wrong_byte(

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Chunk
-from shared.tables.decoding import decoded_lines, find_encoding
+from shared.tables.decoding import decoded_blocks, find_encoding, lines_of
 from shared.tables.dialect import (
     HEADER_ROWS,
     Dialect,
@@ -39,24 +39,27 @@ class TextSource:
         self.source, self.options = source, options
         sample, self.whole = source.sample()
         self.encoding, self.skip, self.notes = find_encoding(sample, source.name, options)
-        lines = list(self._decoded(BytesIO(sample), cut=not self.whole))
+        lines = list(lines_of(self._decoded(BytesIO(sample), cut=not self.whole)))
         if self.whole and not any(line.strip() for line in lines):
             raise EmptyDataError(f"{source.name} is empty.")
-        self.old_mac = len(lines) == 1 and "\r" in lines[0].removesuffix("\n").removesuffix("\r")
-        if self.old_mac:
+        self._old_mac = len(lines) == 1 and "\r" in lines[0].removesuffix("\n").removesuffix("\r")
+        if self._old_mac:
             lines = text_lines(lines[0].replace("\r", "\n"))
         self.sample = lines if self.whole else lines[:-1] or lines
 
     def lines(self) -> Iterator[str]:
         """All lines, with their ends."""
-        with self.source.open() as stream:
-            if self.old_mac:
-                yield from (line.replace("\r", "\n") for line in self._decoded(stream, end="\r"))
-            else:
-                yield from self._decoded(stream)
+        if self._old_mac:
+            return (line.replace("\r", "\n") for line in lines_of(self.blocks(), "\r"))
+        return lines_of(self.blocks())
 
-    def _decoded(self, stream: BinaryIO, *, end: str = "\n", cut: bool = False) -> Iterator[str]:
-        return decoded_lines(stream, self.source.name, self.encoding, self.skip, self.options, end=end, cut=cut)
+    def blocks(self) -> Iterator[str]:
+        """The whole text, in pieces."""
+        with self.source.open() as stream:
+            yield from self._decoded(stream)
+
+    def _decoded(self, stream: BinaryIO, *, cut: bool = False) -> Iterator[str]:
+        return decoded_blocks(stream, self.source.name, self.encoding, self.skip, self.options, cut=cut)
 
 
 class DelimitedReader:

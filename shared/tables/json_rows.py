@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 from shared.errors import DataFormatError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Chunk
 from shared.tables.delimited import TextSource
+from shared.tables.json_list import JsonList
 from shared.tables.options import TableOptions
 from shared.tables.values import JsonFloat, to_json
 
 PEEK_ROWS = 100
 """Rows from which the names of the columns are taken before the rest is read."""
-READ_CHARACTERS = 2**16
-_SPACE = re.compile(r"[ \t\r\n]*")
-_MAY_BE_CUT = 16
-"""Characters before the end of what is read in which an error may come from the cut."""
+
+Shape = Literal["lines", "list", "object"]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -43,45 +41,40 @@ class JsonReader:
         notes: choices made, to be shown.
     """
 
-    def __init__(self, source: ByteSource, options: TableOptions) -> None:
+    def __init__(self, source: ByteSource, options: TableOptions, *, lines: bool) -> None:
         self._text = TextSource(source, options)
         self.name = source.name
         self.notes = list(self._text.notes)
-        first = "".join(self._text.sample).lstrip()[:1]
-        self._whole = first == "[" or (first == "{" and not self._is_lines())
-        peeked = [row for _, row, _ in islice(self._sampled(), PEEK_ROWS)]
-        self.columns = list(dict.fromkeys(name for row in peeked for name in row))
+        self._shape = self._find_shape(lines)
+        self.columns = list(dict.fromkeys(name for row in self._first_rows() for name in row))
 
-    def _is_lines(self) -> bool:
-        """Whether the first line with content is an object by itself."""
-        line = next(line for line in self._text.sample if line.strip())
+    def _find_shape(self, lines: bool) -> Shape:
+        """One list, an object a line, or one object that is a whole table (in a `.json` alone)."""
+        content = [line.strip() for line in self._text.sample if line.strip()]
+        if content[0].startswith("["):
+            return "list"
+        if lines:
+            return "lines"
         try:
-            return isinstance(DECODER.decode(line.strip()), dict) and not self._is_columns(line)
+            value = DECODER.decode(content[0])
         except ValueError:
-            return not self._text.whole or line.strip() not in ("{", "[")
+            return "object" if len(content) > 1 or not self._text.whole else "lines"
+        if len(content) == 1 and self._text.whole and isinstance(value, dict) and _table_of(value) is not None:
+            return "object"
+        return "lines"
 
-    def _is_columns(self, line: str) -> bool:
-        """Whether the only line holds a whole table: an object of columns."""
-        rest = [other for other in self._text.sample if other.strip()]
-        if len(rest) > 1 or not self._text.whole:
-            return False
-        values = list(DECODER.decode(line.strip()).values())
-        return bool(values) and (
-            all(isinstance(value, dict) for value in values) or _only_rows(DECODER.decode(line)) is not None
-        )
-
-    def _sampled(self) -> Iterator[tuple[int, dict[str, Any], str]]:
-        """Objects of the sample; a cut at its end is no error."""
-        if self._text.whole:
-            yield from self._objects(self._text.sample)
-            return
-        last = None
+    def _first_rows(self) -> list[dict[str, Any]]:
+        """Objects at the start; a cut at the end of the sample is no error."""
+        found: list[dict[str, Any]] = []
+        again = self._text.source.repeatable
         try:
-            for last in self._objects(self._text.sample):
-                yield last
+            rows = self._objects() if again else self._objects_in(iter(self._text.sample))
+            for _, row, _ in islice(rows, PEEK_ROWS):
+                found.append(row)
         except DataFormatError:
-            if last is None and self._text.source.repeatable:
-                yield from islice(self._objects(self._text.lines()), PEEK_ROWS)
+            if again or not found:
+                raise
+        return found
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` at once.
@@ -89,23 +82,27 @@ class JsonReader:
         Raises:
             DataFormatError: for invalid JSON, or something else than objects.
         """
-        found = self._objects(self._text.lines())
+        found = self._objects()
         while part := list(islice(found, rows)):
             names = dict.fromkeys(chain(self.columns, *(row for _, row, _ in part)))
             columns = {name: [row.get(name) for _, row, _ in part] for name in names}
             yield Chunk(
-                columns, self.name, [number for number, _, _ in part], "row" if self._whole else "line",
+                columns, self.name, [number for number, _, _ in part], "line" if self._shape == "lines" else "row",
                 json=[text for _, _, text in part],
             )  # fmt: skip
 
-    def _objects(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any], str]]:
         """Number, content and text of every object."""
-        if not self._whole:
-            yield from self._from_lines(lines)
-        elif next((line.lstrip()[:1] for line in self._text.sample if line.strip()), "") == "[":
-            yield from self._from_list(iter(lines))
+        return self._objects_in(self._text.lines() if self._shape == "lines" else self._text.blocks())
+
+    def _objects_in(self, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+        if self._shape == "lines":
+            yield from self._from_lines(pieces)
+        elif self._shape == "list":
+            for number, (value, text) in enumerate(JsonList(pieces, DECODER, self.name).values(), 1):
+                yield number, self._row(value, f"row {number}"), text
         else:
-            yield from self._from_object("".join(lines))
+            yield from self._from_object("".join(pieces))
 
     def _from_lines(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
         for number, line in enumerate(lines, 1):
@@ -127,90 +124,32 @@ class JsonReader:
             )
         return value
 
-    def _from_list(self, lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
-        """Objects of one long list, without holding the list."""
-        buffer, place, number = "", 0, 0
-        for line in lines:
-            buffer += line
-            if buffer.strip():
-                break
-        place = buffer.index("[") + 1
-        buffer, place = self._more(buffer, place, lines)
-        if buffer[place : place + 1] == "]":
-            place += 1
-        else:
-            while True:
-                number += 1
-                value, start, place, buffer = self._next_value(buffer, place, lines, number)
-                yield number, self._row(value, f"row {number}"), buffer[start:place]
-                buffer, place = self._more(buffer, place, lines)
-                mark = buffer[place : place + 1]
-                place += 1
-                if mark == "]":
-                    break
-                if mark != ",":
-                    raise DataFormatError(f"{self.name}, row {number}: not valid JSON (',' or ']' expected after it).")
-                buffer, place = self._more(buffer, place, lines)
-        if buffer[place:].strip() or any(line.strip() for line in lines):
-            raise DataFormatError(f"{self.name}: not valid JSON (content after the end of the list).")
-
-    @staticmethod
-    def _more(buffer: str, place: int, lines: Iterator[str]) -> tuple[str, int]:
-        """Skip blanks, reading on where the buffer ends."""
-        while True:
-            match = _SPACE.match(buffer, place)
-            place = match.end() if match else place
-            if place < len(buffer):
-                return buffer, place
-            buffer, place = next(lines, ""), 0
-            if not buffer:
-                return buffer, place
-
-    def _next_value(self, buffer: str, place: int, lines: Iterator[str], number: int) -> tuple[Any, int, int, str]:
-        """The next value of a list, where it begins and ends, and the buffer that holds it."""
-        buffer, place = buffer[place:], 0
-        while True:
-            try:
-                value, end = DECODER.raw_decode(buffer, place)
-            except json.JSONDecodeError as error:
-                cut = error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - _MAY_BE_CUT
-                further = list(islice(lines, max(1, buffer.count("\n")))) if cut else []
-                if not further:
-                    raise DataFormatError(f"{self.name}, row {number}: not valid JSON ({error.msg}).") from None
-                buffer += "".join(further)
-            except (ValueError, RecursionError) as error:
-                raise DataFormatError(f"{self.name}, row {number}: not valid JSON ({error}).") from None
-            else:
-                return value, place, end, buffer
-
     def _from_object(self, text: str) -> Iterator[tuple[int, dict[str, Any], str]]:
-        """Rows of an object of columns, or of an object with one list of objects."""
+        """Rows of one object that is a whole table."""
         content = self._parse(text, "line 1")
-        rows = _only_rows(content)
+        rows = _table_of(content) if isinstance(content, dict) else None
         if rows is None:
-            rows = self._from_columns(content)
-        for number, row in enumerate(rows, 1):
-            yield number, self._row(row, f"row {number}"), to_json(row)
-
-    def _from_columns(self, content: dict[str, Any]) -> list[dict[str, Any]]:
-        columns = {name: self._cells(value) for name, value in content.items()}
-        keys = {name: list(cells) for name, cells in columns.items()}
-        first = next(iter(keys.values()), [])
-        if any(found != first for found in keys.values()) or not columns:
             raise DataFormatError(
                 f"{self.name} is one JSON object that is no table: expected a list of objects, one object a line, or "
                 "columns of equal length."
             )
-        return [{name: cells[key] for name, cells in columns.items()} for key in first]
-
-    def _cells(self, value: Any) -> dict[Any, Any]:
-        if isinstance(value, dict):
-            return value
-        return dict(enumerate(value)) if isinstance(value, list) else {None: value}
+        for number, row in enumerate(rows, 1):
+            yield number, self._row(row, f"row {number}"), to_json(row)
 
 
-def _only_rows(content: dict[str, Any]) -> list[Any] | None:
-    """The rows of an object such as `{"data": [{...}, ...]}`: its only list of objects."""
+def _table_of(content: dict[str, Any]) -> list[Any] | None:
+    """The rows of an object: its only list of objects (`{"data": [{...}, ...]}`), or its columns.
+
+    Columns are lists of equal length, or objects with the same keys, as pandas writes them.
+    """
     lists = [value for value in content.values() if isinstance(value, list)]
     rows = [value for value in lists if value and all(isinstance(row, dict) for row in value)]
-    return rows[0] if len(rows) == 1 == len(lists) else None
+    if len(rows) == 1 == len(lists):
+        return rows[0]
+    if not content or not (len(lists) == len(content) or all(isinstance(value, dict) for value in content.values())):
+        return None
+    columns = {name: dict(enumerate(v)) if isinstance(v, list) else v for name, v in content.items()}
+    keys = list(next(iter(columns.values())))
+    if any(list(cells) != keys for cells in columns.values()):
+        return None
+    return [{name: cells[key] for name, cells in columns.items()} for key in keys]

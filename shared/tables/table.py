@@ -169,7 +169,7 @@ def _reader(source: ByteSource, form: Format, options: TableOptions) -> Reader:
     if form in ("csv", "tsv"):
         return DelimitedReader(source, options, tabs=form == "tsv")
     if form in ("jsonl", "json"):
-        return JsonReader(source, options)
+        return JsonReader(source, options, lines=form == "jsonl")
     if form in ("parquet", "arrow"):
         return ArrowReader(source, options, form)
     if form == "xlsx":
