@@ -108,6 +108,26 @@ def _offline_hint() -> str:
     )
 
 
+def longest_input(model: nn.Module) -> int | None:
+    """Most tokens, special ones included, that the position embeddings of a model have a row for; None without a limit.
+
+    The table itself is asked, as configurations do not tell: RoBERTa and its like (MPNet, data2vec) leave the rows up
+    to the padding id unused, Nystromformer two more than it says, and XLNet has none.
+    """
+    limits = []
+    for module in model.modules():
+        table = getattr(module, "position_embeddings", None)
+        if not isinstance(table, nn.Embedding):
+            continue
+        limits.append(
+            table.num_embeddings if table.padding_idx is None else table.num_embeddings - table.padding_idx - 1
+        )
+        positions = getattr(module, "position_ids", None)
+        if isinstance(positions, torch.Tensor):
+            limits.append(positions.shape[-1])
+    return min(limits, default=None)
+
+
 def head_modules(model: PreTrainedModel) -> list[str]:
     """Names of the modules outside the encoder that have parameters: what LoRA has to train and save in full."""
     prefix = model.base_model_prefix

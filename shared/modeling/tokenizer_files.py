@@ -18,6 +18,9 @@ __all__ = ["EXTRA_TOKENS", "checkpoint_file", "from_sentencepiece", "load_tokeni
 
 EXTRA_TOKENS = ("[NAME]", "[RELIGION]")
 
+MODEL_INPUTS = ("input_ids", "attention_mask")
+"""What a bundle's model is given; transformers would add token types, which DistilBERT and MPNet do not take."""
+
 _ROLES = {  # role -> names in use, the first one found is taken
     "cls_token": ("[CLS]", "<s>", "<cls>"),
     "sep_token": ("[SEP]", "</s>", "<sep>"),
@@ -67,7 +70,12 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> No
     present = {role: [name for name in names if name in vocabulary] for role, names in _ROLES.items()}
     found = {role: names[0] for role, names in present.items() if names}
     # a named architecture's class replaces the normaliser in transformers 5
-    described = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length, **found}
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "model_input_names": list(MODEL_INPUTS),
+        **found,
+    }
     write_json(folder / "tokenizer_config.json", described)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from shared.errors import ConfigError
+from shared.modeling.checkpoints import longest_input
 from shared.modeling.classifier import HeadOptions, build_classifier
 from shared.modeling.starter import STARTER
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
@@ -129,13 +130,8 @@ def _check_length(model: PreTrainedModel, max_length: int) -> None:
     Raises:
         ConfigError: when `data.max_length` is more than the encoder can take.
     """
-    config = model.config
-    if not getattr(config, "position_biased_input", True):
-        return  # relative positions alone: any length
-    # RoBERTa's positions start after the padding id
-    reserved = (config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest and max_length > longest - reserved:
+    longest = longest_input(model)
+    if longest is not None and max_length > longest:
         raise ConfigError(
-            f"data.max_length is {max_length}; {config.model_type} here takes at most {longest - reserved} tokens."
+            f"data.max_length is {max_length}; {model.config.model_type} here takes at most {longest} tokens."
         )

@@ -20,7 +20,7 @@ LONGER_WORDS = 10
 """Words that a text may gain."""
 
 
-def why_not(original: str, changed: str) -> str | None:
+def rejection_reason(original: str, changed: str) -> str | None:
     """The reason why `changed` cannot take over the labels of `original`; None when it can.
 
     Kept must be: words that tell an emotion (by the labels they tell), negations, question and exclamation marks,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config.augment import AugmentConfig
-from training.data.augment.check import why_not
+from training.data.augment.check import rejection_reason
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute
@@ -104,7 +104,7 @@ def _new_text(
         if changed is None:
             continue
         (key,) = text_keys([changed])
-        reason = why_not(text, changed) or ("repeated" if key in taken else None)
+        reason = rejection_reason(text, changed) or ("repeated" if key in taken else None)
         if reason is None:
             taken.add(key)
             return method, changed

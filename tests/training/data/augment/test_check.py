@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.data.augment.check import why_not
+from training.data.augment.check import rejection_reason
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from training.data.augment.check import why_not
     ],
 )
 def test_what_keeps_its_meaning_passes(original, changed):
-    assert why_not(original, changed) is None
+    assert rejection_reason(original, changed) is None
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_what_keeps_its_meaning_passes(original, changed):
     ],
 )
 def test_what_changes_its_meaning_is_caught(original, changed, reason):
-    assert why_not(original, changed) == reason
+    assert rejection_reason(original, changed) == reason

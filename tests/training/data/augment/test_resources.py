@@ -7,7 +7,7 @@ import re
 import pytest
 
 from shared.labels import GOEMOTIONS
-from training.data.augment.check import why_not
+from training.data.augment.check import rejection_reason
 from training.data.augment.resources import read_resources
 
 
@@ -31,7 +31,7 @@ def test_contexts_tell_no_emotion():
     contexts = [*resources.openers, *resources.closers]
     assert len(contexts) == len(set(contexts)) > 30
     for context in contexts:
-        assert why_not("We met", f"We met {context}") is None, context
+        assert rejection_reason("We met", f"We met {context}") is None, context
 
 
 @pytest.mark.parametrize("template", read_resources().templates, ids=lambda t: t.pattern.pattern[:30])
