@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from shared.cli import run_command
 from shared.errors import ConfigError
+from training.config.experiments import SearchOptions
 from training.config.parser import parse_options
-from training.config.search import SearchOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -37,3 +37,12 @@ def test_the_lora_recipe_has_the_rank_and_rate_it_promises():
     config = read(FOLDER / "goemotions_deberta_v3_base_lora.yaml")
     assert (config.tuning.method, config.tuning.rank, config.optim.lr) == ("lora", 32, 1e-4)
     assert config.optim.batch_size * config.optim.accumulation == 16
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_no_recipe_leans_on_a_default_that_suits_the_starter_alone(path):
+    config, written = read(path), yaml.safe_load(path.read_text())
+    assert {"epochs", "lr", "head_lr", "batch_size"} <= written["optim"].keys()
+    assert "head_activation" in written["model"]
+    if config.model.name != "starter":
+        assert (config.model.head_activation, config.optim.head_lr) == (None, None)

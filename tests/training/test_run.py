@@ -188,7 +188,7 @@ def mistakes(tmp_path: Path) -> dict[str, tuple[str, str]]:
         "no such folder": ("--model.name=./nothing", "no folder ./nothing"),
         "name": ("--run.name=a/b", "run.name is 'a/b'"),
         "fp16": ("--optim.precision=fp16", "needs a CUDA GPU"),
-        "head": ("--model.head_activation=swish", "allowed are gelu, tanh, none"),
+        "head": ("--model.head_activation=swish", "allowed: auto, gelu, tanh, none or null"),
         "length": ("--data.max_length=2", "max_length 2 with head_tokens"),
         "unknown key": ("--optim.lrr=1", "did you mean 'optim.lr'?"),
     }
@@ -235,7 +235,7 @@ def test_a_mistake_on_the_command_line_shows_no_traceback(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
-        "error: unknown key 'optim.lrr' on the command line (did you mean 'optim.lr'?). --help lists every key."
+        "error: unknown key 'optim.lrr' on the command line (did you mean 'optim.lr'?). --help-all lists every key."
     ]
 
 

@@ -14,7 +14,7 @@ from training.callbacks.services import MLflow, Wandb
 from training.callbacks.speed import SpeedWatch
 from training.callbacks.trackers import build_trackers
 from training.callbacks.trends import TrendNotes
-from training.config.callbacks import WatchConfig
+from training.config import WatchConfig
 
 
 class Watch:

@@ -40,8 +40,7 @@ def preflight(config: Config) -> None:
         ModelNotFoundError: when the checkpoint cannot be reached.
         DataNotFoundError: for a path where nothing is.
     """
-    _check_patience(config)
-    _check_calibration(config)
+    config.check()
     check_sharding(config, sharding())
     _check_name(config.run.name)
     check_trackers(config.watch.trackers)
@@ -76,31 +75,6 @@ def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None
 def _tell(checks: Sequence[Check], config: Config) -> None:
     for line in run_checks(checks, config.preflight.skip):
         log.info("preflight: %s", line)
-
-
-def _check_patience(config: Config) -> None:
-    """Refuse to wait for a plateau longer than the run waits before it stops."""
-    waits = []
-    if config.optim.schedule == "plateau":
-        waits.append(("optim.plateau_patience", config.optim.plateau_patience))
-    if config.tuning.method == "progressive" and config.tuning.unfreeze == "plateau":
-        waits.append(("tuning.unfreeze_every", config.tuning.unfreeze_every))
-    for key, wait in waits:
-        if config.eval.patience is not None and wait >= config.eval.patience:
-            raise ConfigError(
-                f"{key} is {wait:g} and eval.patience {config.eval.patience}: the run would stop before anything is "
-                "done about a plateau.",
-                hint=f"Make eval.patience larger than {wait:g}, or null.",
-            )
-
-
-def _check_calibration(config: Config) -> None:
-    """Refuse temperatures by label under a softmax before anything is trained for them."""
-    if config.loss.task == "single_label" and config.calibration.method == "temperature_per_label":
-        raise ConfigError(
-            "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
-            "allowed here: temperature, none."
-        )
 
 
 def _check_name(name: str) -> None:

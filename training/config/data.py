@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt
-
 from shared.errors import ConfigError
+from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, ShareBelowOne, TwoOrMore
 
 SourceKind = Literal["sample", "goemotions", "table", "semeval2018_ec", "isear", "meld"]
 """The kinds of sources; `training.data.sources.READERS` holds one reader for each."""
 
 TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "txt"]
 """The formats of tables, as in `shared.tables.options`."""
+
+AugmentMethod = Literal["synonyms", "expansion", "paraphrase"]
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ class DataConfig:
     """The model's labels in order; when left out the 28 of GoEmotions, or for a table the labels found in it."""
     labels_file: str | None = None
     """The same as a text file, one label a line."""
-    dev_fraction: ClosedUnitInterval = 0.1
+    dev_fraction: OpenShare = 0.1
     """Share of rows (0..1) held out as dev where a corpus has no official split."""
-    test_fraction: ClosedUnitInterval = 0.1
+    test_fraction: ShareBelowOne = 0.1
     """Share of rows (0..1) held out as test where a corpus has no official split."""
     seed: NonNegativeInt = 13
     """Seed of the splits and of the subset; kept apart from the seed of training, so that seeds share their splits."""
-    folds: PositiveInt | None = None
+    folds: TwoOrMore | None = None
     """Cross-validation: train and dev rows are pooled and cut into so many stratified folds, one of which is dev."""
     fold: PositiveInt = 1
     """Cross-validation: which fold is dev, from 1 to `folds`; `python -m training.kfold` runs them all."""
@@ -180,3 +181,18 @@ class DataConfig:
             raise ConfigError(
                 f"data.folds is {self.folds} and data.fold {self.fold}: folds must be 2 or more, fold from 1 to folds."
             )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Further training texts for rare labels; dev and test are never touched."""
+
+    methods: list[AugmentMethod] = field(default_factory=list)
+    """Ways to make them: "synonyms" replaces words, "expansion" adds a neutral sentence, "paraphrase" says phrases
+    another way; none when left out. English texts only."""
+    below: PositiveInt = 500
+    """Labels with fewer training rows than this are rare."""
+    copies: PositiveInt = 1
+    """Texts to make from each row with a rare label; fewer where no further one can be made."""
+    synonym_share: PositiveFloat = 0.3
+    """Synonyms: share of the replaceable words of a text that are replaced; at least one."""

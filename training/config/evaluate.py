@@ -1,13 +1,42 @@
-"""What a user can say about evaluating a bundle."""
+"""Sections of measuring: evaluation while a run trains, calibration, and the options of evaluating a bundle."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveInt
-
 from training.config.data import DataConfig
+from training.config.types import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """How progress and the result are measured."""
+
+    batch_size: PositiveInt = 64
+    """Rows in one forward pass of evaluation."""
+    patience: PositiveInt | None = 3
+    """Stop after this many evaluations on dev in which none of `stop_metrics` got better; never when null."""
+    stop_metrics: list[Literal["macro_f1", "micro_f1", "brier", "loss"]] = field(default_factory=lambda: ["macro_f1"])
+    """What has to stall for a stop, all of it together; F1 with thresholds tuned on dev, before calibration."""
+    bootstrap_samples: NonNegativeInt = 1000
+    """Resamples for the intervals of the report; 0 leaves the intervals out."""
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """Temperatures and thresholds, both fitted on dev."""
+
+    method: Literal["temperature", "temperature_per_label", "none"] = "temperature"
+    """One temperature for all labels, one per label (shrunk to the global one), or none."""
+    temperature_shrinkage: NonNegativeFloat = 100.0
+    """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
+    threshold_shrinkage: NonNegativeFloat = 10.0
+    """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
+    precision_target: Share = 0.8
+    """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""
+    recall_target: Share = 0.8
+    """r of the policy recall@r: the highest threshold of every label with at least this recall on dev."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt
+from shared.errors import ConfigError
+from training.config.schema import Config
+from training.config.types import NonNegativeInt, PositiveFloat, PositiveInt, Share, TwoOrMore
 
-from training.config import Config
+_NOT_SEARCHED = ("run.", "search.", "preflight.")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class SweepOptions(Config):
 class KFoldConfig:
     """How many folds."""
 
-    folds: PositiveInt = 5
+    folds: TwoOrMore = 5
     """Runs, and parts of the pooled train and dev rows; each is dev in one run. Test, where there is one, stays."""
 
 
@@ -55,7 +57,7 @@ class PhasesConfig:
     """Phase 3: training rows."""
     final_epochs: PositiveFloat = 3.0
     """Phase 3: passes over them."""
-    baseline: ClosedUnitInterval | None = None
+    baseline: Share | None = None
     """Phase 2: macro F1 to compare with; that of plain bce when left out."""
 
 
@@ -85,3 +87,81 @@ class RangeOptions(Config):
 
     range: RangeConfig = field(default_factory=RangeConfig)
     """The rates that are tried."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One key and the values to try."""
+
+    key: str = ""
+    """Key of the configuration, such as optim.lr."""
+    low: float | None = None
+    """Lowest value."""
+    high: float | None = None
+    """Highest value."""
+    log: bool = False
+    """Try values evenly in their logarithm, as suits learning rates."""
+    whole: bool = False
+    """Try whole numbers alone."""
+    choices: list[str | int | float] | None = None
+    """Values to choose from, in place of low and high."""
+
+    def check(self) -> None:
+        """Refuse what cannot be tried.
+
+        Raises:
+            ConfigError: when the key may not be searched or the range is none.
+        """
+        if not self.key or self.key.startswith(_NOT_SEARCHED):
+            raise ConfigError(
+                f"search.space has an entry with the key {self.key!r}; allowed is any key but those of run, search "
+                "and preflight."
+            )
+        if self.choices is not None:
+            if not self.choices or (self.low, self.high) != (None, None):
+                raise ConfigError(f"search.space: {self.key} needs either choices, or low and high.")
+        elif self.low is None or self.high is None or not self.low < self.high:
+            raise ConfigError(
+                f"search.space: {self.key} has low {self.low} and high {self.high}; low must be below high."
+            )
+        elif self.log and self.low <= 0:
+            raise ConfigError(f"search.space: {self.key} has low {self.low}; with log it must be above 0.")
+
+    def example(self) -> str | int | float:
+        """One of the values."""
+        value = self.choices[0] if self.choices is not None else self.low
+        return 0 if value is None else int(value) if self.whole else value
+
+
+def default_space() -> list[Dimension]:
+    """Rates, weight decay and loss."""
+    return [
+        Dimension("optim.lr", 5e-5, 1e-3, log=True),
+        Dimension("optim.head_lr", 5e-4, 1e-2, log=True),
+        Dimension("optim.weight_decay", 0.0, 0.1),
+        Dimension("loss.name", choices=["bce", "asymmetric", "combined"]),
+    ]
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Which keys are tried, and for how long."""
+
+    trials: PositiveInt = 20
+    """Runs in all, those stopped early and those of an earlier start of this search included."""
+    space: list[Dimension] = field(default_factory=default_space)
+    """Keys with the values to try."""
+    random_trials: PositiveInt = 8
+    """Runs with values drawn at random, before earlier ones guide the choice (TPE, Bergstra et al. 2011)."""
+    prune_after_trials: NonNegativeInt = 4
+    """From so many finished runs on, a run whose macro F1 on dev is below their median at that epoch is stopped."""
+    prune_after_epochs: NonNegativeInt = 1
+    """No run is stopped before it has made so many epochs."""
+
+
+@dataclass(frozen=True)
+class SearchOptions(Config):
+    """Options of `python -m training.search`: those of a run, and which keys are tried."""
+
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Which keys are tried, and for how long."""

@@ -1,39 +1,58 @@
-"""Options of a command from YAML, environment and command line; every mistake is found and explained at once."""
+"""Options from YAML, environment, command line or a call: one path for all, which explains every mistake at once."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import operator
 import os
-import types
+import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jsonargparse
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from shared.cli import as_called
 from shared.errors import ConfigError
 from shared.recipes import recipe_names, recipe_path
 from training.config.aliases import meant_key
+from training.config.schema import Config
+from training.config.values import RefusedValueError, convert, describe, entry_type, leaves
 
 ENV_PREFIX = "EMOTION_TRAIN"
-_FLAGS = ("--help", "-h", "--print_config")
+PRINT_CONFIG = "--print_config"
 _Options = TypeVar("_Options")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One key with the value it was given, and where: the command line, a file or the environment."""
+    """One key with the value it was given, and where: the command line, a file, the environment or a call."""
 
     key: str
     value: Any
     origin: str
+    append: bool = False
+
+
+def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of a run out of Python: defaults, then a YAML file, then single values.
+
+    The environment is not looked at, so that a call means the same everywhere.
+
+    Args:
+        path: a file, or the name of a recipe, as `--config` takes it.
+        overrides: values by dotted key, such as `{"optim.epochs": 2}`, or nested by section.
+
+    Raises:
+        ConfigError: for unknown keys and values that are not allowed; all of them in one message.
+    """
+    reader = _Reader(Config)
+    if path is not None:
+        reader.add_file(path)
+    reader.add_nested(overrides or {}, "in the call")
+    config: Config = reader.options()
+    return config
 
 
 def parse_options(
@@ -43,11 +62,13 @@ def parse_options(
     prog: str,
     description: str,
     positionals: Mapping[str, str] | None = None,
+    examples: Sequence[str] = (),
 ) -> tuple[_Options, list[str]]:
-    """Options as an instance of a dataclass, and the positional arguments.
+    """Options of a command as an instance of a dataclass, and the positional arguments.
 
     `--config F.yaml` gives values for any keys, `EMOTION_TRAIN_<SECTION>__<KEY>` in the environment for one; the
-    command line is read left to right and wins. `--help` and `--print_config` print and exit.
+    command line is read left to right and wins. `--help`, `--help SECTION`, `--help-all` and `--print_config` print and
+    exit.
 
     Args:
         options_type: a dataclass whose fields are options or, when dataclasses themselves, sections of options.
@@ -55,233 +76,224 @@ def parse_options(
         prog: name of the command, for the help.
         description: what it does, for the help.
         positionals: name and help of the positional arguments.
+        examples: further arguments of commands worth showing, for the help.
 
     Raises:
         ConfigError: for unknown keys and values that are not allowed; all of them in one message.
     """
     names = positionals or {}
-    argv = _with_recipe_paths(argv)
-    parser = _make_parser(options_type, prog, description, names)
-    if not any(flag in argv for flag in ("--help", "-h")):
-        _check(options_type, argv, names)
-    try:
-        parsed = parser.parse_args(list(argv))
-        given = [str(parsed.pop(name)) for name in names]
-        parsed.pop("config", None)
-        values = parser.instantiate(parsed)
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    return _plain(options_type(**{field.name: values[field.name] for field in _fields(options_type)})), given
+    _answer_help(argv, options_type, prog=prog, description=description, positionals=names, examples=examples)
+    reader = _Reader(options_type)
+    reader.add_environment()
+    given = reader.add_command_line([word for word in argv if not word.startswith(PRINT_CONFIG)], names)
+    options = reader.options()
+    if PRINT_CONFIG in argv:
+        sys.stdout.write(yaml.safe_dump(dataclasses.asdict(options), sort_keys=False, allow_unicode=True))
+        raise SystemExit(0)
+    missing = list(names)[len(given) :]
+    if missing:
+        raise ConfigError(f"{missing[0].upper()} is missing: {names[missing[0]]}", hint=f"See: {prog} --help")
+    return options, given
 
 
-def _with_recipe_paths(argv: Sequence[str]) -> list[str]:
-    """The arguments with the file of every recipe that `--config` names, like `--config goemotions_starter`."""
-    found: list[str] = []
-    for argument in argv:
-        name, equals, value = argument.partition("=")
-        if found and found[-1] == "--config":
-            found.append(str(recipe_path(argument)))
-        else:
-            found.append(f"{name}={recipe_path(value)}" if name == "--config" and equals else argument)
-    return found
-
-
-def _make_parser(
-    options_type: type, prog: str, description: str, positionals: Mapping[str, str]
-) -> jsonargparse.ArgumentParser:
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(
-        prog=as_called(prog),
-        description=as_called(description),
-        exit_on_error=False,
-        default_env=True,
-        env_prefix=ENV_PREFIX,
-    )
-    for name, meaning in positionals.items():
-        parser.add_argument(name, type=str, help=meaning)
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of the keys below.")
-    parser.add_class_arguments(options_type)
-    return parser
-
-
-def _check(options_type: type, argv: Sequence[str], positionals: Mapping[str, str]) -> None:
-    """Raise one error that tells every unknown key and every value that is not allowed."""
-    known = dict(_leaves(options_type))
-    settings, problems = _from_command_line(argv, known, len(positionals))
-    settings = [*_from_environment(known, problems), *settings]
-    checker = _make_parser(options_type, "", "", {})
-    for setting in settings:
-        problems += _problems_of(setting, known, checker)
-    if problems:
-        found = problems[0] if len(problems) == 1 else f"{len(problems)} problems: {' '.join(problems)}"
-        raise ConfigError(found, hint="--help lists every key.")
-
-
-def _from_command_line(
-    argv: Sequence[str], known: Mapping[str, Any], num_positionals: int
-) -> tuple[list[Setting], list[str]]:
-    settings: list[Setting] = []
-    problems: list[str] = []
-    stray: list[str] = []
-    arguments = list(argv)
-    while arguments:
-        name, equals, value = arguments.pop(0).partition("=")
-        if name in _FLAGS or (name.endswith(".help") and name[2:-5] in known):
-            continue
-        if not name.startswith("--"):
-            stray.append(name + equals + value)
-            continue
-        if not equals:
-            if not arguments or arguments[0].startswith("--"):
-                problems.append(f"{name} needs a value.")
-                continue
-            value = arguments.pop(0)
-        if name == "--config":
-            settings += _from_file(Path(value), known)
-        else:
-            settings.append(Setting(name[2:].removesuffix("+"), value, "on the command line"))
-    problems += [f"unexpected argument '{argument}'." for argument in stray[num_positionals:]]
-    return settings, problems
-
-
-def _from_environment(known: Mapping[str, Any], problems: list[str]) -> list[Setting]:
-    variables = {f"{ENV_PREFIX}_{key.upper().replace('.', '__')}": key for key in known}
-    settings = []
-    for variable, value in sorted(os.environ.items()):
-        if variable == f"{ENV_PREFIX}_CONFIG":
-            settings += _from_file(Path(value), known)
-        elif variable in variables:
-            settings.append(Setting(variables[variable], value, f"in ${variable}"))
-        elif variable.startswith(f"{ENV_PREFIX}_"):
-            key = variable.removeprefix(f"{ENV_PREFIX}_").replace("__", ".").lower()
-            meant = next((name for name, its_key in variables.items() if its_key == meant_key(key, known)), None)
-            problems.append(f"unknown variable {variable}{f' (did you mean {meant}?)' if meant else ''}.")
-    return settings
-
-
-def _from_file(path: Path, known: Mapping[str, Any]) -> list[Setting]:
-    """Settings of a YAML file.
+def _answer_help(
+    argv: Sequence[str], options_type: type, *, prog: str, description: str, positionals: Mapping[str, str],
+    examples: Sequence[str],
+) -> None:  # fmt: skip
+    """Print what was asked for and exit; nothing when help was not asked for.
 
     Raises:
-        ConfigError: when it is missing, not YAML, or not a mapping.
+        ConfigError: for a topic that is neither a section nor a key.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(
-            f"no configuration file at {path.absolute()}.",
-            hint=f"Give a YAML file, or the name of a recipe: {', '.join(recipe_names())}.",
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}.") from error
-    if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold sections with keys, like `optim:` and below it `lr: 1e-4`.")
-    return [Setting(key, value, f"in {path}") for key, value in _flatten(content or {}, known)]
+    asked = next((i for i, word in enumerate(argv) if word in ("-h", "--help", "--help-all")), None)
+    topic = next((word[2:-5] for word in argv if word.startswith("--") and word.endswith(".help")), None)
+    if asked is None and topic is None:
+        return
+    from training.config.help import Help  # noqa: PLC0415  (reads the source of the sections, for help alone)
+
+    page = Help(options_type, as_called(prog), as_called(description), positionals, examples)
+    if asked is not None and argv[asked] == "--help-all":
+        text = page.everything()
+    else:
+        after = list(argv[asked + 1 : asked + 2]) if asked is not None else []
+        topic = topic or next((word for word in after if not word.startswith("-")), None)
+        text = page.first() if topic is None else page.topic(topic)
+    sys.stdout.write(text)
+    raise SystemExit(0)
 
 
-def _flatten(content: Mapping[Any, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+@dataclass
+class _Reader:
+    """Collects settings in the order of their rank, the last one wins, and every problem with them."""
+
+    options_type: Any
+    settings: list[Setting] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.known = dict(leaves(self.options_type))
+
+    def options(self) -> Any:
+        """The options.
+
+        Raises:
+            ConfigError: telling every unknown key and every value that is not allowed.
+        """
+        values: dict[str, Any] = {}
+        for setting in self.settings:
+            self._take(setting, values)
+        if self.problems:
+            count = len(self.problems)
+            found = self.problems[0] if count == 1 else f"{count} problems: {' '.join(self.problems)}"
+            raise ConfigError(found, hint="--help-all lists every key.")
+        options = _build(self.options_type, values)
+        if isinstance(options, Config):
+            options.check()
+        return options
+
+    def add_command_line(self, argv: Sequence[str], positionals: Mapping[str, str]) -> list[str]:
+        """Take in arguments from left to right; the positional ones are returned."""
+        arguments, stray = list(argv), []
+        while arguments:
+            name, equals, value = arguments.pop(0).partition("=")
+            if not name.startswith("--"):
+                stray.append(name + equals + value)
+                continue
+            if not equals:
+                if not arguments or arguments[0].startswith("--"):
+                    self.problems.append(f"{name} needs a value.")
+                    continue
+                value = arguments.pop(0)
+            if name == "--config":
+                self.add_file(value)
+            else:
+                key = name[2:].removesuffix("+")
+                self.settings.append(Setting(key, value, "on the command line", append=name.endswith("+")))
+        self.problems += [f"unexpected argument '{argument}'." for argument in stray[len(positionals) :]]
+        return stray[: len(positionals)]
+
+    def add_environment(self) -> None:
+        """Take in `$EMOTION_TRAIN_CONFIG`, a file, and then the variables of single keys."""
+        variables = {f"{ENV_PREFIX}_{key.upper().replace('.', '__')}": key for key in self.known}
+        if file := os.environ.get(f"{ENV_PREFIX}_CONFIG"):
+            self.add_file(file)
+        for variable, value in sorted(os.environ.items()):
+            if variable in variables:
+                self.settings.append(Setting(variables[variable], value, f"in ${variable}"))
+            elif variable.startswith(f"{ENV_PREFIX}_") and variable != f"{ENV_PREFIX}_CONFIG":
+                key = variable.removeprefix(f"{ENV_PREFIX}_").replace("__", ".").lower()
+                meant = meant_key(key, self.known)
+                name = next((name for name, its_key in variables.items() if its_key == meant), None)
+                self.problems.append(f"unknown variable {variable}{f' (did you mean {name}?)' if name else ''}.")
+
+    def add_file(self, name: str | Path) -> None:
+        """Take in a YAML file, or the recipe of a name like goemotions_starter.
+
+        Raises:
+            ConfigError: when it is missing, not YAML, or not a mapping.
+        """
+        path = Path(recipe_path(str(name)))
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, IsADirectoryError):
+            raise ConfigError(
+                f"no configuration file at {path.absolute()}.",
+                hint=f"Give a YAML file, or the name of a recipe: {', '.join(recipe_names())}.",
+            ) from None
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+        if content is not None and not isinstance(content, dict):
+            raise ConfigError(f"{path} must hold sections with keys, like `optim:` and below it `lr: 1e-4`.")
+        self.add_nested(content or {}, f"in {path}")
+
+    def add_nested(self, content: Mapping[Any, Any], origin: str) -> None:
+        """Take in values by dotted key or nested by section."""
+        self.settings += [Setting(key, value, origin) for key, value in _flat(content, self.known)]
+
+    def _take(self, setting: Setting, values: dict[str, Any]) -> None:
+        """Put a setting into `values`, or note what is wrong with it."""
+        key, hint = setting.key, self.known.get(setting.key)
+        if hint is None:
+            if any(name.startswith(f"{key}.") for name in self.known):
+                self.problems.append(f"'{key}' {setting.origin} is a section; its keys are set one by one.")
+            else:
+                self.problems.append(f"unknown key '{key}' {setting.origin}{_suggestion(key, self.known)}.")
+            return
+        if setting.append and typing.get_origin(hint) is list:
+            hint = typing.get_args(hint)[0]
+            values.setdefault(key, [*_default(self.options_type, key)])
+        try:
+            value = self._entries(setting, entry_type(hint)) if entry_type(hint) else convert(hint, setting.value)
+        except RefusedValueError:
+            self.problems.append(f"{key} is {_shown(setting.value)!r} {setting.origin}; allowed: {describe(hint)}.")
+            return
+        values[key] = [*values[key], value] if setting.append and isinstance(values.get(key), list) else value
+
+    def _entries(self, setting: Setting, entry: Any) -> list[Any]:
+        """A list of dataclasses; what is wrong within an entry is noted.
+
+        Raises:
+            RefusedValueError: when it is no list of mappings.
+        """
+        try:
+            rows = yaml.safe_load(setting.value) if isinstance(setting.value, str) else setting.value
+        except yaml.YAMLError as error:
+            raise RefusedValueError(str(error)) from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise RefusedValueError("not a list of entries")
+        hints, found = dict(leaves(entry)), []
+        for row in rows:
+            values = {}
+            for name, value in row.items():
+                if name not in hints:
+                    self.problems.append(
+                        f"unknown key '{name}' in an entry of {setting.key}{_suggestion(str(name), hints)}."
+                    )
+                    continue
+                try:
+                    values[name] = convert(hints[name], value)
+                except RefusedValueError:
+                    self.problems.append(
+                        f"{name} in an entry of {setting.key} is {_shown(value)!r}; allowed: {describe(hints[name])}."
+                    )
+            found.append(entry(**values))
+        return found
+
+
+def _flat(content: Mapping[Any, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in content.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and key not in known:
-            yield from _flatten(value, known, f"{key}.")
+        if isinstance(value, Mapping) and key not in known:
+            yield from _flat(value, known, f"{key}.")
         else:
             yield key, value
 
 
-def _problems_of(setting: Setting, known: Mapping[str, Any], checker: jsonargparse.ArgumentParser) -> list[str]:
-    key, value = setting.key, setting.value
-    if key not in known:
-        if any(name.startswith(f"{key}.") for name in known):
-            return [f"'{key}' {setting.origin} is a section; its keys are set one by one."]
-        return [f"unknown key '{key}' {setting.origin}{_suggestion(key, known)}."]
-    if (entry := _entry_type(known[key])) is not None:
-        return _problems_of_entries(setting, entry, checker)
-    if not _accepted(checker, key, value):
-        return [f"{key} is {_text(value)!r} {setting.origin}; allowed: {describe(known[key])}."]
-    return []
+def _build(options_type: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """An instance with the given values by dotted key, and the defaults of all others."""
+    hints = typing.get_type_hints(options_type)
+    chosen = {}
+    for item in dataclasses.fields(options_type):
+        key = f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(hints[item.name]):
+            chosen[item.name] = _build(hints[item.name], values, f"{key}.")
+        elif key in values:
+            chosen[item.name] = values[key]
+    return options_type(**chosen)
 
 
-def _entry_type(hint: Any) -> Any:
-    """The dataclass that a list holds, None for any other type."""
-    return next((item for item in typing.get_args(hint) if dataclasses.is_dataclass(item)), None)
+def _default(options_type: Any, key: str) -> Any:
+    value = options_type()
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value or []
 
 
-def _problems_of_entries(setting: Setting, entry: Any, checker: jsonargparse.ArgumentParser) -> list[str]:
-    """Problems with a list of dataclasses."""
-    key, rows = setting.key, yaml.safe_load(setting.value) if isinstance(setting.value, str) else setting.value
-    hints = typing.get_type_hints(entry)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        return [f"{key} is {_text(setting.value)!r} {setting.origin}; allowed: {describe(list[entry])}."]
-    problems = []
-    for name, value in (item for row in rows for item in row.items()):
-        if name not in hints:
-            problems.append(f"unknown key '{name}' in an entry of {key}{_suggestion(str(name), hints)}.")
-        elif not _accepted(checker, key, [{name: value}]):
-            problems.append(f"{name} in an entry of {key} is {_text(value)!r}; allowed: {describe(hints[name])}.")
-    return problems
-
-
-def _accepted(checker: jsonargparse.ArgumentParser, key: str, value: Any) -> bool:
-    try:
-        checker.parse_args([f"--{key}={_text(value)}"], env=False)
-    except (jsonargparse.ArgumentError, TypeError, ValueError):
-        return False
-    return True
-
-
-def _text(value: Any) -> str:
+def _shown(value: Any) -> str:
     """The value as it would be written on the command line."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n...")[0].strip()
 
 
 def _suggestion(key: str, known: typing.Iterable[str]) -> str:
     meant = meant_key(key, known)
     return f" (did you mean '{meant}'?)" if meant else ""
-
-
-def describe(hint: Any) -> str:
-    """The values a type allows, in words."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return ", ".join(str(choice) for choice in arguments)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join("null" if item is type(None) else describe(item) for item in arguments)
-    if origin in (list, tuple):
-        item = arguments[0]
-        if dataclasses.is_dataclass(item):
-            return f"a list of entries with the keys {', '.join(field.name for field in _fields(item))}"
-        return f"a list like [a, b], each {describe(item)}"
-    if hint is bool:
-        return "true, false"
-    restrictions = [f"{sign} {bound}" for sign, bound in _restrictions(hint)]
-    noun = "a whole number" if issubclass(hint, int) else "a number" if issubclass(hint, float) else "a text"
-    return " ".join([noun, *([" and ".join(restrictions)] if restrictions else [])])
-
-
-def _restrictions(hint: Any) -> list[tuple[str, Any]]:
-    signs = {operator.gt: ">", operator.ge: ">=", operator.lt: "<", operator.le: "<="}
-    return [(signs.get(comparison, "?"), bound) for comparison, bound in getattr(hint, "_restrictions", [])]
-
-
-def _fields(dataclass_type: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(dataclass_type)
-
-
-def _plain(value: Any) -> Any:
-    """The value with plain numbers: those of restricted types cannot be read back from a checkpoint."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{field.name: _plain(getattr(value, field.name)) for field in _fields(value)})
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return next((kind(value) for kind in (bool, int, float, str) if isinstance(value, kind)), value)
-
-
-def _leaves(dataclass_type: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and type of every option below a dataclass."""
-    hints = typing.get_type_hints(dataclass_type)
-    for field in _fields(dataclass_type):
-        hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            yield from _leaves(hint, f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", hint

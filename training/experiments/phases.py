@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.files import write_json
-from training.config import Config
+from training.config import Config, LossConfig
 from training.config.experiments import PhasesOptions
-from training.config.losses import LossConfig
 from training.experiments.results import as_text, row_of, write_plot, write_results
 from training.experiments.trials import Outcome, base_config, experiment_folder, make_trial, run_trials
 

@@ -19,8 +19,8 @@ from transformers import TrainerCallback
 
 from shared.errors import EmotionError
 from training.config import Config
+from training.config.experiments import Dimension, SearchOptions
 from training.config.parser import parse_options
-from training.config.search import Dimension, SearchOptions
 from training.experiments.results import write_plot, write_results
 from training.experiments.trials import Outcome, base_config, check_same, experiment_folder, make_trial, run_trial
 from training.runtime.run_folder import RunFolder

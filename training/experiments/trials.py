@@ -21,8 +21,6 @@ from training.runtime.run_folder import RunFolder
 
 FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
 """What is compared; the first is what is chosen by."""
-_CHANGES_NOTHING = {"run": ("resume", "overwrite", "threads", "workers", "keep_checkpoints", "save_every_steps",
-                            "log_every_steps"), "data": ("cache_dir",)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,21 +117,11 @@ def check_same(folder: RunFolder, config: Config) -> None:
     """Refuse to take what is in a folder for the result of another configuration.
 
     Raises:
-        ConfigError: names the sections that differ.
+        ConfigError: names the keys that differ.
     """
-    before, now = _comparable(yaml.safe_load(folder.config.read_text(encoding="utf-8"))), _comparable(config.to_dict())
-    differing = [name for name in now if before.get(name, now[name]) != now[name]]
+    differing = config.differences(yaml.safe_load(folder.config.read_text(encoding="utf-8")) or {})
     if differing:
         raise ConfigError(
             f"{folder.path} has another configuration (in {', '.join(differing)}).",
             hint="Choose another --run.name, or remove that folder to start again.",
         )
-
-
-def _comparable(content: dict[str, Any]) -> dict[str, Any]:
-    """Keys and values without those that change nothing in what is computed."""
-    flat: dict[str, Any] = {}
-    for section, values in content.items():
-        left_out = _CHANGES_NOTHING.get(section, ())
-        flat |= {f"{section}.{name}": value for name, value in values.items() if name not in left_out}
-    return flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import ConfigError
-from training.config.losses import LossConfig
+from training.config import LossConfig
 from training.losses.asymmetric import asymmetric
 from training.losses.class_weights import LabelCounts, label_weights
 from training.losses.combined import weighted_sum

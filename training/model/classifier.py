@@ -63,7 +63,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
         pooling=pooling_of(options),  # type: ignore[arg-type]
         head=HeadOptions(
             width=options.head_width,
-            activation=options.head_activation,
+            activation=head_activation_of(options),
             dropout=DEFAULT_HEAD_DROPOUT if options.head_dropout is None else float(options.head_dropout),
         ),
         task=config.loss.task,
@@ -106,6 +106,13 @@ def pooling_of(options: ModelConfig) -> str:
     if options.pooling != "auto":
         return options.pooling
     return "mean" if options.name == STARTER else "cls"
+
+
+def head_activation_of(options: ModelConfig) -> str | None:
+    """The head's activation, "auto" decided: a sentence encoder's mean is ready for a linear head."""
+    if options.head_activation != "auto":
+        return options.head_activation
+    return "none" if options.name == STARTER and pooling_of(options) == "mean" and options.head_width is None else None
 
 
 def _grade_dropout(model: PreTrainedModel, options: ModelConfig) -> None:

@@ -50,8 +50,17 @@ def find_depths(model: nn.Module) -> Depths:
             f"this {kind} encoder has no stack of {count} layers, so options by layer do not apply.",
             hint="Leave tuning.top_layers, tuning.unfreeze, optim.layer_decay and the graded dropout out.",
         )
-    layers = tuple(stacks[0])
-    head = tuple(base.get_submodule(name) for name in head_modules(base))  # type: ignore[arg-type]
+    layers, head = tuple(stacks[0]), _head_of(base)
     depths = {id(w): depth for depth, layer in enumerate(layers, 1) for w in layer.parameters()}
     depths |= {id(w): count + 1 for module in head for w in module.parameters()}
     return Depths(layers, head, depths)
+
+
+def find_head(model: nn.Module) -> Depths:
+    """The head alone, with or without LoRA: everything below it counts as embeddings."""
+    head = _head_of(model.get_base_model() if isinstance(model, PeftModel) else model)
+    return Depths((), head, {id(weight): 1 for module in head for weight in module.parameters()})
+
+
+def _head_of(base: nn.Module) -> tuple[nn.Module, ...]:
+    return tuple(base.get_submodule(name) for name in head_modules(base))  # type: ignore[arg-type]

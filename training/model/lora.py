@@ -47,7 +47,7 @@ def lora_config(model: PreTrainedModel, config: TuningConfig) -> LoraConfig:
         )
     return LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # a float works and is saved as one
+        lora_alpha=config.alpha,  # type: ignore[arg-type]  # a float works and is saved as one
         lora_dropout=config.dropout,
         target_modules=_pattern(encoder, names),
         exclude_modules="|".join(f"{re.escape(name)}(\\..*)?" for name in full),

@@ -9,7 +9,6 @@ from peft import PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, set_seed
 
-from shared.errors import ConfigError
 from training.config import Config, TuningConfig
 from training.data.corpus import Splits, label_frequencies
 from training.model.classifier import build_model
@@ -55,13 +54,8 @@ def build_unfreezing(model: nn.Module, config: TuningConfig) -> UnfreezeCallback
     """Progressive unfreezing as configured.
 
     Raises:
-        ConfigError: when the encoder has fewer layers than asked for, or for a part of an evaluation.
+        ConfigError: when the encoder has fewer layers than asked for.
     """
-    if config.unfreeze == "plateau" and config.unfreeze_every % 1:
-        raise ConfigError(
-            f"tuning.unfreeze_every is {config.unfreeze_every}; with tuning.unfreeze plateau it counts evaluations and "
-            "must be a whole number."
-        )
     return UnfreezeCallback(
         model,
         start=config.top_layers,

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from training.model.layers import find_depths
+from shared.errors import ConfigError
+from training.model.layers import Depths, find_depths, find_head
 
 
 def parameter_groups(
@@ -26,10 +27,9 @@ def parameter_groups(
         head_lr: learning rate of the head; `lr` when None.
 
     Raises:
-        ConfigError: when rates differ by layer and the encoder has no stack of layers.
+        ConfigError: when layers have different rates and the encoder has no stack of layers.
     """
-    graded = layer_decay != 1.0 or head_lr is not None
-    depths = find_depths(model) if graded else None
+    depths = _depths(model, layer_decay, head_lr)
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
     for weight in model.parameters():
         if not weight.requires_grad:
@@ -47,3 +47,18 @@ def parameter_groups(
         }  # fmt: skip
         groups.setdefault((name, decays), empty)["params"].append(weight)
     return sorted(groups.values(), key=lambda group: (group["lr"] != lr, -group["lr"]))
+
+
+def _depths(model: nn.Module, layer_decay: float, head_lr: float | None) -> Depths | None:
+    """Where each weight stands, None where all learn at one rate.
+
+    Without a decay by layer the encoder need not be a stack of layers: then there are just the encoder and the head.
+    """
+    if layer_decay != 1.0:
+        return find_depths(model)
+    if head_lr is None:
+        return None
+    try:
+        return find_depths(model)
+    except ConfigError:
+        return find_head(model)

@@ -14,13 +14,10 @@ import yaml
 
 from shared.cli import as_called
 from shared.errors import ConfigError
-from training.config import Config, flatten
+from training.config import Config
+from training.config.schema import flatten
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-_MAY_DIFFER = {"run.resume", "run.overwrite", "run.threads", "run.workers", "run.keep_checkpoints",
-               "run.save_every_steps", "run.log_every_steps", "data.cache_dir", "preflight.skip",
-               "watch.trackers", "watch.gradients", "watch.notes"}  # fmt: skip
-"""Keys that change nothing in what is computed, so that a resumed run may have others."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,10 @@ class RunFolder:
         return checkpoint
 
     def _check_same(self, config: Config) -> None:
-        before = flatten(yaml.safe_load(self.config.read_text(encoding="utf-8")) or {})
-        now = config.flat()
-        differing = [key for key in now if key not in _MAY_DIFFER and before.get(key, now[key]) != now[key]]
+        before = yaml.safe_load(self.config.read_text(encoding="utf-8")) or {}
+        differing, saved, now = config.differences(before), flatten(before), config.flat()
         if differing:
-            changes = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in differing)
+            changes = ", ".join(f"{key} was {saved[key]!r} and is {now[key]!r}" for key in differing)
             raise ConfigError(
                 f"the run in {self.path} cannot be resumed with another configuration: {changes}.",
                 hint=f"Resume with: {self.resume_command()}",

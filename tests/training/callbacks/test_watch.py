@@ -16,8 +16,7 @@ from training.callbacks import trackers
 from training.callbacks.finite import check_finite
 from training.callbacks.gradients import weight_groups
 from training.callbacks.speed import SpeedWatch, memory_bytes
-from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
-from training.config.callbacks import WatchConfig
+from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig, WatchConfig
 from training.evaluation import plots
 from training.loop.train import build_trainer
 from training.model.tuning import apply_tuning
@@ -26,7 +25,7 @@ from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(
     run=RunConfig(log_every_steps=1),
-    optim=OptimConfig(epochs=1, lr=1e-3, batch_size=12),
+    optim=OptimConfig(head_lr=None, epochs=1, lr=1e-3, batch_size=12),
     eval=EvalConfig(patience=None),
     watch=WatchConfig(trackers=[]),
 )

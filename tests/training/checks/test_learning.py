@@ -16,7 +16,7 @@ from training.losses.asymmetric import asymmetric
 from training.losses.masked import over_known_entries
 from training.model.tuning import apply_tuning
 
-CONFIG = Config(optim=OptimConfig(lr=1e-3, batch_size=8))
+CONFIG = Config(optim=OptimConfig(head_lr=None, lr=1e-3, batch_size=8))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_head_that_is_far_too_large_is_found(model, rows):
     [(1e6, r"optim.lr 1e\+06 with sgd is too high. Lower"), (1e-20, "is too low to move the weights")],
 )
 def test_a_rate_that_does_not_suit_is_told(model, rows, lr, message):
-    config = replace(CONFIG, optim=OptimConfig(lr=lr, optimizer="sgd", batch_size=8, clip_norm=0.0))
+    config = replace(CONFIG, optim=OptimConfig(head_lr=None, lr=lr, optimizer="sgd", batch_size=8, clip_norm=0.0))
     with pytest.raises(PreflightError, match=message):
         check("one_batch", model, rows, config)
 

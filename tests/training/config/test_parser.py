@@ -1,11 +1,16 @@
 """Options: every mistake is named, with what is allowed and the nearest key."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from shared.errors import ConfigError
-from training.config import Config, OptimConfig, RunConfig
-from training.config.parser import describe, parse_options
+from training.config import Config, OptimConfig, RunConfig, SourceConfig, load
+from training.config.parser import parse_options
+from training.config.schema import CHANGES_NOTHING
+from training.config.types import Dropout, PositiveInt
+from training.config.values import describe
 
 
 def parse(*argv):
@@ -117,36 +122,95 @@ def test_print_config_gives_yaml_that_reads_back(capsys, tmp_path):
     assert parse("--config", str(path)).optim.lr == 3e-5
 
 
-def test_help_says_what_every_key_means(capsys):
-    with pytest.raises(SystemExit):
-        parse("--help")
-    said = " ".join(capsys.readouterr().out.split())
-    assert "--optim.warmup_ratio" in said
-    assert "Share of all steps in which the learning rate rises from 0." in said
-    assert "Folder of all runs." in said
-
-
-def test_every_key_has_a_meaning_in_the_help(capsys):
-    with pytest.raises(SystemExit):
-        parse("--help")
-    lines = capsys.readouterr().out.splitlines()
-    described = {
-        line.split()[1]
-        for line, after in zip(lines, lines[2:], strict=False)
-        if "ARG:" in line and after.strip()[:1] != "("
-    }
-    keys = {line.split()[1] for line in lines if "ARG:" in line}
-    assert {key for key in keys - described if not key.startswith("-h")} == set()
-
-
 @pytest.mark.parametrize(
     ("hint", "words"),
     [
         (bool, "true, false"),
         (int, "a whole number"),
         (str | None, "a text or null"),
+        (PositiveInt | None, "a whole number > 0 or null"),
+        (Dropout, "a number >= 0 and < 1"),
+        (dict[str, int], "pairs like {a: b}, each b a whole number"),
         (list[str], "a list like [a, b], each a text"),
     ],
 )
 def test_types_are_described_in_words(hint, words):
     assert describe(hint) == words
+
+
+@pytest.mark.parametrize(
+    ("argv", "allowed"),
+    [
+        ("--model.hidden_dropout=1.0", "a number >= 0 and < 1 or null"),
+        ("--model.head_activation=relu", "auto, gelu, tanh, none or null"),
+        ("--data.folds=1", "a whole number >= 2 or null"),
+        ("--data.dev_fraction=0", "a number > 0 and < 1"),
+        ("--data.test_fraction=1", "a number >= 0 and < 1"),
+        ("--optim.ema_decay=1", "a number >= 0 and < 1 or null"),
+        ("--optim.layer_decay=0", "a number > 0 and <= 1"),
+        ("--optim.lr=nan", "a number > 0"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_both_bounds(argv, allowed):
+    assert f" on the command line; allowed: {allowed}." in fails(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--data.dev_fraction=0.6", "--data.test_fraction=0.4"], "their sum below 1"),
+        (["--data.folds=3", "--data.fold=4"], "data.folds is 3 and data.fold 4"),
+        (["--model.top_dropout=0.2"], "model.bottom_dropout is None and model.top_dropout 0.2; give both, or neither."),
+        (
+            ["--tuning.unfreeze=plateau", "--tuning.unfreeze_every=1.5"],
+            "tuning.unfreeze_every is 1.5; with tuning.unfreeze plateau it counts evaluations and must be a whole",
+        ),
+        (["--optim.schedule=plateau", "--optim.plateau_patience=3"], "the run would stop before anything is done"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_before_anything_is_read(argv, message):
+    assert message in fails(*argv)
+
+
+def test_a_plus_adds_to_a_list():
+    assert parse("--watch.trackers+", "mlflow").watch.trackers == ["tensorboard", "mlflow"]
+    assert parse("--watch.trackers=[]", "--watch.trackers+=mlflow").watch.trackers == ["mlflow"]
+
+
+def test_a_missing_positional_argument_is_named():
+    with pytest.raises(ConfigError, match=r"BUNDLE is missing: Folder of the bundle. See: evaluate --help"):
+        parse_options(Config, [], prog="evaluate", description="", positionals={"bundle": "Folder of the bundle."})
+
+
+def test_the_defaults_file_is_what_a_run_without_arguments_does():
+    path = Path(__file__).parents[3] / "configs/default.yaml"
+    read, bare = parse("--config", str(path)).flat(), Config().flat()
+    assert {key: (read[key], bare[key]) for key in bare if read[key] != bare[key]} == {}
+
+
+def test_load_takes_a_file_and_values_by_key_or_section(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    path.write_text("optim: {lr: 2e-5, epochs: 3}\n")
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__EPOCHS", "9")  # a call does not depend on the environment
+    config = load(path, {"optim.lr": 1e-3, "run": {"name": "mine"}, "eval.patience": None})
+    assert (config.optim.lr, config.optim.epochs, config.run.name, config.eval.patience) == (1e-3, 3, "mine", None)
+    assert load() == Config()
+    assert load(overrides={"data.sources": [{"kind": "isear", "path": "x"}]}).data.sources == [
+        SourceConfig(kind="isear", path="x")
+    ]
+
+
+def test_load_tells_every_mistake_as_the_command_line_does():
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"optim.learning_rate": 1, "optim.batch_size": 2.5, "run": {"resume": "perhaps"}})
+    said = str(caught.value)
+    assert said.startswith("3 problems: unknown key 'optim.learning_rate' in the call (did you mean 'optim.lr'?).")
+    assert "optim.batch_size is '2.5' in the call; allowed: a whole number > 0." in said
+    assert "run.resume is 'perhaps' in the call; allowed: true, false." in said
+
+
+def test_keys_that_change_a_result_are_told_from_those_that_do_not():
+    saved = Config(run=RunConfig(name="other", threads=3), optim=OptimConfig(lr=1.0)).to_dict()
+    del saved["data"]
+    assert Config().differences(saved) == ["optim.lr"]
+    assert set(Config().flat()) >= CHANGES_NOTHING

@@ -20,7 +20,7 @@ from training.run import main
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 
-CONFIG = Config(optim=OptimConfig(epochs=2, lr=1e-2, batch_size=12), eval=EvalConfig(patience=None))
+CONFIG = Config(optim=OptimConfig(head_lr=None, epochs=2, lr=1e-2, batch_size=12), eval=EvalConfig(patience=None))
 
 
 def student_labels(bundle):

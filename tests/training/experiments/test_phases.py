@@ -6,9 +6,8 @@ import shutil
 import pytest
 
 from training import phases
-from training.config import RunConfig
+from training.config import LossConfig, RunConfig
 from training.config.experiments import PhasesConfig, PhasesOptions
-from training.config.losses import LossConfig
 from training.experiments.phases import analyse, run_phases
 from training.experiments.trials import Outcome
 

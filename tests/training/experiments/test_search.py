@@ -10,8 +10,8 @@ from shared.errors import ConfigError, ModelError
 from training import run as training_run
 from training import search
 from training.config import Config, OptimConfig, RunConfig
+from training.config.experiments import Dimension, SearchConfig, SearchOptions
 from training.config.parser import parse_options
-from training.config.search import Dimension, SearchConfig, SearchOptions
 from training.experiments.search import Pruning, Search, run_search
 
 LR = Dimension("optim.lr", 1e-4, 1e-2, log=True)

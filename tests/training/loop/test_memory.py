@@ -10,8 +10,7 @@ from transformers import set_seed
 from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
-from training.config import Config, EvalConfig, OptimConfig, RunConfig
-from training.config.callbacks import WatchConfig
+from training.config import Config, EvalConfig, OptimConfig, RunConfig, WatchConfig
 from training.loop.memory import halved, is_out_of_memory
 from training.loop.train import train
 from training.runtime.precision import Precision
@@ -19,7 +18,7 @@ from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(
     run=RunConfig(log_every_steps=1, keep_checkpoints=20),
-    optim=OptimConfig(epochs=2, lr=1e-3, batch_size=12),
+    optim=OptimConfig(head_lr=None, epochs=2, lr=1e-3, batch_size=12),
     eval=EvalConfig(patience=None, batch_size=1),
     watch=WatchConfig(trackers=[], notes=False),
 )

@@ -11,8 +11,7 @@ from transformers import TrainerCallback, set_seed
 
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
-from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
-from training.config.data import DataConfig, SamplingConfig
+from training.config import Config, DataConfig, EvalConfig, OptimConfig, RunConfig, SamplingConfig, TuningConfig
 from training.loop import progress
 from training.loop import trainer as trainer_module
 from training.loop.progress import StopRequest
@@ -25,7 +24,7 @@ from training.runtime.run_folder import RunFolder
 FP32 = Precision("fp32", "test")
 CONFIG = Config(
     run=RunConfig(keep_checkpoints=20, log_every_steps=1, save_every_steps=1),
-    optim=OptimConfig(epochs=3, lr=1e-2, batch_size=12),
+    optim=OptimConfig(head_lr=None, epochs=3, lr=1e-2, batch_size=12),
     eval=EvalConfig(patience=None),
 )
 

@@ -9,20 +9,19 @@ import pytest
 import torch
 from transformers import TrainerCallback, set_seed
 
-from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig
 from training.loop.train import build_trainer
 from training.loop.trainer import EmotionTrainer
 from training.model.layers import find_depths
-from training.model.tuning import apply_tuning, build_unfreezing
+from training.model.tuning import apply_tuning
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(
     run=RunConfig(keep_checkpoints=9, log_every_steps=1),
-    optim=OptimConfig(epochs=3, lr=1e-2, batch_size=12, schedule="constant", warmup_ratio=0.0),
+    optim=OptimConfig(head_lr=None, epochs=3, lr=1e-2, batch_size=12, schedule="constant", warmup_ratio=0.0),
     eval=EvalConfig(patience=None),
 )
 
@@ -104,9 +103,3 @@ def test_penalties_are_in_the_training_loss_and_not_in_the_measured_one(tiny_mod
     assert plain.compute_loss(plain.model, batch).item() == heavy.compute_loss(heavy.model, batch).item()
     heavy.model.train()
     assert heavy.compute_loss(heavy.model, batch).item() > plain.compute_loss(plain.model, batch).item() + 1
-
-
-def test_a_part_of_an_evaluation_is_refused(tiny_model):
-    tuning = TuningConfig(method="progressive", unfreeze="plateau", unfreeze_every=1.5)
-    with pytest.raises(ConfigError, match=r"tuning\.unfreeze_every is 1\.5; .* must be a whole number"):
-        build_unfreezing(build_classifier(tiny_model, labels=LABELS, pooling="cls"), tuning)

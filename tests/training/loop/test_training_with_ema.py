@@ -24,7 +24,7 @@ from training.runtime.run_folder import RunFolder
 FP32 = Precision("fp32", "test")
 CONFIG = Config(
     run=RunConfig(keep_checkpoints=9, log_every_steps=1, save_every_steps=2),
-    optim=OptimConfig(epochs=2, lr=1e-2, batch_size=12, ema_decay=0.8),
+    optim=OptimConfig(head_lr=None, epochs=2, lr=1e-2, batch_size=12, ema_decay=0.8),
     eval=EvalConfig(patience=None),
 )
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from shared.errors import ConfigError
-from training.config.losses import LossConfig
+from training.config import LossConfig
 from training.losses.asymmetric import asymmetric
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts

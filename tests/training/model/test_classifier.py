@@ -7,8 +7,7 @@ import torch
 from shared.calibration import sigmoid
 from shared.errors import ConfigError
 from tests.helpers import tiny_checkpoint
-from training.config import Config, ModelConfig
-from training.config.data import DataConfig
+from training.config import Config, DataConfig, ModelConfig
 from training.model.classifier import build_model, build_tokenizer, pooling_of
 
 LABELS = ("joy", "anger", "fear")

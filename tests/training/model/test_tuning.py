@@ -40,6 +40,7 @@ def trained(model, tiny_model, path, *, checkpointing=False, steps=4):
     config = Config(
         run=RunConfig(log_every_steps=1),
         optim=OptimConfig(
+            head_lr=None,
             max_steps=steps,
             lr=5e-2,
             warmup_ratio=0.0,

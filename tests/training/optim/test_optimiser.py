@@ -46,7 +46,7 @@ def rates(config: OptimConfig, steps: int) -> list[float]:
 @pytest.mark.parametrize("name", KINDS)
 def test_every_name_gives_its_optimiser_and_it_goes_down(name):
     layer = nn.Linear(4, 2)
-    optimizer = build_optimizer(layer, OptimConfig(optimizer=name, lr=1e-2))
+    optimizer = build_optimizer(layer, OptimConfig(head_lr=None, optimizer=name, lr=1e-2))
     assert type(optimizer) is KINDS[name]
     inputs = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
     losses = []
@@ -61,7 +61,7 @@ def test_every_name_gives_its_optimiser_and_it_goes_down(name):
 
 def test_adamw_decays_apart_from_the_gradient_and_spares_biases():
     layer, _ = pair()
-    build_optimizer(layer, OptimConfig(lr=0.1, weight_decay=0.2)).step()
+    build_optimizer(layer, OptimConfig(head_lr=None, lr=0.1, weight_decay=0.2)).step()
     # first step of Adam: lr x sign of the gradient; decay: lr x 0.2 x 2
     assert layer.weight.item() == pytest.approx(2.0 - 0.1 * 0.2 * 2.0 - 0.1, abs=1e-5)
     assert layer.bias.item() == pytest.approx(3.0 - 0.1, abs=1e-5)
@@ -69,7 +69,9 @@ def test_adamw_decays_apart_from_the_gradient_and_spares_biases():
 
 def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum():
     layer, weight = pair()
-    optimizer = build_optimizer(layer, OptimConfig(optimizer="sgd", lr=0.1, weight_decay=0.2, momentum=0.5))
+    optimizer = build_optimizer(
+        layer, OptimConfig(head_lr=None, optimizer="sgd", lr=0.1, weight_decay=0.2, momentum=0.5)
+    )
     optimizer.step()
     assert weight.item() == pytest.approx(2.0 - 0.1 * (0.5 + 0.2 * 2.0))
     optimizer.step()
@@ -80,23 +82,25 @@ def test_sgd_adds_the_decay_to_the_gradient_and_keeps_momentum():
 def test_rates_by_layer_reach_the_optimiser(tiny_model):
     model = build_classifier(tiny_model, labels=("joy", "anger"), pooling="cls")
     optimizer = build_optimizer(model, OptimConfig(lr=1e-3, layer_decay=0.5, head_lr=1e-2))
-    build_schedule(optimizer, OptimConfig(warmup_ratio=0.0), 10)
+    build_schedule(optimizer, OptimConfig(head_lr=None, warmup_ratio=0.0), 10)
     assert sorted({group["lr"] for group in optimizer.param_groups}) == pytest.approx([2.5e-4, 5e-4, 1e-3, 1e-2])
 
 
 def test_linear_and_cosine_rise_to_the_highest_rate_and_end_at_zero():
-    config = OptimConfig(lr=1.0, warmup_ratio=0.2)
+    config = OptimConfig(head_lr=None, lr=1.0, warmup_ratio=0.2)
     assert rates(config, 10) == pytest.approx([0, 0.5, *(1 - i / 8 for i in range(9))])
     cosine = [0.5 * (1 + math.cos(math.pi * i / 8)) for i in range(9)]
     assert rates(replace(config, schedule="cosine"), 10) == pytest.approx([0, 0.5, *cosine], abs=1e-12)
 
 
 def test_constant_rises_and_stays():
-    assert rates(OptimConfig(lr=1.0, warmup_ratio=0.2, schedule="constant"), 10) == [0, 0.5] + [1.0] * 9
+    assert rates(OptimConfig(head_lr=None, lr=1.0, warmup_ratio=0.2, schedule="constant"), 10) == [0, 0.5] + [1.0] * 9
 
 
 def test_plateau_takes_its_options():
-    config = OptimConfig(lr=1.0, warmup_ratio=0.25, schedule="plateau", plateau_factor=0.1, plateau_patience=2)
+    config = OptimConfig(
+        head_lr=None, lr=1.0, warmup_ratio=0.25, schedule="plateau", plateau_factor=0.1, plateau_patience=2
+    )
     schedule = build_schedule(build_optimizer(nn.Linear(1, 1), config), config, 10)
     assert isinstance(schedule, PlateauSchedule)
     assert (schedule.warmup_steps, schedule.factor, schedule.patience) == (3, 0.1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from training.model.layers import find_depths
 from training.optim.parameter_groups import parameter_groups
@@ -60,3 +61,18 @@ def test_weights_of_a_group_have_its_depth(model):
     depths = find_depths(model)
     for group in parameter_groups(model, lr=1e-3, weight_decay=0.1, layer_decay=0.9):
         assert {depths.name(depths.of(weight)) for weight in group["params"]} == {group["name"].split(",")[0]}
+
+
+def test_a_rate_of_the_head_needs_no_stack_of_layers():
+    from transformers import AlbertConfig, AlbertForSequenceClassification
+
+    config = AlbertConfig(
+        vocab_size=20, embedding_size=8, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8
+    )
+    model = AlbertForSequenceClassification(config)
+    groups = parameter_groups(model, lr=1e-3, weight_decay=0.1, head_lr=5e-3)
+    rates = {id(weight): group["lr"] for group in groups for weight in group["params"]}
+    assert rates[id(model.classifier.weight)] == rates[id(model.classifier.bias)] == 5e-3
+    assert {rates[id(weight)] for weight in model.albert.parameters()} == {1e-3}
+    with pytest.raises(ConfigError, match="has no stack of 2 layers"):
+        parameter_groups(model, lr=1e-3, weight_decay=0.1, layer_decay=0.9)

@@ -9,8 +9,7 @@ from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.callbacks.callbacks import Watch
 from training.callbacks.gradients import GradientWatch
-from training.config import Config, OptimConfig
-from training.config.callbacks import WatchConfig
+from training.config import Config, OptimConfig, WatchConfig
 from training.loop.train import build_trainer
 from training.optim.optimiser import build_optimizer
 from training.runtime.precision import Precision
@@ -50,7 +49,7 @@ def test_gradients_in_pieces_are_not_looked_at(tmp_path):
 
 
 def test_sgd_of_shards_is_not_fused_and_gives_the_same_numbers(tiny_model, monkeypatch):
-    config, updated = OptimConfig(optimizer="sgd", lr=0.1), []
+    config, updated = OptimConfig(head_lr=None, optimizer="sgd", lr=0.1), []
     for fsdp in ("false", "true"):
         monkeypatch.setenv("ACCELERATE_USE_FSDP", fsdp)
         torch.manual_seed(0)

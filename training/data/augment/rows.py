@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config.augment import AugmentConfig
+from training.config import AugmentConfig
 from training.data.augment.check import rejection_reason
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase

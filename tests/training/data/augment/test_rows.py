@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.config.augment import AugmentConfig
+from training.config import AugmentConfig
 from training.config.data import DataConfig
 from training.data.augment.rows import augment_train
 from training.data.corpus import Splits, text_keys
