@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from shared.errors import ModelError, ModelNotFoundError
 from shared.files import write_json
 from shared.modeling.hub import checkpoint_file, first_line, local_only
 from shared.modeling.starter import STARTER, starter_checkpoint
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["EXTRA_TOKENS", "checkpoint_file", "from_sentencepiece", "load_tokenizer_json", "save_tokenizer"]
 
@@ -43,11 +47,13 @@ def load_tokenizer_json(checkpoint: str | Path, *, extra_tokens: Sequence[str] =
     """
     source = starter_checkpoint() if str(checkpoint) == STARTER else checkpoint
     stored, sentencepiece = checkpoint_file(source, "tokenizer.json"), checkpoint_file(source, "spm.model")
+    settings = checkpoint_file(source, "tokenizer_config.json")
+    options = json.loads(settings.read_text(encoding="utf-8")) if settings is not None else {}
     if stored is not None:
         tokenizer = _read(stored)
+        for difference in _differences(json.loads(tokenizer.to_str()), options):
+            _warn_once(f"{checkpoint}: {difference}; tokenizer.json is followed.")
     elif sentencepiece is not None:
-        settings = checkpoint_file(source, "tokenizer_config.json")
-        options = json.loads(settings.read_text(encoding="utf-8")) if settings is not None else {}
         tokenizer = from_sentencepiece(
             sentencepiece,
             lowercase=bool(options.get("do_lower_case", False)),
@@ -138,6 +144,43 @@ def _add_special_tokens(tokenizer: Tokenizer, pieces: Any, path: Path) -> None:
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
     )
+
+
+def _differences(stored: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
+    """What `tokenizer_config.json` says otherwise than `tokenizer.json` does, a phrase each."""
+    normalisers, splitters = list(_steps(stored.get("normalizer"))), list(_steps(stored.get("pre_tokenizer")))
+    bert = [step for step in normalisers if step["type"] == "BertNormalizer"]
+    kinds = {step["type"] for step in normalisers}
+    lowercase = "Lowercase" in kinds or any(step["lowercase"] for step in bert)
+    # BERT's normaliser strips accents where it lower-cases, unless it is told
+    strips = (step["lowercase"] if step["strip_accents"] is None else step["strip_accents"] for step in bert)
+    does: dict[str, bool] = {"do_lower_case": lowercase, "strip_accents": "StripAccents" in kinds or any(strips)}
+    prefixing = [step for step in splitters if step["type"] in ("ByteLevel", "Metaspace")]
+    if prefixing:
+        does["add_prefix_space"] = any(
+            step.get("add_prefix_space") or step.get("prepend_scheme", "never") != "never" for step in prefixing
+        )
+    for name, done in does.items():
+        said = options.get(name)
+        if said is not None and bool(said) != done:
+            yield f"tokenizer_config.json has {name} {json.dumps(said)}, tokenizer.json {json.dumps(done)}"
+
+
+def _steps(part: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """The single steps of a normaliser or pre-tokenizer, sequences opened."""
+    if part is None:
+        return
+    inner = part.get("normalizers") or part.get("pretokenizers")
+    if inner is None:
+        yield part
+        return
+    for step in inner:
+        yield from _steps(step)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
 
 
 def _read(path: Path) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""Classifiers are built on any checkpoint, saved, loaded, adapted and trained; what cannot be is told in one line."""
+"""Classifiers are built on any checkpoint, saved, loaded, adapted and trained; what cannot be is said in one line."""
 
 from __future__ import annotations
 

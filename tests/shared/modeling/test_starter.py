@@ -66,11 +66,10 @@ def test_second_call_finds_the_first_without_the_package(checkpoint: Path, monke
     assert (checkpoint / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EMOTION_CACHE", str(tmp_path))
-    assert starter._cache_root() == tmp_path
-    monkeypatch.delenv("EMOTION_CACHE")
-    assert starter._cache_root() == Path.home() / ".cache" / "emotion-classifiers"
+def test_environment_names_the_cache(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_CACHE", str(checkpoint.parent))
+    monkeypatch.setattr(starter, "PACKAGE", "no_such_package")  # what is found was not made anew
+    assert starter_checkpoint() == checkpoint
 
 
 def test_incomplete_folder_is_made_anew_and_nothing_is_left_beside_it(tmp_path: Path, checkpoint: Path) -> None:

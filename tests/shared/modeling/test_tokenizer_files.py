@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
 import transformers
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from shared.errors import ModelError, ModelNotFoundError
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, from_sentencepiece, load_tokenizer_json, save_tokenizer
-from tests.helpers import tiny_checkpoint
+from tests.helpers import tiny_checkpoint, write_tiny_tokenizer
 from tests.shared.modeling.spm import train_spm
 
 TEXTS = [
@@ -120,3 +121,35 @@ def test_sentencepiece_model_of_another_kind_is_refused(tmp_path: Path) -> None:
         from_sentencepiece(train_spm(tmp_path / "spm.model", model_type="bpe"))
     with pytest.raises(ModelError, match=r"lacks the tokens \[PAD\], \[CLS\], \[SEP\], so it is not the vocabulary"):
         from_sentencepiece(train_spm(tmp_path / "spm.model", pad_piece="<pad>", bos_piece="<s>", eos_piece="</s>"))
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "splitter", "options", "difference"),
+    [
+        (normalizers.Lowercase(), None, {"do_lower_case": False}, "do_lower_case false, tokenizer.json true"),
+        (normalizers.NFC(), None, {"do_lower_case": True}, "do_lower_case true, tokenizer.json false"),
+        (normalizers.BertNormalizer(lowercase=True), None, {"do_lower_case": False}, "do_lower_case false"),
+        (normalizers.BertNormalizer(lowercase=True), None, {"strip_accents": False}, "strip_accents false"),
+        (normalizers.BertNormalizer(lowercase=True), None, {"strip_accents": None, "do_lower_case": True}, None),
+        (normalizers.Sequence([normalizers.StripAccents()]), None, {"strip_accents": True}, None),
+        (None, pre_tokenizers.ByteLevel(add_prefix_space=False), {"add_prefix_space": True}, "add_prefix_space true"),
+        (None, pre_tokenizers.Metaspace(prepend_scheme="always"), {"add_prefix_space": True}, None),
+        (None, pre_tokenizers.Whitespace(), {"add_prefix_space": True}, None),
+    ],
+)
+def test_a_configuration_that_disagrees_with_the_tokenizer_is_said(
+    normaliser: Any, splitter: Any, options: dict[str, Any], difference: str | None, tmp_path: Path, caplog: Any
+) -> None:
+    write_tiny_tokenizer(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normaliser, splitter or pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(options))
+    load_tokenizer_json(tmp_path)
+    load_tokenizer_json(tmp_path)
+    if difference is None:
+        assert caplog.messages == []
+    else:
+        (message,) = caplog.messages
+        assert f"{tmp_path}: tokenizer_config.json has {difference}" in message
+        assert message.endswith("tokenizer.json is followed.")
