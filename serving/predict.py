@@ -7,19 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.predict_file import output_format, predict_table
-from serving.predictor import Predictor
 from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
 from shared.thresholds import decide
+
+if TYPE_CHECKING:  # ONNX Runtime is loaded once the options are known to be right
+    from serving.predictor import Predictor
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _load(options: argparse.Namespace) -> tuple[Predictor, NDArray[np.float64]]:
+    from serving.predictor import Predictor
+
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )

@@ -11,12 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.predictor import Predictor
 from shared.cli import is_terminal
 from shared.errors import ConfigError, DataFormatError
 from shared.tables import STDIN, Chunk, Table
@@ -25,6 +24,9 @@ from shared.tables.values import to_text
 from shared.tables.writing import WRITTEN, open_writer
 from shared.text import normalise
 from shared.thresholds import decide
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
 
 PREDICTED = "predicted_labels"
 """Column of the labels decided for a row."""
