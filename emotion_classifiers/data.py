@@ -71,16 +71,23 @@ def _path(data: str | PathLike[str]) -> Path:
 
 
 def _written(data: Any, folder: Path) -> Path:
-    """A DataFrame, or rows, as a Parquet file in `folder`."""
-    import pandas as pd  # noqa: PLC0415  (takes seconds; a path needs it not)
+    """A DataFrame (of pandas, polars or Arrow), or rows, as a Parquet file in `folder`."""
+    import pyarrow as pa  # noqa: PLC0415  (a path needs it not)
+    import pyarrow.parquet as pq  # noqa: PLC0415
 
-    if isinstance(data, Mapping) or (isinstance(data, Sequence) and all(isinstance(row, Mapping) for row in data)):
-        data = pd.DataFrame(data)
-    if not isinstance(data, pd.DataFrame):
+    try:
+        if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
+            table = pa.Table.from_pylist([dict(row) for row in data])
+        elif type(data).__module__.partition(".")[0] == "pandas":
+            table = pa.Table.from_pandas(data.rename(columns=str), preserve_index=False)
+        else:
+            table = pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
-            f"data is a {type(data).__name__}.", hint="Give a DataFrame, a list of dictionaries, a path or a hub name."
-        )
+            f"data is a {type(data).__name__} that is no table ({' '.join(str(error).split())[:150]}).",
+            hint="Give a DataFrame, a list of dictionaries, a path or a hub name.",
+        ) from error
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "dataframe.parquet"
-    data.rename(columns=str).to_parquet(path, index=False)
+    pq.write_table(table, path)
     return path
