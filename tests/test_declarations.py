@@ -39,12 +39,12 @@ UNDECLARED = {
 NOT_IMPORTED = {
     "scikit-learn": "iterative-stratification needs it", "protobuf": "transformers reads SentencePiece files with it",
     "tensorboard": "the trackers of transformers.Trainer load it", "accelerate": "transformers.Trainer needs it",
-    "scipy": "scikit-learn needs it", "mlflow-skinny": "a tracker, loaded by name", "wandb": "a tracker, loaded by name",
-    "deepspeed": "loaded by accelerate", "onnxscript": "optimum and torch export with it",
+    "mlflow-skinny": "a tracker, loaded by name", "wandb": "a tracker, loaded by name",
+    "deepspeed": "of accelerate", "onnxscript": "optimum and torch export with it",
     "onnx-ir": "of onnxscript", "uvloop": "uvicorn takes it where it is", "httptools": "uvicorn takes it where it is",
-    "onnxruntime": "the same import as onnxruntime-gpu", "pytest-benchmark": "a plugin of pytest",
+    "onnxruntime": "as onnxruntime-gpu", "pytest-benchmark": "a plugin of pytest",
     "ruff": "a command", "mypy": "a command", "import-linter": "a command", "pdoc": "a command",
-    "pandas-stubs": "types", "types-pyyaml": "types", "schemathesis": "of the system tests", "h11": "of the system tests",
+    "pandas-stubs": "types", "types-pyyaml": "types", "schemathesis": "system tests", "h11": "system tests",
 }  # fmt: skip
 """Distributions that are declared although no code imports them, and why."""
 

@@ -128,7 +128,12 @@ def test_the_command_evaluates_as_trained_and_as_served(bundle, folder, capsys):
     ("data", "options", "kind", "message"),
     [
         ("nowhere.csv", {}, DataNotFoundError, "no data at .*nowhere.csv. Give a file, a folder, a DataFrame, or"),
-        (7, {}, InvalidInputError, r"data is a int that is no table \(.*\). Give a DataFrame, a list of dictionaries, a path or"),
+        (
+            7,
+            {},
+            InvalidInputError,
+            r"data is a int that is no table \(.*\). Give a DataFrame, a list of dictionaries, a path or",
+        ),
         ([1], {}, InvalidInputError, "data is a list that is no table"),
         ([{"text": "a", "labels": ["joy"]}], {"data.sauce": 1}, ConfigError, "unknown key 'data.sauce'"),
     ],

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from emotion_classifiers import cli
+from emotion_classifiers import cli, completion
 from shared.errors import ConfigError
 from tests.serving.bundles import stand_in_bundle
 
@@ -76,3 +76,30 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(cli.VERBS, "export", ("tests.emotion_classifiers.needs_a_package", ""))
     with pytest.raises(ConfigError, match=r"emotion export needs the package nowhere_to_be_found, which is not"):
         cli.main(["export"])
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The completion script of every shell."""
+    return {shell: emotion("completion", shell).stdout for shell in completion.SHELLS}
+
+
+def complete(script, *words):
+    """What bash offers for the last of some words."""
+    lines = [script, f"COMP_WORDS=({' '.join(map(repr, words))})", f"COMP_CWORD={len(words) - 1}", "_emotion",
+             'printf "%s\\n" "${COMPREPLY[@]}"']  # fmt: skip
+    return subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_bash_completes_commands_and_their_options(scripts):
+    assert complete(scripts["bash"], "emotion", "pre") == ["preflight", "predict"]
+    assert complete(scripts["bash"], "emotion", "train", "--optim.ep") == ["--optim.epochs", "--optim.epsilon"]
+    assert complete(scripts["bash"], "emotion", "export", "--prec") == ["--precision"]
+    assert complete(scripts["bash"], "emotion", "nothing", "--prec") == []
+
+
+def test_zsh_and_fish_know_the_same(scripts):
+    assert scripts["zsh"].startswith("autoload -U +X bashcompinit && bashcompinit\n")
+    assert scripts["zsh"].partition("_emotion()")[2] == scripts["bash"].partition("_emotion()")[2]
+    assert "-n __fish_use_subcommand -f -a lr-range -d 'find a learning rate to start from'" in scripts["fish"]
+    assert "-n '__fish_seen_subcommand_from evaluate' -l precision\n" in scripts["fish"]
