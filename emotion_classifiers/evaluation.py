@@ -48,5 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
         predictor = Predictor.load(folder, precision=options.precision, threads=options.threads)
         content = evaluate_served(predictor, options).content
+    for note in content["notes"]:
+        sys.stderr.write(f"note: {note}\n")
     sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
     return 0

@@ -1,8 +1,9 @@
 """Multi-label metrics: F1, average precision, Brier score, NLL and calibration error.
 
-Shapes: N examples, L labels. `known` marks the entries that were annotated; the others count nowhere. A label with
-no positive among its known rows has F1 0 when it is predicted or expected nowhere, as in scikit-learn with
-`zero_division=0`, and no average precision (NaN, left out of the mean).
+Shapes: N examples, L labels. `known` marks the entries that were annotated; the others count nowhere. A label that is
+annotated in no row has no metric (NaN, None in JSON) and is left out of every mean over labels. A label without a
+positive among its known rows has F1 0, as in scikit-learn with `zero_division=0`, whether it is predicted (its false
+positives count in the pooled F1) or not, and no average precision (NaN, left out of the mean).
 """
 
 from __future__ import annotations
@@ -38,15 +39,26 @@ def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
+def annotated(truth: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.bool_]:
+    """Labels that are annotated in any row, shape (L,)."""
+    (y,), mask = _arrays(truth, known=known)
+    seen = np.asarray(mask.any(axis=0), dtype=np.bool_)
+    return np.ones(y.shape[1], dtype=np.bool_) if known is None else seen
+
+
 def f1_per_label(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.float64]:
-    """F1 = 2 TP / (2 TP + FP + FN) of every label, shape (L,)."""
+    """F1 = 2 TP / (2 TP + FP + FN) of every label, shape (L,); 0 where it is annotated nowhere."""
     tp, fp, fn = counts(truth, decisions, known)
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
 def macro_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
-    """Mean of the labels' F1."""
-    return float(f1_per_label(truth, decisions, known).mean())
+    """Mean of the annotated labels' F1."""
+    return _mean(f1_per_label(truth, decisions, known)[annotated(truth, known)])
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def micro_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
@@ -56,10 +68,11 @@ def micro_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = N
 
 
 def samples_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
-    """Mean over the examples of each example's own F1."""
+    """Mean over the examples that are annotated at all of each example's own F1."""
     (y, d), mask = _arrays(truth, decisions, known=known)
     y, d = (y > 0.5) & mask, d.astype(bool) & mask
-    return float(_ratio(2 * (y & d).sum(axis=1), y.sum(axis=1) + d.sum(axis=1)).mean())
+    answered = mask.any(axis=1)
+    return _mean(_ratio(2 * (y & d).sum(axis=1), y.sum(axis=1) + d.sum(axis=1))[answered])
 
 
 def average_precision(
@@ -114,9 +127,9 @@ def ece_pooled(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | No
 
 
 def ece_classwise(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None, bins: int = 15) -> float:
-    """Mean over the labels of each label's own calibration error."""
+    """Mean over the annotated labels of each label's own calibration error."""
     (y, p), mask = _arrays(truth, probabilities, known=known)
-    columns = range(y.shape[1])
+    columns = np.flatnonzero(mask.any(axis=0)) if len(y) else range(y.shape[1])
     errors = [ece(y[mask[:, i], i].astype(np.float64), p[mask[:, i], i].astype(np.float64), bins) for i in columns]
     return float(np.mean(errors))
 
@@ -138,7 +151,7 @@ def evaluate(
     labels: Sequence[str],
     known: ArrayLike | None = None,
 ) -> dict[str, Any]:
-    """Every metric of one split under one policy, ready for JSON (a missing average precision is None).
+    """Every metric of one split under one policy, ready for JSON (None where there is nothing to measure).
 
     Args:
         truth: 0/1, shape (N, L).
@@ -151,19 +164,21 @@ def evaluate(
     precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, tp + fn), f1_per_label(truth, decisions, known)
     ap = average_precision(truth, probabilities, known)
     has_ap = ~np.isnan(ap)
+    scored = annotated(truth, known)
     return {
         "num_examples": len(np.asarray(truth)),
-        "macro_f1": float(f1.mean()),
+        "not_annotated": [name for name, here in zip(labels, scored, strict=True) if not here],
+        "macro_f1": macro_f1(truth, decisions, known),
         "micro_f1": micro_f1(truth, decisions, known),
         "samples_f1": samples_f1(truth, decisions, known),
         "macro_ap": float(ap[has_ap].mean()) if has_ap.any() else None,
         **probability_metrics(truth, probabilities, known),
         "per_label": {
             name: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "support": int(tp[i] + fn[i]),
+                "precision": float(precision[i]) if scored[i] else None,
+                "recall": float(recall[i]) if scored[i] else None,
+                "f1": float(f1[i]) if scored[i] else None,
+                "support": int(tp[i] + fn[i]) if scored[i] else None,
                 "ap": float(ap[i]) if has_ap[i] else None,
             }
             for i, name in enumerate(labels)

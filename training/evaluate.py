@@ -23,7 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     from training.evaluation.evaluate_bundle import evaluate_bundle  # loads torch, which --help need not wait for
 
-    print(json.dumps(evaluate_bundle(Path(bundle), options), ensure_ascii=False))
+    result = evaluate_bundle(Path(bundle), options)
+    for note in result["notes"]:
+        print(f"note: {note}", file=sys.stderr)
+    print(json.dumps(result, ensure_ascii=False))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from shared.errors import ConfigError
@@ -17,20 +17,10 @@ TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx",
 AugmentMethod = Literal["synonyms", "expansion", "paraphrase"]
 
 
-@dataclass(frozen=True)
-class SourceConfig:
-    """One corpus."""
+@dataclass(frozen=True, kw_only=True)
+class TableKeys:
+    """How a table is laid out; where nothing is said it is detected, or asked for."""
 
-    kind: SourceKind = "sample"
-    """Kind of corpus: sample (embedded), goemotions, table (CSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
-    path: str | None = None
-    """Folder or file of the corpus, or its name on the hub; none for sample, and for goemotions from the hub."""
-    text_column: str | None = None
-    """Tables: name of the text column; detected when left out."""
-    label_column: str | None = None
-    """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
-    delimiter: str | None = None
-    """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
     separator: str | None = None
     """Tables: what separates the columns of a delimited file: a character, comma, semicolon, tab or pipe; detected."""
     encoding: str | None = None
@@ -45,15 +35,62 @@ class SourceConfig:
     """Tables: csv where quotes enclose cells, none where they are plain characters; detected when left out."""
     format: TableFormat | None = None
     """Tables: csv, tsv, jsonl, json, parquet, arrow, xlsx or txt, where the suffix of the file does not tell it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelKeys(TableKeys):
+    """How the labels of a source are to be read and named; where nothing is said they are detected, or asked for."""
+
+    label_form: Literal["names", "ids", "multi_hot"] | None = None
+    """Tables: what a cell of the label column holds: names, ids, or multi_hot (0/1 vectors); detected when left out."""
+    delimiter: str | None = None
+    """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
+    ids_start: Literal[0, 1] | None = None
+    """Tables: whether label ids count from 0 or from 1; from 0 when left out, and asked for where that does not fit."""
+    blanks: Literal["unknown", "negative"] = "unknown"
+    """Tables: what an empty cell of a 0/1 column says: nothing (masked for that cell), or no."""
+    positive_from: PositiveFloat | None = None
+    """Tables: 0/1 columns may hold counts or intensities, of which this and more is a yes."""
+    soft_labels: bool = False
+    """Raw ratings: targets are shares of raters (0..1) instead of hard labels. Tables: allow shares in 0..1."""
+    aggregate: Literal["majority", "two", "share"] | None = None
+    """Tables with several rows a text: a label counts when more than half of the answers give it, when two or more
+    do, or by its share of them (soft labels); such a table is refused when left out."""
+    split_column: str | None = None
+    """Tables: the column that names each row's split ("none": none does); detected when left out."""
+    annotated: str | None = None
+    """Labels that were asked about in every row ("all", or names separated by commas), so that one which does not
+    occur is a no; when left out, those that the source declares, or that occur."""
+    rename: str | None = None
+    """Names of the source's labels and those to use, such as "happiness=joy, fury=anger"; several may fall together."""
+    drop: str | None = None
+    """Labels of the source that are left out, separated by commas."""
+    taxonomy: str | None = None
+    """Coarser groups for the source's labels: ekman, sentiment, or a YAML file of groups and their labels."""
+
+
+@dataclass(frozen=True)
+class SourceConfig(LabelKeys):
+    """One corpus."""
+
+    kind: SourceKind = "sample"
+    """Kind of corpus: sample (embedded), goemotions, table (CSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
+    path: str | None = None
+    """Folder or file of the corpus, or its name on the hub; none for sample, and for goemotions from the hub."""
+    text_column: str | None = None
+    """Tables: name of the text column; detected when left out."""
+    label_column: str | None = None
+    """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
     labels: list[str] | None = None
     """Tables: label names in the order of their ids, when the file holds ids; taken from the file when left out."""
-    soft_labels: bool = False
-    """Raw GoEmotions: targets are shares of raters (0..1); otherwise labels that two raters or more gave.
-    Tables: allow 0/1 columns to hold shares in 0..1."""
     temporal_split: bool = False
     """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
     weight: PositiveFloat = 1.0
     """How often its training rows are seen in an epoch: 0.5 = half of them, another half each time; 2 = all twice."""
+
+
+_OWN_KEYS = ("kind", "labels", "weight")
+"""Keys of a source that have another name or meaning, or none, among the short keys of `DataConfig`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +108,7 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(LabelKeys):
     """Where texts come from, how they are split and how they are cut into tokens."""
 
     source: SourceKind = "sample"
@@ -82,24 +119,6 @@ class DataConfig:
     """Tables: name of the text column; detected when left out."""
     label_column: str | None = None
     """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
-    delimiter: str | None = None
-    """Tables: what separates the labels within one cell ("none": nothing does); detected when left out."""
-    separator: str | None = None
-    """Tables: what separates the columns of a delimited file: a character, comma, semicolon, tab or pipe; detected."""
-    encoding: str | None = None
-    """Tables: encoding of a text file, such as cp1252; UTF-8, or what its byte order mark says, when left out."""
-    header: bool | None = None
-    """Tables: whether the first row names the columns; it does when left out, and a doubtful one is refused."""
-    columns: list[str] | None = None
-    """Tables: names of all columns in order, where the file has no header or in place of it."""
-    sheet: str | None = None
-    """Tables: sheet of a workbook (.xlsx) by name or number from 1; needed when there are several."""
-    quoting: Literal["csv", "none"] | None = None
-    """Tables: csv where quotes enclose cells, none where they are plain characters; detected when left out."""
-    format: TableFormat | None = None
-    """Tables: csv, tsv, jsonl, json, parquet, arrow, xlsx or txt, where the suffix of the file does not tell it."""
-    soft_labels: bool = False
-    """Raw GoEmotions: targets are shares of raters (0..1); otherwise labels that two raters or more gave."""
     temporal_split: bool = False
     """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
     sources: list[SourceConfig] = field(default_factory=list)
@@ -137,12 +156,8 @@ class DataConfig:
         Raises:
             ConfigError: when both are given, or a weight is not positive.
         """
-        short = SourceConfig(
-            kind=self.source, path=self.path, text_column=self.text_column, label_column=self.label_column,
-            delimiter=self.delimiter, separator=self.separator, encoding=self.encoding, header=self.header,
-            columns=self.columns, sheet=self.sheet, quoting=self.quoting, format=self.format,
-            soft_labels=self.soft_labels, temporal_split=self.temporal_split,
-        )  # fmt: skip
+        shared = {key.name: getattr(self, key.name) for key in fields(SourceConfig) if key.name not in _OWN_KEYS}
+        short = SourceConfig(kind=self.source, **shared)
         if not self.sources:
             return (short,)
         if short != SourceConfig():

@@ -43,8 +43,11 @@ class CalibrationConfig:
 class EvaluationData(DataConfig):
     """Which rows to evaluate; labels and truncation are those of the bundle."""
 
-    split: Literal["train", "dev", "test", "all"] = "test"
-    """The split; "all" takes every row of a corpus without official splits."""
+    split: Literal["train", "dev", "test", "all"] | None = None
+    """The split: train, dev, test, or "all" for every row of a corpus without official splits; when left out test
+    where there are official splits, and otherwise all."""
+    ids_of_bundle: bool = False
+    """Tables of label ids without names: whether they are positions in the bundle's labels."""
 
 
 @dataclass(frozen=True)

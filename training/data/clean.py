@@ -24,47 +24,85 @@ class Merged:
     Attributes:
         rows: the first row of each text, in order, shape (M,).
         targets: their targets after the vote of all copies, shape (M, L).
+        known: entries that any copy annotates, shape (M, L).
         dropped: rows that were a further copy.
         conflicts: texts whose copies had different labels.
+        ties: texts of `single_label` rows that no label wins; they are left out of `rows`.
     """
 
     rows: NDArray[np.intp]
     targets: NDArray[np.float32]
+    known: NDArray[np.bool_]
     dropped: int
     conflicts: int
+    ties: int = 0
 
 
-def merge_duplicates(keys: Sequence[str], targets: NDArray[np.float32]) -> Merged:
+def merge_duplicates(
+    keys: Sequence[str], targets: NDArray[np.float32], known: NDArray[np.bool_] | None = None, *,
+    single_label: bool = False,
+) -> Merged:  # fmt: skip
     """Keep the first row of every text and let its copies vote on the labels.
 
-    Copies with equal labels keep them. Where they differ, a label stays when at least half of the copies have it, so
-    two copies that disagree give both labels; where no label reaches half, those with the most votes stay. Soft targets
+    Copies with equal labels keep them. Where they differ, a label stays when at least half of the copies that annotate
+    it have it, so two copies that disagree give both labels; where no label reaches half, those with the most votes
+    stay. With one label a text the label of most copies stays, and a text without a winner is left out. Soft targets
     (other than 0 and 1) are averaged.
 
     Args:
         keys: normalised texts, N of them.
         targets: shape (N, L).
+        known: annotated entries, shape (N, L); all when None.
+        single_label: whether a text has exactly one label.
     """
     rows_of: dict[str, list[int]] = {}
     for row, key in enumerate(keys):
         rows_of.setdefault(key, []).append(row)
     first = np.array([rows[0] for rows in rows_of.values()], dtype=np.intp)
-    merged = targets[first].copy()
-    conflicts = 0
+    if known is None:
+        known = np.ones(targets.shape, dtype=np.bool_)
+    merged, seen = targets[first], known[first]
+    conflicts, ties = 0, []
     for position, rows in enumerate(rows_of.values()):
-        copies = targets[rows]
-        if len(rows) > 1 and (copies != copies[0]).any():
-            conflicts += 1
-            merged[position] = _vote(copies)
-    return Merged(first, merged, len(keys) - len(first), conflicts)
+        if len(rows) == 1:
+            continue
+        copies, asked = targets[rows], known[rows]
+        if (copies == copies[0]).all() and (asked == asked[0]).all():
+            continue
+        seen[position] = asked.any(axis=0)
+        merged[position] = _vote(copies, asked)
+        if not _differ(copies, asked):
+            continue
+        conflicts += 1
+        if single_label and np.isin(copies, (0.0, 1.0)).all():
+            merged[position] = _winner(copies, asked)
+            if not merged[position].any():
+                ties.append(position)
+    kept = np.setdiff1d(np.arange(len(first)), ties)
+    return Merged(first[kept], merged[kept], seen[kept], len(keys) - len(first), conflicts, len(ties))
 
 
-def _vote(copies: NDArray[np.float32]) -> NDArray[np.float32]:
-    share: NDArray[np.float32] = copies.mean(axis=0, dtype=np.float32)
+def _differ(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> bool:
+    """Whether two copies that annotate the same label say different things of it."""
+    high, low = copies.max(axis=0, initial=0.0, where=asked), copies.min(axis=0, initial=1.0, where=asked)
+    return bool(((high != low) & asked.any(axis=0)).any())
+
+
+def _vote(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    answers = asked.sum(axis=0)
+    total = (copies * asked).sum(axis=0, dtype=np.float32)
+    share: NDArray[np.float32] = np.divide(total, answers, out=np.zeros_like(total), where=answers > 0)
     if not np.isin(copies, (0.0, 1.0)).all():
         return share
     winners = (share > 0) & (share >= min(0.5, float(share.max())))
-    return winners.astype(np.float32)
+    return np.asarray(winners, dtype=np.float32)
+
+
+def _winner(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The one label with the most votes; none where several have as many."""
+    votes = (copies * asked).sum(axis=0)
+    best = votes == votes.max()
+    return np.asarray(best if best.sum() == 1 else np.zeros_like(best), dtype=np.float32)
 
 
 def repeated_rows(keys: Sequence[str]) -> int:
@@ -77,16 +115,16 @@ def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.i
     return np.flatnonzero([key not in held_out for key in keys])
 
 
-def without_repeats(rows: Corpus) -> Corpus:
+def without_repeats(rows: Corpus, *, single_label: bool = False) -> Corpus:
     """Without empty texts; without duplicates too, unless the rows are those of an official held-out split."""
     total = len(rows)
     rows = rows.take(filled_rows(rows.keys))
     empty = total - len(rows)
     if rows.split in (DEV, TEST):
         return rows.counted(empty=empty, duplicates=repeated_rows(rows.keys))
-    merged = merge_duplicates(rows.keys, rows.targets)
-    rows = rows.take(merged.rows, targets=merged.targets)
-    return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts)
+    merged = merge_duplicates(rows.keys, rows.targets, rows.known, single_label=single_label)
+    rows = rows.take(merged.rows, targets=merged.targets, known=merged.known)
+    return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts, ties=merged.ties)
 
 
 def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:

@@ -13,7 +13,10 @@ from shared.errors import ConfigError, DataFormatError
 from shared.labels import GOEMOTIONS, LabelSet
 from training.config.data import DataConfig
 from training.data.files import existing, read_lines
-from training.data.sources.base import RawCorpus
+from training.data.sources.base import RawCorpus, RawSplit
+
+ALL = "all"
+"""What `annotated` says where every label was asked about."""
 
 
 def named_labels(config: DataConfig) -> LabelSet | None:
@@ -39,15 +42,16 @@ def named_labels(config: DataConfig) -> LabelSet | None:
 
 
 def choose_labels(named: LabelSet | None, corpora: Sequence[RawCorpus]) -> LabelSet:
-    """The labels of the model: the named ones, else the 28 of GoEmotions, or for tables alone the labels in them.
+    """The labels of the model: the named ones, else the 28 where GoEmotions is a source, else those of the sources.
 
     Raises:
         DataFormatError: when a named label is annotated by no corpus.
     """
-    found = list(dict.fromkeys(name for corpus in corpora for name in corpus.labels))
+    found = list({name.casefold(): name for corpus in reversed(corpora) for name in reversed(corpus.labels)}.values())
+    found.reverse()
     if named is None:
-        only_tables = all(corpus.strict for corpus in corpora)
-        return LabelSet(tuple(found) if only_tables and set(found) != set(GOEMOTIONS) else GOEMOTIONS)
+        with_goemotions = any(set(corpus.labels) == set(GOEMOTIONS) for corpus in corpora)
+        return LabelSet(GOEMOTIONS if with_goemotions else tuple(found))
     known = {name.casefold() for name in found}
     absent = [name for name in named.names if name.casefold() not in known]
     if absent:
@@ -76,7 +80,7 @@ def columns_in(corpus: RawCorpus, labels: LabelSet) -> dict[int, int]:
     if (outside and corpus.strict) or not inside:
         raise DataFormatError(
             f"{corpus.kind} {corpus.origin} has labels that are not in the label set: {', '.join(outside)}.",
-            hint=f"The label set is: {', '.join(labels.names)}.",
+            hint=f"The label set is: {', '.join(labels.names)}; data.rename, data.drop and data.taxonomy map labels.",
         )
     if len(set(inside.values())) < len(inside):
         twice = [corpus.labels[c] for c, t in inside.items() if list(inside.values()).count(t) > 1]
@@ -87,12 +91,44 @@ def columns_in(corpus: RawCorpus, labels: LabelSet) -> dict[int, int]:
 
 
 def align(
-    targets: NDArray[np.float32], columns: dict[int, int], num_labels: int
+    split: RawSplit, columns: dict[int, int], num_labels: int, annotated: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Targets in the model's columns, shape (N, L), and which of the columns are annotated, shape (L,)."""
-    aligned = np.zeros((len(targets), num_labels), dtype=np.float32)
-    known = np.zeros(num_labels, dtype=np.bool_)
+    """Targets in the model's columns and which entries are annotated, both of shape (N, L).
+
+    Args:
+        split: rows of a source with K labels.
+        columns: column of the source -> column of the model.
+        num_labels: L.
+        annotated: labels of the model that the user says were asked about in every row, shape (L,).
+    """
+    aligned = np.zeros((len(split), num_labels), dtype=np.float32)
+    known = np.zeros((len(split), num_labels), dtype=np.bool_)
+    if annotated is not None:
+        known[:, annotated] = True
     ours = list(columns.values())
-    aligned[:, ours] = targets[:, list(columns)]
-    known[ours] = True
+    aligned[:, ours] = split.targets[:, list(columns)]
+    known[:, ours] = True if split.known is None else split.known[:, list(columns)]
+    aligned[~known] = 0.0
     return aligned, known
+
+
+def annotated_labels(said: str | None, labels: LabelSet) -> NDArray[np.bool_] | None:
+    """The labels that the user says were asked about, shape (L,); None when nothing is said.
+
+    Raises:
+        ConfigError: for a name that is not in the label set.
+    """
+    if said is None:
+        return None
+    if said.strip().casefold() == ALL:
+        return np.ones(len(labels), dtype=np.bool_)
+    names = {name.casefold(): column for column, name in enumerate(labels.names)}
+    marked = np.zeros(len(labels), dtype=np.bool_)
+    for name in said.strip("[] ").split(","):
+        if name.strip().casefold() not in names:
+            raise ConfigError(
+                f"data.annotated names '{name.strip()}', which is not in the label set.",
+                hint=f"Say all, or some of: {', '.join(labels.names)}.",
+            )
+        marked[names[name.strip().casefold()]] = True
+    return marked

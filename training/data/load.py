@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shared.errors import DataNotFoundError, EmptyDataError
+from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import remove_leaks
 from training.data.corpus import Corpus, Splits
 from training.data.label_choice import choose_labels, named_labels
+from training.data.label_mapping import map_labels
 from training.data.report import DataReport, SourceInfo
 from training.data.sources import read_source
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
 from training.data.split import limit_train, split_source, take_fold
 
 
-def load_data(config: DataConfig) -> Splits:
+def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
     """Read the corpora, clean them and split them; nothing is printed, `report` tells what was done.
+
+    Args:
+        config: which corpora, and how they are read and split.
+        single_label: whether a text has exactly one label: copies of a text vote for it, and ties are dropped.
 
     Raises:
         ConfigError: for values that are not allowed together.
@@ -31,11 +36,13 @@ def load_data(config: DataConfig) -> Splits:
     config.check_fractions()
     named = named_labels(config)
     sources = _sources(config, named)
-    corpora = [read_source(source) for source in sources]
+    corpora = [map_labels(read_source(source, named.names if named else ()), source) for source in sources]
     labels = choose_labels(named, corpora)
 
     parts = [
-        part for raw, source in zip(corpora, sources, strict=True) for part in split_source(raw, source, config, labels)
+        part
+        for raw, source in zip(corpora, sources, strict=True)
+        for part in split_source(raw, source, config, labels, single_label=single_label)
     ]
     parts = limit_train(_without_leaks(parts, config), config.max_train_rows, config.seed)
 
@@ -45,27 +52,78 @@ def load_data(config: DataConfig) -> Splits:
     return Splits(train, dev, test, labels, report)
 
 
-def load_eval_split(config: DataConfig, split: str, labels: LabelSet) -> Corpus:
+@dataclass(frozen=True)
+class EvaluationRows:
+    """Rows to evaluate a bundle on.
+
+    Attributes:
+        rows: the rows, in the columns of the bundle.
+        split: train, dev or test; all for the whole of a source without official splits.
+        read: rows in the files.
+        notes: what was decided while reading, and what may be wrong about it.
+    """
+
+    rows: Corpus
+    split: str
+    read: int
+    notes: tuple[str, ...]
+
+
+def load_eval_split(
+    config: DataConfig, split: str | None, labels: LabelSet, *, ids_are_positions: bool = False
+) -> EvaluationRows:
     """One split of the corpora, in the columns of `labels` (those of a bundle).
 
     Args:
         config: which corpora; the same seed and fractions as in training give the same own splits.
-        split: train, dev or test; or all, for every row of a corpus without official splits.
+        split: train, dev or test; or all, for every row of a corpus without official splits. When None: test, or all
+            where no corpus has official splits.
         labels: the label set to evaluate; labels a corpus does not annotate are unknown in its rows.
+        ids_are_positions: whether label ids without names are positions in `labels`.
 
     Raises:
         DataNotFoundError: when no corpus has that split; names the splits there are.
-        DataFormatError: when a corpus and the label set share no label.
+        DataFormatError: when a corpus and the label set share no label, or its ids have no names.
         EmptyDataError: when the split has no usable row.
     """
     config.check_fractions()
     sources = _sources(config, named_labels(config))
-    corpora = [_with_names(read_source(source), labels) for source in sources]
+    corpora = [
+        map_labels(_with_names(read_source(source, labels.names), labels, said=ids_are_positions), source)
+        for source in sources
+    ]
+    chosen = split or (WHOLE if all(WHOLE in raw.splits for raw in corpora) else TEST)
     parts: list[Corpus] = []
     for raw, source in zip(corpora, sources, strict=True):
-        whole = split == WHOLE and WHOLE in raw.splits
+        whole = chosen == WHOLE and WHOLE in raw.splits
         parts += split_source(raw, source, config, labels, undivided=whole)
-    return _require(remove_leaks(parts) if split == WHOLE else _without_leaks(parts, config), split, corpora)
+    parts = remove_leaks(parts) if chosen == WHOLE else _without_leaks(parts, config)
+    rows = _require(parts, chosen, corpora)
+    counts = [part.counted_rows for part in parts if part.split == chosen]
+    notes = [
+        note
+        for raw, source in zip(corpora, sources, strict=True)
+        for note in (*raw.notes, *_refusals(raw), *_doubts(raw, source, labels))
+    ]
+    if chosen != WHOLE and any(WHOLE in raw.splits for raw in corpora):
+        notes.append(
+            f"{chosen} is the part that a run holds out of a source without official splits; data.split all takes it "
+            "whole"
+        )
+    return EvaluationRows(rows, chosen, sum(count.read for count in counts), tuple(notes))
+
+
+def _doubts(raw: RawCorpus, source: SourceConfig, labels: LabelSet) -> list[str]:
+    """What is not known about the labels that a source annotates."""
+    here = {name.casefold() for name in raw.labels}
+    absent = [name for name in labels.names if name.casefold() not in here]
+    if not (raw.inferred and absent and source.annotated is None):
+        return []
+    return [
+        f"{raw.kind}: it is not known which labels were asked about, so that only those that occur are scored "
+        f"({', '.join(raw.labels)}); if all were, say data.annotated all, and a label that is decided where it does "
+        f"not occur counts as false ({len(absent)} labels: {', '.join(absent[:6])}{', ...' if len(absent) > 6 else ''})"
+    ]
 
 
 def _without_leaks(parts: Sequence[Corpus], config: DataConfig) -> list[Corpus]:
@@ -83,13 +141,27 @@ def _sources(config: DataConfig, named: LabelSet | None) -> tuple[SourceConfig, 
     return (replace(sources[0], labels=list(named.names)),)
 
 
-def _with_names(raw: RawCorpus, labels: LabelSet) -> RawCorpus:
-    """A table of bare label ids takes the names of the bundle, in order."""
+def _with_names(raw: RawCorpus, labels: LabelSet, *, said: bool) -> RawCorpus:
+    """Bare label ids as the names of the bundle: those it was trained on, or by position where the user says so.
+
+    Raises:
+        DataFormatError: when nothing says what the ids mean, or one is no position.
+    """
     if not raw.numbered or set(raw.labels) <= set(labels.names):
         return raw
+    shown = f"{', '.join(raw.labels[:8])}{', ...' if len(raw.labels) > 8 else ''}"
+    if not said:
+        raise DataFormatError(
+            f"{raw.kind} {raw.origin} holds label ids without names ({shown}), and the bundle's labels are "
+            f"{', '.join(labels.names[:6])}{', ...' if len(labels) > 6 else ''}.",
+            hint="Name them with data.labels in the order of their ids, or say data.ids_of_bundle true if they are "
+            "positions in the bundle's labels.",
+        )
     if max(int(name) for name in raw.labels) >= len(labels):
-        return raw
-    return replace(raw, labels=tuple(labels.names[int(name)] for name in raw.labels))
+        raise DataFormatError(
+            f"{raw.kind} {raw.origin} holds the label ids {shown}, and the bundle has {len(labels)} labels."
+        )
+    return replace(raw, labels=tuple(labels.names[int(name)] for name in raw.labels), numbered=False)
 
 
 def _require(parts: Sequence[Corpus], split: str, corpora: Sequence[RawCorpus]) -> Corpus:

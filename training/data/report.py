@@ -18,6 +18,7 @@ class SplitCounts:
         empty: dropped, null or empty text.
         duplicates: dropped, text stood before (in a held-out split: kept, so that figures stay comparable).
         conflicts: texts whose copies had different labels.
+        ties: dropped, texts with one label each whose copies agree on none.
         leaked: dropped from train, text stands in a held-out split; by split.
         left_out: dropped by `max_train_rows`.
         kept: rows left.
@@ -29,6 +30,7 @@ class SplitCounts:
     empty: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    ties: int = 0
     leaked: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
     kept: int = 0
@@ -41,6 +43,8 @@ class SplitCounts:
         if self.duplicates:
             conflicts = f" ({self.conflicts:,} texts with differing labels)" if self.conflicts else ""
             parts.append(f"{self.duplicates:,} duplicates {'dropped' if self.split == 'train' else 'found'}{conflicts}")
+        if self.ties:
+            parts.append(f"{self.ties:,} texts dropped whose copies have different labels, none the most often")
         parts += [f"{count:,} dropped because they stand in {split}" for split, count in self.leaked.items() if count]
         if self.left_out:
             parts.append(f"{self.left_out:,} left out by max_train_rows")

@@ -16,7 +16,7 @@ from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import merge_duplicates, without_repeats
 from training.data.corpus import Corpus
-from training.data.label_choice import align, columns_in
+from training.data.label_choice import align, annotated_labels, columns_in
 from training.data.report import SplitCounts
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
 
@@ -24,20 +24,22 @@ Rows = NDArray[np.intp]
 
 
 def split_source(
-    raw: RawCorpus, source: SourceConfig, config: DataConfig, labels: LabelSet, *, undivided: bool = False
-) -> list[Corpus]:
+    raw: RawCorpus, source: SourceConfig, config: DataConfig, labels: LabelSet, *, undivided: bool = False,
+    single_label: bool = False,
+) -> list[Corpus]:  # fmt: skip
     """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`)."""
     columns = columns_in(raw, labels)
+    annotated = annotated_labels(source.annotated, labels)
     parts = []
     for name, split in raw.splits.items():
-        targets, known = align(split.targets, columns, len(labels))
+        targets, known = align(split, columns, len(labels), annotated)
         rows = Corpus(
-            texts=[text or "" for text in split.texts], targets=targets, known=np.tile(known, (len(split), 1)),
+            texts=[text or "" for text in split.texts], targets=targets, known=known,
             ids=split.ids, source=[raw.kind] * len(split),
             weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
-        parts.append(without_repeats(rows))
+        parts.append(without_repeats(rows, single_label=single_label))
     if [part.split for part in parts] == [WHOLE]:
         if undivided:
             return parts
@@ -67,8 +69,8 @@ def _divide(
     ]
     lost = rows.counted_rows
     first = parts[0].counted(
-        read=len(parts[0]) + lost.empty + lost.duplicates,
-        empty=lost.empty, duplicates=lost.duplicates, conflicts=lost.conflicts,
+        read=len(parts[0]) + lost.empty + lost.duplicates + lost.ties,
+        empty=lost.empty, duplicates=lost.duplicates, conflicts=lost.conflicts, ties=lost.ties,
     )  # fmt: skip
     return [first, *parts[1:]]
 

@@ -12,7 +12,7 @@ from training.config import Config
 from training.data.corpus import Corpus, Splits, label_frequencies
 from training.evaluation.publish import Trained
 from training.evaluation.report import Scored
-from training.evaluation.scoring import Split, score
+from training.evaluation.scoring import SplitPredictions, score
 from training.model.classifier import TextEncoder
 from training.model.inference import predict_logits
 
@@ -31,9 +31,11 @@ def calibrate_and_evaluate(
         data: the splits.
     """
 
-    def logits_of(name: str, corpus: Corpus) -> Split:
+    def logits_of(name: str, corpus: Corpus) -> SplitPredictions:
         rows = [row.ids for row in encoder.tokens.encode(corpus.texts)]
-        return Split.of(name, corpus, predict_logits(model, encoder.tokens, rows, batch_size=config.eval.batch_size))
+        return SplitPredictions.of(
+            name, corpus, predict_logits(model, encoder.tokens, rows, batch_size=config.eval.batch_size)
+        )
 
     log.info("Calibrating on dev ...")
     dev = logits_of("dev", data.dev)

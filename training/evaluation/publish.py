@@ -24,7 +24,7 @@ from shared.reference import Reference
 from shared.thresholds import Policies
 from training.config import Config
 from training.data.corpus import Corpus, Splits
-from training.evaluation.scoring import Split
+from training.evaluation.scoring import SplitPredictions
 from training.model.classifier import TextEncoder, pooling_of
 from training.model.inference import predict_logits
 from training.runtime.disk import disk_errors
@@ -53,7 +53,7 @@ class Trained:
     calibration: Calibration
     policies: Policies
     metrics: Mapping[str, Any]
-    dev: Split
+    dev: SplitPredictions
 
 
 def publish(
@@ -100,7 +100,7 @@ def publish(
     return Bundle.read(target, check_files=False)
 
 
-def reference(corpus: Corpus, split: Split) -> Reference:
+def reference(corpus: Corpus, split: SplitPredictions) -> Reference:
     """The rows kept for verification."""
     return Reference(
         row_ids=np.array(corpus.ids, dtype=np.str_),

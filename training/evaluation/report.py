@@ -14,7 +14,7 @@ from shared.calibration import Calibration
 from shared.thresholds import Policies, decide
 from training.callbacks.trends import notes
 from training.evaluation import plots
-from training.evaluation.scoring import Split
+from training.evaluation.scoring import SplitPredictions
 
 CONFUSIONS = 12
 
@@ -23,7 +23,7 @@ CONFUSIONS = 12
 class Scored:
     """A split with its figures."""
 
-    split: Split
+    split: SplitPredictions
     metrics: Mapping[str, Any]
 
 
@@ -101,7 +101,7 @@ def _describe(
     intervals = metrics.get("intervals", {})
     probabilities = calibration.apply(split.logits)
     uncalibrated = Calibration.identity(len(policies.labels), calibration.activation).apply(split.logits)
-    f1 = {name: row["f1"] for name, row in metrics["per_label"].items()}
+    f1 = {name: row["f1"] for name, row in metrics["per_label"].items() if row["f1"] is not None}
     return {
         "name": split.name,
         "metrics": metrics,
@@ -154,7 +154,7 @@ def _range(interval: Sequence[float] | None) -> str:
 
 
 def confusions(
-    split: Split, decisions: NDArray[np.bool_], labels: Sequence[str], limit: int = CONFUSIONS
+    split: SplitPredictions, decisions: NDArray[np.bool_], labels: Sequence[str], limit: int = CONFUSIONS
 ) -> list[tuple[str, str, int]]:
     """Pairs of a missed label and one decided wrongly in the same row, the most frequent first.
 

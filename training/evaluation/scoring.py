@@ -1,4 +1,4 @@
-"""The figures of one split: every policy, intervals, and what predicting the labels' frequencies would reach.
+"""The metrics of one split: every policy, intervals, and what predicting the labels' frequencies would reach.
 
 Shapes: N examples, L labels, S resamples.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.calibration import Calibration
-from shared.metrics import evaluate, macro_f1, micro_f1, probability_metrics, samples_f1
+from shared.metrics import annotated, evaluate, macro_f1, micro_f1, probability_metrics, samples_f1
 from shared.thresholds import Policies, decide
 from training.data.corpus import Corpus
 
@@ -23,7 +23,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitPredictions:
     """A split with what the model says of it.
 
     Attributes:
@@ -39,18 +39,13 @@ class Split:
     logits: NDArray[np.float32]
 
     @classmethod
-    def of(cls, name: str, corpus: Corpus, logits: NDArray[np.float32]) -> Split:
+    def of(cls, name: str, corpus: Corpus, logits: NDArray[np.float32]) -> SplitPredictions:
         """A corpus beside its logits."""
-        return cls(name, hard_labels(corpus), corpus.known, logits)
-
-
-def hard_labels(corpus: Corpus) -> Bools:
-    """Which labels each row carries, shape (N, L): soft targets count from 0.5 on."""
-    return (corpus.targets >= 0.5) & corpus.known
+        return cls(name, corpus.hard_targets, corpus.known, logits)
 
 
 def score(
-    split: Split,
+    split: SplitPredictions,
     calibration: Calibration,
     policies: Policies,
     *,
@@ -58,7 +53,7 @@ def score(
     samples: int = 0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All figures of a split, ready for JSON: those of the default policy, and a short row for each of the others.
+    """All metrics of a split, ready for JSON: those of the default policy, and a short row for each of the others.
 
     Args:
         split: labels and logits.
@@ -85,12 +80,14 @@ def score(
     return result
 
 
-def _f1_row(split: Split, decisions: Bools) -> dict[str, float]:
+def _f1_row(split: SplitPredictions, decisions: Bools) -> dict[str, float]:
     measures = {"macro_f1": macro_f1, "micro_f1": micro_f1, "samples_f1": samples_f1}
     return {name: measure(split.truth, decisions, split.known) for name, measure in measures.items()}
 
 
-def f1_intervals(split: Split, decisions: Bools, labels: Sequence[str], *, samples: int, seed: int) -> dict[str, Any]:
+def f1_intervals(
+    split: SplitPredictions, decisions: Bools, labels: Sequence[str], *, samples: int, seed: int
+) -> dict[str, Any]:
     """Percentile bootstrap intervals (Efron 1979) of macro, micro and per-label F1, all from the same resamples.
 
     A resample is how often each row is drawn, so the counts of all labels are one matrix product.
@@ -109,12 +106,13 @@ def f1_intervals(split: Split, decisions: Bools, labels: Sequence[str], *, sampl
     total = ((split.truth & split.known).astype(np.float32)) + ((decisions & split.known).astype(np.float32))
     tp, found = (drawn @ hit).astype(np.float64), (drawn @ total).astype(np.float64)
     f1 = np.divide(2 * tp, found, out=np.zeros_like(tp), where=found > 0)
+    scored = annotated(split.truth, split.known)
     micro = 2 * tp.sum(axis=1) / np.maximum(found.sum(axis=1), 1.0)
     return {
         "level": LEVEL,
-        "macro_f1": _interval(f1.mean(axis=1)),
+        "macro_f1": _interval(f1[:, scored].mean(axis=1)),
         "micro_f1": _interval(micro),
-        "per_label": {name: _interval(f1[:, column]) for column, name in enumerate(labels)},
+        "per_label": {name: _interval(f1[:, column]) for column, name in enumerate(labels) if scored[column]},
     }
 
 

@@ -1,5 +1,5 @@
 import typing
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 from docstring_parser import parse_from_object
@@ -11,7 +11,8 @@ from training.data.sources import READERS
 
 @pytest.mark.parametrize("kind", [SourceConfig, DataConfig, SamplingConfig])
 def test_every_key_says_what_it_means(kind):
-    described = {parameter.arg_name for parameter in parse_from_object(kind).params if parameter.description}
+    classes = [part for part in kind.__mro__ if is_dataclass(part)]
+    described = {param.arg_name for part in classes for param in parse_from_object(part).params if param.description}
     assert described == {field.name for field in fields(kind)}
 
 

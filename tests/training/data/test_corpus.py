@@ -108,7 +108,7 @@ def test_without_dev_file_dev_is_taken_from_train(tmp_path):
 
 def test_without_train_file_only_evaluation_works(tmp_path):
     config = write_goemotions(tmp_path / "go", test=[("a", "0")])
-    assert load_eval_split(config, "test", LabelSet(GOEMOTIONS)).texts == ["a"]
+    assert load_eval_split(config, "test", LabelSet(GOEMOTIONS)).rows.texts == ["a"]
     with pytest.raises(DataNotFoundError, match="there is no train split in goemotions"):
         load_data(config)
 
@@ -119,11 +119,11 @@ def test_corpus_without_official_splits_is_split_80_10_10_by_text(table):
     assert [len(split) for split in (splits.train, splits.dev, splits.test)] == [48, 6, 6]
     assert len({*splits.train.texts, *splits.dev.texts, *splits.test.texts}) == 60
     assert splits.labels.names == ("anger", "fear", "joy")
-    assert load_eval_split(table, "test", splits.labels).texts == splits.test.texts
+    assert load_eval_split(table, "test", splits.labels).rows.texts == splits.test.texts
 
 
 def test_split_all_is_every_row_of_a_table(table):
-    assert len(load_eval_split(table, "all", LabelSet(("anger", "fear", "joy")))) == 60
+    assert len(load_eval_split(table, "all", LabelSet(("anger", "fear", "joy"))).rows) == 60
 
 
 def test_split_all_does_not_join_official_splits(official):
@@ -133,21 +133,29 @@ def test_split_all_does_not_join_official_splits(official):
 
 def test_evaluation_puts_labels_in_the_columns_of_the_bundle(official):
     labels = LabelSet(("zeal", "neutral", "joy"))
-    corpus = load_eval_split(official, "dev", labels)
+    corpus = load_eval_split(official, "dev", labels).rows
     assert corpus.targets.tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
     assert corpus.known.tolist() == [[False, True, True]] * 3
 
 
 def test_evaluation_with_no_label_in_common_is_refused(official):
-    with pytest.raises(DataFormatError, match=r"has labels that are not in the label set: admiration.* is: zeal\."):
+    with pytest.raises(DataFormatError, match=r"has labels that are not in the label set: admiration.* is: zeal;"):
         load_eval_split(official, "dev", LabelSet(("zeal",)))
 
 
-def test_ids_without_names_take_the_names_of_the_bundle(tmp_path):
+def test_ids_without_names_are_positions_in_the_bundle_when_the_user_says_so(tmp_path):
     path = tmp_path / "test.csv"
     path.write_text("text,label\nso glad,1\nso sad,0\n")
-    corpus = load_eval_split(DataConfig(source="table", path=str(path)), "test", LabelSet(("bad", "good")))
-    assert corpus.targets.tolist() == [[0, 1], [1, 0]]
+    config, labels = DataConfig(source="table", path=str(path)), LabelSet(("bad", "good"))
+    with pytest.raises(
+        DataFormatError,
+        match=r"holds label ids without names \(0, 1\), and the bundle's labels are bad, good\..* data.ids_of_bundle",
+    ):
+        load_eval_split(config, "test", labels)
+    rows = load_eval_split(config, "test", labels, ids_are_positions=True).rows
+    assert rows.targets.tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(DataFormatError, match="holds the label ids 0, 1, and the bundle has 1 labels"):
+        load_eval_split(config, "test", LabelSet(("good",)), ids_are_positions=True)
 
 
 def test_labels_of_one_corpus_are_unknown_in_the_rows_of_another(official, table):
@@ -221,16 +229,18 @@ def test_label_file_that_disagrees_with_a_table_names_the_labels(table, tmp_path
     path = tmp_path / "labels.txt"
     path.write_text("joy\nfear\n")
     with pytest.raises(
-        DataFormatError, match=r"has labels that are not in the label set: anger. The label set is: joy, fear\."
+        DataFormatError, match=r"has labels that are not in the label set: anger. The label set is: joy, fear;"
     ):
         load_data(replace(table, labels_file=str(path)))
 
 
-def test_two_labels_that_differ_in_case_alone_are_refused(tmp_path):
+def test_two_labels_that_differ_in_case_alone_are_one_label_with_a_note(tmp_path):
     path = tmp_path / "train.csv"
     path.write_text("text,label\na b,joy\nc d,Joy\n")
-    with pytest.raises(DataFormatError, match="the labels Joy, joy fall together in the label set"):
-        load_eval_split(DataConfig(source="table", path=str(path)), "train", LabelSet(("joy",)))
+    path = path.rename(tmp_path / "rows.csv")
+    found = load_eval_split(DataConfig(source="table", path=str(path)), "all", LabelSet(("joy",)))
+    assert found.rows.targets.tolist() == [[1], [1]]
+    assert any("Joy, joy are taken as one label" in note for note in found.notes)
 
 
 def test_corpus_of_empty_texts_is_an_error(tmp_path):

@@ -39,7 +39,7 @@ def test_every_fold_has_the_share_of_every_label(config):
 
 def test_evaluation_finds_the_same_fold(config):
     splits = load_data(replace(config, fold=2))
-    assert load_eval_split(replace(config, fold=2), "dev", splits.labels).texts == splits.dev.texts
+    assert load_eval_split(replace(config, fold=2), "dev", splits.labels).rows.texts == splits.dev.texts
 
 
 def test_a_text_of_an_official_dev_split_is_in_one_fold_and_never_in_train_when_test_has_it(tmp_path):

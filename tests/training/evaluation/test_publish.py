@@ -18,7 +18,7 @@ from tests.training.rows import LABELS, tiny_corpus
 from training.config import Config, ModelConfig
 from training.config.data import DataConfig
 from training.evaluation.publish import Trained, publish
-from training.evaluation.scoring import Split
+from training.evaluation.scoring import SplitPredictions
 from training.model.classifier import build_model, build_tokenizer
 from training.model.inference import predict_logits
 
@@ -35,7 +35,7 @@ def trained(config):
     model = build_model(config, LABELS, np.full(3, 0.4))
     corpus = tiny_corpus(10, seed=0)
     rows = [row.ids for row in encoder.tokens.encode(corpus.texts)]
-    split = Split.of("dev", corpus, predict_logits(model, encoder.tokens, rows, batch_size=4))
+    split = SplitPredictions.of("dev", corpus, predict_logits(model, encoder.tokens, rows, batch_size=4))
     policies = Policies(LABELS, {"f1": np.full(3, 0.5)}, "dev")
     return Trained(model, encoder, Calibration.identity(3), policies, {"dev": {"macro_f1": 0.5}}, split)
 

@@ -13,7 +13,7 @@ from shared.calibration import Calibration
 from shared.thresholds import Policies
 from training.evaluation import plots
 from training.evaluation.report import Scored, confusions, number, render_report
-from training.evaluation.scoring import Split, score
+from training.evaluation.scoring import SplitPredictions, score
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_report_has_each_label_with_threshold_interval_and_training_rows(pag
 
 
 def test_names_from_the_data_are_escaped():
-    split = Split("dev", np.array([[True]]), np.array([[True]]), np.array([[1.0]], dtype=np.float32))
+    split = SplitPredictions("dev", np.array([[True]]), np.array([[True]]), np.array([[1.0]], dtype=np.float32))
     policies, calibration = Policies(("<i>",), {"f1": np.array([0.5])}, "dev"), Calibration.identity(1)
     page = render_report("<u>", "s", [Scored(split, score(split, calibration, policies))], calibration, policies)
     assert "<i>" not in page
@@ -74,7 +74,7 @@ def test_names_from_the_data_are_escaped():
 def test_confusions_are_pairs_of_a_miss_and_a_false_alarm_in_one_row():
     truth = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=bool)
     decisions = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=bool)
-    split = Split("dev", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
+    split = SplitPredictions("dev", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
     assert confusions(split, decisions, ("a", "b", "c")) == [("a", "b", 2), ("b", "c", 1)]
 
 

@@ -8,7 +8,7 @@ from shared.metrics import bootstrap_interval, macro_f1, micro_f1
 from shared.thresholds import Policies, decide
 from tests.training.rows import tiny_corpus
 from training.data.corpus import label_frequencies
-from training.evaluation.scoring import Split, f1_intervals, hard_labels, score
+from training.evaluation.scoring import SplitPredictions, f1_intervals, score
 
 LABELS = ("a", "b", "c")
 
@@ -17,7 +17,9 @@ LABELS = ("a", "b", "c")
 def split():
     random = np.random.default_rng(0)
     logits = random.normal(-0.5, 2.0, (200, 3)).astype(np.float32)
-    return Split("dev", random.random(logits.shape) < sigmoid(logits), random.random(logits.shape) < 0.9, logits)
+    return SplitPredictions(
+        "dev", random.random(logits.shape) < sigmoid(logits), random.random(logits.shape) < 0.9, logits
+    )
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_a_rare_label_has_a_wide_interval(policies):
     random = np.random.default_rng(0)
     truth = random.random((2000, 3)) < [0.5, 0.2, 0.003]
     decisions = truth ^ (random.random(truth.shape) < [0.2, 0.1, 0.002])
-    split = Split("test", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
+    split = SplitPredictions("test", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
     widths = [
         high - low for low, high in f1_intervals(split, decisions, LABELS, samples=500, seed=0)["per_label"].values()
     ]
@@ -78,4 +80,4 @@ def test_soft_targets_count_from_one_half_on_and_unknown_ones_never():
     corpus = tiny_corpus(2, seed=0)
     corpus.targets[:] = [[0.5, 0.49, 1.0], [0.9, 0.0, 0.6]]
     corpus.known[:] = [[True, True, True], [False, True, True]]
-    assert hard_labels(corpus).tolist() == [[True, False, True], [False, False, True]]
+    assert corpus.hard_targets.tolist() == [[True, False, True], [False, False, True]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from training.config.data import SourceConfig
 from training.data.sources.base import RawCorpus
@@ -24,12 +24,16 @@ READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
 """The reader of every kind in `training.config.data.SourceKind`."""
 
 
-def read_source(source: SourceConfig) -> RawCorpus:
+def read_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
     """Read one corpus.
+
+    Args:
+        source: what the user says.
+        wanted: labels of the model, where they are known: they help to find those of a table.
 
     Raises:
         DataNotFoundError: when it is not where it was looked for.
         DataFormatError: when a file is not in its format.
         EmptyDataError: when a file has no content.
     """
-    return READERS[source.kind](source)
+    return read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)

@@ -21,12 +21,14 @@ class RawSplit:
         texts: N texts; None where the file has none.
         targets: 0..1, shape (N, K), K the labels the source annotates.
         ids: N row names, unique within the source.
+        known: entries that are annotated, shape (N, K); all when None.
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
     """
 
     texts: list[str | None]
     targets: NDArray[np.float32]
     ids: list[str]
+    known: NDArray[np.bool_] | None = None
     created_s: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -45,6 +47,7 @@ class RawCorpus:
         licence: under which terms it may be used.
         strict: whether a label outside the model's set is an error, not dropped.
         numbered: whether the labels are bare ids, as the file names none.
+        inferred: whether the labels are those that occur: what else was annotated is not known.
         missing: why an official split is not there.
         refused: rows the source itself left out, by reason.
         notes: choices made while reading, to be shown.
@@ -57,6 +60,7 @@ class RawCorpus:
     licence: str
     strict: bool = False
     numbered: bool = False
+    inferred: bool = False
     missing: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

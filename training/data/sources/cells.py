@@ -1,137 +1,154 @@
-"""Label cells of a table: ids, names, lists, or several in one cell with a delimiter between them."""
+"""One label cell, as programs write it: a name, an id, a list, a set, a dict, a 0/1 vector, or what numpy prints."""
 
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import DataFormatError
 
-DELIMITERS = (",", ";", "|")
-NO_DELIMITER = "none"
-_NUMBERS = re.compile(r"\d+(?:\s+\d+)*")
+MISSING = frozenset(("", "nan", "none", "null", "na", "n/a", "<na>", "#n/a"))
+"""What programs write for no value, in lower case."""
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBERS = re.compile(rf"{NUMBER.pattern}(?:\s+{NUMBER.pattern})*")
+_BOOLS = re.compile(r"(?:True|False)(?:\s+(?:True|False))*", re.IGNORECASE)
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_QUOTED_ROW = re.compile(r"(?:'[^']*'|\"[^\"]*\")(?:\s+(?:'[^']*'|\"[^\"]*\"))+")
+_SCALAR = re.compile(r"\b(?:np|numpy|torch)\.\w+\(([^()]*)\)")
+_CALL = re.compile(
+    r"(?:np\.|numpy\.|torch\.)?(?:array|tensor|frozenset|set|list|tuple|dict_keys|Counter)\((.*?)"
+    r"(?:,\s*(?:dtype|device)=[^()]*)?\)",
+    re.DOTALL,
+)
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
-Labels = list[str | int]
-
-
-@dataclass(frozen=True)
-class LabelCells:
-    """The label column of a table, read.
-
-    Attributes:
-        rows: labels of each row as names; None where the cell is empty.
-        labels: names of the labels that the column annotates.
-        numbered: whether the names are bare ids.
-        form: how the cells were read, in words.
-    """
-
-    rows: list[list[str] | None]
-    labels: tuple[str, ...]
-    numbered: bool
-    form: str
+Token = str | int | float | bool
+"""A label as it stands in a cell: a name, an id, or one value of a vector."""
 
 
-def read_cells(values: Sequence[Any], where: str, *, delimiter: str | None, names: Sequence[str] | None) -> LabelCells:
-    """Read a label column.
+class Listed(tuple[Token, ...]):
+    """The tokens of a cell that was a list."""
 
-    Args:
-        values: its cells: numbers, texts, lists, or None.
-        where: file and column, for messages.
-        delimiter: between labels of one cell; "none" for none; found when None.
-        names: the labels in the order of their ids; the ones that occur when None.
+
+class Scored(dict[str, float]):
+    """The labels of a cell that was a dict, with their values."""
+
+
+def parse_cell(value: Any, where: str) -> Listed | Scored | str | int | float | bool | None:
+    """A cell as tokens where it is a list, as values by name where it is a dict, else a text or number; None if empty.
 
     Raises:
-        DataFormatError: when the delimiter is ambiguous, an id is outside the names, or a cell is none of these forms.
+        DataFormatError: for a value that is no label, such as a list of lists.
     """
-    cells = [_as_list(value, where) for value in values]
-    texts = [cell for cell in cells if isinstance(cell, str)]
-    separator = _find_delimiter(texts, where, delimiter, names)
-    rows = [_split(cell, separator) if isinstance(cell, str) else cell for cell in cells]
-    form = "lists" if not texts and any(isinstance(value, (list, str)) for value in values) else "one label a cell"
-    if separator:
-        form = f"labels separated by '{separator}'"
-    if all(_is_id(part) for row in rows if row is not None for part in row):
-        return _from_ids([None if row is None else [int(part) for part in row] for row in rows], where, names, form)
-    spelled = {name.casefold(): name for name in names or ()}
-    named = [None if row is None else [spelled.get(str(p).casefold(), str(p)) for p in row] for row in rows]
-    return LabelCells(named, _vocabulary(named, names), False, f"names, {form}")
-
-
-def _as_list(value: Any, where: str) -> str | Labels | None:
-    """A cell as a list where it is one or holds one number; as a text where it must be split; None when empty."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, (list, tuple)):
-        return [_part(part, where) for part in value]
     if isinstance(value, str):
-        text = value.strip()
-        return _listed(text, where) if text.startswith("[") and text.endswith("]") else text or None
-    return [_part(value, where)]
-
-
-def _part(value: Any, where: str) -> str | int:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if isinstance(value, (int, float)) and float(value).is_integer():
-        return int(value)
+        return _parse_text(value.strip(), where)
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return _scored(value, where)
+    if isinstance(value, (list, tuple, set, frozenset)) or type(value).__module__ == "numpy":
+        items = value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(items, (list, tuple, set, frozenset)):
+            return parse_cell(items, where)
+        return Listed(_token(part, where) for part in (sorted(items, key=repr) if isinstance(items, set) else items))
     raise DataFormatError(f"{where}: {value!r} is not a label; expected a name or a whole number.")
 
 
-def _listed(text: str, where: str) -> Labels:
-    """A list written as text, by JSON, Python (`['joy', 'love']`) or numpy (`[ 3 17]`)."""
+def _token(part: Any, where: str) -> Token:
+    if isinstance(part, str) and part.strip():
+        return " ".join(part.split())
+    if isinstance(part, (bool, int, float)) and not (isinstance(part, float) and math.isnan(part)):
+        return part
+    raise DataFormatError(f"{where}: {part!r} is not a label; expected a name or a whole number.")
+
+
+def _scored(items: Mapping[Any, Any], where: str) -> Scored:
+    for name, score in items.items():
+        if not isinstance(score, (bool, int, float)) or (isinstance(score, float) and math.isnan(score)):
+            raise DataFormatError(f"{where}: the label '{name}' has the value {score!r}; expected 0 or 1.")
+    return Scored({str(name).strip(): float(score) for name, score in items.items()})
+
+
+def _parse_text(text: str, where: str) -> Listed | Scored | str | None:
+    call = _CALL.fullmatch(text)
+    if call:
+        inner = call.group(1).strip()
+        return _parse_text(inner, where) if inner else Listed()
+    if len(text) >= 2 and _BRACKETS.get(text[0]) == text[-1]:
+        return _parse_bracketed(text, where)
+    return None if text.lower() in MISSING else text
+
+
+def _parse_bracketed(text: str, where: str) -> Listed | Scored | str | None:
+    """What Python, JSON, numpy or Postgres wrote between brackets."""
+    text = _SCALAR.sub(r"\1", text)
     inner = text[1:-1].strip()
     if not inner:
-        return []
-    if _NUMBERS.fullmatch(inner):
-        return [int(part) for part in inner.split()]
-    try:
-        return [_part(part, where) for part in ast.literal_eval(text)]
-    except (ValueError, SyntaxError):
-        return [part.strip().strip("'\"") for part in inner.split(",")]
-
-
-def _find_delimiter(texts: Sequence[str], where: str, given: str | None, names: Sequence[str] | None) -> str | None:
-    if given is not None:
-        return None if given == NO_DELIMITER else given
-    if names is not None and set(texts) <= set(names):
+        return Scored() if text[0] == "{" else Listed()
+    if "..." in inner:
+        raise DataFormatError(
+            f"{where}: {text[:60]!r} was cut short when it was printed.", hint="Write the table with all of its values."
+        )
+    printed = _numpy_row(inner)
+    if printed is not None:
+        return printed
+    found = _literal(text)
+    if found is None:
+        return _unquoted(text, inner, where)
+    if isinstance(found, Mapping):
+        return _scored(found, where)
+    if not isinstance(found, (list, tuple, set)):
+        found = [found]
+    if found and all(part is None or str(part).strip().lower() in MISSING for part in found):
         return None
-    present = [mark for mark in DELIMITERS if any(mark in text for text in texts)]
-    if len(present) > 1:
-        raise DataFormatError(
-            f"{where}: the labels of a cell may be separated by any of: {' '.join(present)}.",
-            hint=f'Name it with data.delimiter ("{NO_DELIMITER}" when a cell is one label).',
-        )
-    return present[0] if present else None
+    return Listed(_token(part, where) for part in found)
 
 
-def _split(cell: str, separator: str | None) -> Labels:
-    parts = cell.split(separator) if separator else [cell]
-    return [part.strip() for part in parts if part.strip()]
+def _numpy_row(inner: str) -> Listed | None:
+    """The values of an array that numpy printed, with blanks between them."""
+    if _BOOLS.fullmatch(inner):
+        return Listed(word.lower() == "true" for word in inner.split())
+    if _NUMBERS.fullmatch(inner):
+        return Listed(as_number(part) for part in inner.split())
+    if _QUOTED_ROW.fullmatch(inner):  # Python would join these names to one word
+        return Listed(first or second for first, second in _QUOTED.findall(inner))
+    return None
 
 
-def _is_id(part: str | int) -> bool:
-    return isinstance(part, int) or re.fullmatch(r"\d+(?:\.0)?", part) is not None
+def _literal(text: str) -> Any:
+    """The value that Python or JSON writes so; None where it is neither."""
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return None
 
 
-def _from_ids(rows: list[list[int] | None], where: str, names: Sequence[str] | None, form: str) -> LabelCells:
-    used = sorted({label for row in rows if row is not None for label in row})
-    if names is None:
-        named = [None if row is None else [str(label) for label in row] for row in rows]
-        return LabelCells(named, tuple(map(str, used)), True, f"ids without names, {form}")
-    outside = [str(label) for label in used if not 0 <= label < len(names)]
-    if outside:
-        raise DataFormatError(
-            f"{where}: label ids {', '.join(outside)} are outside 0..{len(names) - 1}: there are {len(names)} labels."
-        )
-    named = [None if row is None else [names[label] for label in row] for row in rows]
-    return LabelCells(named, tuple(names), False, f"ids, {form}")
+def _unquoted(text: str, inner: str, where: str) -> Listed | Scored | str | None:
+    """Names between brackets without quotes: `[joy, fear]`, `{joy,fear}`, `{joy: 1, fear: 0}`."""
+    if any(mark in inner for mark in "[](){}"):
+        return text
+    parts = [part.strip().strip("'\"") for part in inner.split(",")]
+    pairs = [part.rsplit(":", 1) for part in parts]
+    if text[0] == "{" and all(len(pair) == 2 and NUMBER.fullmatch(pair[1].strip()) for pair in pairs):
+        return _scored({name.strip().strip("'\""): float(score) for name, score in pairs}, where)
+    parts = [part for part in parts if part.lower() not in MISSING]
+    return Listed(parts) if parts else None
 
 
-def _vocabulary(rows: Sequence[list[str] | None], names: Sequence[str] | None) -> tuple[str, ...]:
-    """The declared names, and then any further one that occurs."""
-    found = sorted({label for row in rows if row is not None for label in row})
-    return tuple(dict.fromkeys([*(names or ()), *found]))
+def as_number(token: Token) -> int | float | bool | str:
+    """A token as the number it is; names as they are. 0.0 is the whole number 0."""
+    if isinstance(token, bool):
+        return token
+    if isinstance(token, str):
+        if not NUMBER.fullmatch(token):
+            return token
+        token = float(token) if re.search(r"[.eE]", token) else int(token)
+    return int(token) if float(token).is_integer() else token

@@ -55,7 +55,7 @@ def read_raw(path: Path, files: Sequence[Path], source: SourceConfig, licence: s
         [texts[name] for name in names],
         targets[kept],
         names,
-        np.array([created[name] for name in names], dtype=np.float64),
+        created_s=np.array([created[name] for name in names], dtype=np.float64),
     )
     rule = "shares of raters" if source.soft_labels else f"labels of {RATERS_FOR_A_LABEL} raters or more"
     return RawCorpus(

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
-from shared.labels import LabelSet
-from shared.tables import find_splits
+from shared.tables import find_splits, split_of_name
+from shared.text import normalise
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
-from training.data.sources.cells import LabelCells, read_cells
+from training.data.sources.cells import MISSING
 from training.data.sources.columns import Columns, find_columns
+from training.data.sources.label_column import LabelCells, read_cells
+from training.data.sources.ratings import LabelRows, aggregate_rows
 from training.data.sources.tabular import Table, read_table
 
 LICENCE = "your own; check the terms of your data"
 LABEL_FILE = "labels.txt"
 
 
-def read_table_source(source: SourceConfig) -> RawCorpus:
+def read_table_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
     """Read a file, or a folder with one file for each split.
+
+    Args:
+        source: what the user says.
+        wanted: labels of the model, where they are known.
 
     Raises:
         DataNotFoundError: when nothing is there.
@@ -41,98 +48,215 @@ def read_table_source(source: SourceConfig) -> RawCorpus:
     )
     found = find_splits(path)
     tables = {split: read_table(files, source) for split, files in found.files.items()}
+    corpus = label_tables(tables, path, source, wanted)
+    return replace(corpus, notes=(*corpus.notes, *found.notes, *(note for t in tables.values() for note in t.notes)))
+
+
+def label_tables(
+    tables: Mapping[str, Table], path: Path, source: SourceConfig, wanted: Sequence[str] = ()
+) -> RawCorpus:
+    """The labels of the tables of all splits, read together, so that one rule holds for all of them."""
     first = next(iter(tables.values()))
-    columns = find_columns(first, source)
-    for table in tables.values():
-        _check_table(table, columns)
-    splits, labels, form, numbered = _read_labels(tables, columns, source)
+    if not any(len(table) for table in tables.values()):
+        raise EmptyDataError(f"{first.path} has a header and no rows.")
+    columns = _columns_of(tables, source, wanted)
+    tables, unlabelled = _labelled(tables, columns)
+    values = _Values.of(tables, columns)
+    labels = _read_one_hot(tables, columns, source) if columns.one_hot else _read_column(tables, columns, source)
+    splits_of = _splits(tables, columns)
+    kept = np.flatnonzero(labels.known.any(axis=1))
+    rows = labels.take(kept)
+    texts, ids = [values.texts[row] for row in kept], [values.ids[row] for row in kept]
+    splits_of = [splits_of[row] for row in kept]
+    keys = [f"{split} {normalise(text or '')}" for split, text in zip(splits_of, texts, strict=True)]
+    grouped = aggregate_rows(keys, rows, _answers(tables, columns, kept), source, str(first.path))
+    if grouped is not None:
+        texts, ids = [texts[row] for row in grouped.rows], [ids[row] for row in grouped.rows]
+        splits_of = [splits_of[row] for row in grouped.rows]
+        rows = rows._replace(targets=grouped.targets, known=grouped.known)
+    splits = {}
+    for split in [name for name in (TRAIN, DEV, TEST, WHOLE) if name in splits_of]:
+        chosen = np.array([row for row, name in enumerate(splits_of) if name == split], dtype=np.intp)
+        splits[split] = RawSplit(
+            [texts[row] for row in chosen], rows.targets[chosen], [ids[row] for row in chosen],
+            known=rows.known[chosen],
+        )  # fmt: skip
     missing = (
         {}
         if WHOLE in splits
         else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
     )
-    unlabelled = sum(len(table) for table in tables.values()) - sum(len(split) for split in splits.values())
+    notes = (columns.described(rows.form), *columns.notes, *rows.notes, *(grouped.notes if grouped else ()))
     return RawCorpus(
-        "table", str(path.absolute()), labels, splits, LICENCE, strict=True, numbered=numbered, missing=missing,
-        refused={"rows without a label": unlabelled},
-        notes=(columns.described(form), *found.notes, *(note for table in tables.values() for note in table.notes)),
+        "table", str(path.absolute()), rows.labels, splits, LICENCE, strict=True, numbered=rows.numbered,
+        inferred=rows.inferred, missing={**missing, **unlabelled},
+        refused={"rows without a label": len(values.texts) - len(kept), **(grouped.refused if grouped else {})},
+        notes=notes,
     )  # fmt: skip
 
 
-def _check_table(table: Table, columns: Columns) -> None:
-    lacking = [name for name in (columns.text, *columns.labels) if name not in table.columns]
-    if lacking:
-        raise DataFormatError(
-            f"{table.path} lacks the columns {', '.join(lacking)}; it has {', '.join(table.columns)}.",
-        )
-    if not len(table):
-        raise EmptyDataError(f"{table.path} has a header and no rows.")
+class _Values(NamedTuple):
+    """Texts and names of the rows of all splits."""
 
+    texts: list[str | None]
+    ids: list[str]
 
-def _read_labels(
-    tables: Mapping[str, Table], columns: Columns, source: SourceConfig
-) -> tuple[dict[str, RawSplit], tuple[str, ...], str, bool]:
-    """Splits, names of the labels, the form of the cells in words, and whether the names are bare ids."""
-    if columns.one_hot:
-        splits = {
-            split: _split(
-                table, columns, np.arange(len(table)), _shares(table, columns.labels, soft=source.soft_labels)
+    @classmethod
+    def of(cls, tables: Mapping[str, Table], columns: Columns) -> _Values:
+        texts: list[str | None] = []
+        ids: list[str] = []
+        for table in tables.values():
+            texts += [None if text is None else str(text) for text in table.columns[columns.text]]
+            names = (
+                [str(name) for name in table.columns[columns.id]] if columns.id and columns.id in table.columns else []
             )
-            for split, table in tables.items()
-        }
-        return splits, columns.labels, "one 0/1 column per label", False
-    column = columns.labels[0]
-    read = {split: _cells(table, column, source) for split, table in tables.items()}
-    names = tuple(dict.fromkeys(name for cells in read.values() for name in cells.labels))
-    numbered = all(cells.numbered for cells in read.values())
-    labels = LabelSet(tuple(sorted(names, key=int)) if numbered else names)
-    splits = {}
-    for split, cells in read.items():
-        rows = np.array([row for row, found in enumerate(cells.rows) if found is not None], dtype=np.intp)
-        targets = labels.multi_hot([found for found in cells.rows if found is not None])
-        splits[split] = _split(tables[split], columns, rows, targets)
-    return splits, labels.names, next(iter(read.values())).form, numbered
+            if len(set(names)) < len(table):
+                names = [f"{table.path.stem}:{row}" for row in range(1, len(table) + 1)]
+            ids += names
+        return cls(texts, ids)
 
 
-def _cells(table: Table, column: str, source: SourceConfig) -> LabelCells:
-    where = f"{table.path}, column '{column}'"
-    names = source.labels or table.class_names.get(column)
-    cells = read_cells(table.columns[column], where, delimiter=source.delimiter, names=names)
-    beside = table.path.parent / LABEL_FILE
-    if cells.numbered and beside.is_file():
-        names = [line.strip() for line in read_lines(beside)]
-        cells = read_cells(table.columns[column], where, delimiter=source.delimiter, names=names)
-        return replace(cells, form=f"{cells.form}, named by {LABEL_FILE}")
-    return cells
+def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Sequence[str]) -> Columns:
+    """The columns that matter, found over the rows of all splits that have them."""
+    first = next(iter(tables.values()))
+    alike = [table for table in tables.values() if set(first.columns) <= set(table.columns)]
+    joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in first.columns}
+    return find_columns(str(first.path), joined, source, wanted, tuple(first.class_names))
 
 
-def _shares(table: Table, names: Sequence[str], *, soft: bool) -> NDArray[np.float32]:
-    """Values of 0/1 columns, shape (N, K)."""
+def _labelled(tables: Mapping[str, Table], columns: Columns) -> tuple[dict[str, Table], dict[str, str]]:
+    """The tables that have the label columns, and why another held-out split is left out.
+
+    Raises:
+        DataFormatError: when one lacks the text, or has columns that the first has not.
+        EmptyDataError: when one has no rows.
+    """
+    first = next(iter(tables.values()))
+    kept, missing = {}, {}
+    for split, table in tables.items():
+        lacking = [name for name in (columns.text, *columns.labels) if name not in table.columns]
+        if set(lacking) == set(columns.labels) and set(table.columns) <= set(first.columns) and split != TRAIN:
+            missing[split] = f"{table.path.name} has no labels (no column {', '.join(lacking[:4])})"
+            continue
+        if lacking:
+            raise DataFormatError(
+                f"{table.path} lacks the columns {', '.join(lacking)}; it has {', '.join(table.columns)}."
+            )
+        if not len(table):
+            raise EmptyDataError(f"{table.path} has a header and no rows.")
+        kept[split] = table
+    return kept, missing
+
+
+def _splits(tables: Mapping[str, Table], columns: Columns) -> list[str]:
+    """The split of every row: by its file, or by the split column of a file that holds them all.
+
+    Raises:
+        DataFormatError: when the column holds other words than the names of splits.
+    """
+    if columns.split is None or list(tables) != [WHOLE]:
+        return [split for split, table in tables.items() for _ in range(len(table))]
+    (table,) = tables.values()
+    words = [str(value).strip() for value in table.columns[str(columns.split)]]
+    known = {word: split_of_name(word) for word in set(words)}
+    strange = sorted(word for word, split in known.items() if split is None)
+    if strange:
+        raise DataFormatError(
+            f"{table.path}, column '{columns.split}' holds {', '.join(strange[:5])}; expected train, dev and test.",
+            hint="Say data.split_column none to leave it aside, or rename its values.",
+        )
+    columns.notes.append(f"splits are those of the column '{columns.split}'")
+    return [str(known[word]) for word in words]
+
+
+def _read_one_hot(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:
+    """One 0/1 column per label; an empty cell says nothing about its label, unless blanks are said to be a no."""
+    parts = [_shares(table, columns.labels, source) for table in tables.values()]
+    targets = np.concatenate([shares for shares, _ in parts])
+    known = np.concatenate([filled for _, filled in parts])
+    blank = int((~known).sum())
+    notes = []
+    if blank and source.blanks == "negative":
+        known[:] = True
+        notes.append(f"{blank:,} empty cells are read as no")
+    elif blank:
+        notes.append(f"{blank:,} empty cells are unknown, and masked; data.blanks negative reads them as no")
+    return LabelRows(targets, known, columns.labels, False, False, "one 0/1 column per label", notes)
+
+
+def _shares(table: Table, names: Sequence[str], source: SourceConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Values of 0/1 columns and which cells are filled, both of shape (N, K)."""
     targets = np.zeros((len(table), len(names)), dtype=np.float32)
+    known = np.ones(targets.shape, dtype=np.bool_)
     for place, name in enumerate(names):
+        read: dict[Any, float | None] = {}
         for row, value in enumerate(table.columns[name]):
-            share = _number(value)
-            if share is None or not (0 <= share <= 1 if soft else share in (0, 1)):
-                allowed = "0..1" if soft else "0 or 1 (data.soft_labels allows shares in 0..1)"
-                raise DataFormatError(f"{table.path}, column '{name}', row {row + 1}: {value!r}; allowed: {allowed}.")
-            targets[row, place] = share
-    return targets
+            key = (type(value), value)
+            if key not in read:
+                read[key] = _share(value, source, f"{table.path}, column '{name}', row {row + 1}")
+            share = read[key]
+            if share is None:
+                known[row, place] = False
+            else:
+                targets[row, place] = share
+    return targets, known
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return float(value.strip().lower() == "true")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
+def _share(value: Any, source: SourceConfig, where: str) -> float | None:
+    word = str(value).strip().lower()
+    if value is None or word in MISSING:
         return None
-
-
-def _split(table: Table, columns: Columns, rows: NDArray[np.intp], targets: NDArray[np.float32]) -> RawSplit:
-    texts = table.columns[columns.text]
-    names = [str(name) for name in table.columns[columns.id]] if columns.id else []
-    if len(set(names)) < len(table):
-        names = [f"{table.path.stem}:{row}" for row in range(1, len(table) + 1)]
-    return RawSplit(
-        [None if texts[row] is None else str(texts[row]) for row in rows], targets, [names[row] for row in rows]
+    if word in ("true", "yes", "false", "no"):
+        return float(word in ("true", "yes"))
+    try:
+        number = float(word)
+    except ValueError:
+        number = -1.0
+    if source.positive_from is not None and number >= 0:
+        return float(number >= source.positive_from)
+    if 0 <= number <= 1 if source.soft_labels else number in (0, 1):
+        return number
+    allowed = "0..1" if source.soft_labels else "0 or 1 (data.soft_labels allows shares in 0..1)"
+    raise DataFormatError(
+        f"{where}: {value!r}; allowed: {allowed}.",
+        hint="Counts and intensities are read with data.positive_from, from which value on they are a yes.",
     )
+
+
+def _read_column(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:
+    column = columns.labels[0]
+    first = next(iter(tables.values()))
+    where = f"{first.path}, column '{column}'"
+    values = list(chain.from_iterable(table.columns[column] for table in tables.values()))
+    names = source.labels or first.class_names.get(column)
+    beside = first.path.parent / LABEL_FILE
+    lines = [line.strip() for line in read_lines(beside)] if names is None and beside.is_file() else None
+    cells = _read_cells(values, where, source, names, lines)
+    targets, known = cells.targets[cells.codes], cells.known[cells.codes]
+    known[cells.codes < 0] = False
+    return LabelRows(targets, known, cells.labels, cells.numbered, cells.inferred, cells.form, cells.notes)
+
+
+def _read_cells(
+    values: Sequence[Any], where: str, source: SourceConfig, names: Sequence[str] | None, beside: list[str] | None
+) -> LabelCells:
+    """The label column; a label file beside the table names its ids or the places of its vectors."""
+    if beside is None:
+        return read_cells(values, where, source, names)
+    try:
+        cells = read_cells(values, where, source)
+    except DataFormatError:  # what can be read in two ways may be sure when the number of labels is known
+        return read_cells(values, where, source, beside)
+    if not cells.numbered:
+        return cells
+    cells = read_cells(values, where, source, beside)
+    return replace(cells, form=f"{cells.form}, named by {LABEL_FILE}")
+
+
+def _answers(tables: Mapping[str, Table], columns: Columns, kept: NDArray[np.intp]) -> dict[str, list[Any]]:
+    """The answers of every rater's column, of the rows kept."""
+    joined = {
+        name: list(chain.from_iterable(table.columns.get(name, [None] * len(table)) for table in tables.values()))
+        for name in columns.raters
+    }
+    return {name: [answers[row] for row in kept] for name, answers in joined.items()}

@@ -1,15 +1,12 @@
-from pathlib import Path
-
 import pytest
 
 from shared.errors import DataFormatError
 from training.config.data import SourceConfig
 from training.data.sources.columns import find_columns
-from training.data.sources.tabular import Table
 
 
 def find(columns, **named):
-    return find_columns(Table(Path("x.csv"), columns), SourceConfig("table", "x.csv", **named))
+    return find_columns("x.csv", columns, SourceConfig("table", "x.csv", **named))
 
 
 TEXTS = ["so very glad", "not at all well"]

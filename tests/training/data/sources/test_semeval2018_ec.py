@@ -42,11 +42,22 @@ def test_short_file_names_are_read_too(folder):
 
 
 def test_eight_labels_are_shared_three_dropped_and_twenty_unknown(folder):
-    splits = load_data(DataConfig(source="semeval2018_ec", path=str(folder)))
+    (folder / "go").mkdir()
+    for name in ("train", "dev"):
+        (folder / "go" / f"{name}.tsv").write_text(f"other {name}\t27\tx\n")
+    sources = [SourceConfig("semeval2018_ec", str(folder)), SourceConfig("goemotions", str(folder / "go"))]
+    splits = load_data(DataConfig(sources=sources))
     known = {GOEMOTIONS[column] for column in splits.train.known[0].nonzero()[0]}
     assert known == {"anger", "disgust", "fear", "joy", "love", "optimism", "sadness", "surprise"}
-    assert splits.labels.names_of(splits.train.targets > 0) == [["fear"], []]
+    assert splits.labels.names_of(splits.train.targets > 0) == [["fear"], [], ["neutral"]]
     assert any("no such label: anticipation, pessimism, trust" in note for note in splits.report.notes)
+
+
+def test_alone_it_brings_its_own_eleven_labels(folder):
+    splits = load_data(DataConfig(source="semeval2018_ec", path=str(folder)))
+    assert splits.labels.names == LABELS
+    assert splits.train.known.all()
+    assert splits.labels.names_of(splits.train.targets > 0) == [["fear", "trust"], []]
 
 
 def test_file_without_gold_labels_is_refused_when_the_test_split_is_asked_for(folder):

@@ -79,7 +79,7 @@ def test_folder_holds_one_file_for_each_split(tmp_path):
     write(tmp_path / "notes.csv", "anything")
     corpus = read(tmp_path)
     assert {name: split.texts for name, split in corpus.splits.items()} == {"train": ["a b"], "dev": ["c d"]}
-    assert corpus.labels == ("joy", "fear")
+    assert corpus.labels == ("fear", "joy")
     assert corpus.missing["test"].startswith("no test file in")
 
 

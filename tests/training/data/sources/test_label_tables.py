@@ -1,0 +1,416 @@
+"""Small tables of every kind of label cell; the right values are recounted with pandas or by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared.errors import DataFormatError
+from training.config.data import SourceConfig
+from training.data.sources.table import read_table_source
+
+NAMES = ["joy", "anger", "sadness", "fear"]
+VECTORS = [[0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 1, 0]]
+
+
+def read(path, **options):
+    wanted = options.pop("wanted", ())
+    return read_table_source(SourceConfig("table", str(path), **options), wanted)
+
+
+def jsonl(path, labels, column="labels"):
+    rows = [{"text": f"text number {n}", column: label} for n, label in enumerate(labels)]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return path
+
+
+def csv(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def support(corpus, split="all"):
+    return dict(zip(corpus.labels, corpus.splits[split].targets.sum(axis=0).astype(int).tolist(), strict=True))
+
+
+def printed(form):
+    return [form(row) for row in VECTORS]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        VECTORS,
+        printed(lambda row: [float(value) for value in row]),
+        printed(lambda row: [bool(value) for value in row]),
+        printed(lambda row: [str(value) for value in row]),
+        printed(str),
+        printed(lambda row: ",".join(map(str, row))),
+        printed(lambda row: " ".join(map(str, row))),
+        printed(lambda row: ";".join(map(str, row))),
+        printed(lambda row: str(np.array(row))),
+        printed(lambda row: str(np.array(row, dtype=float))),
+        printed(lambda row: str(np.array(row, dtype=bool))),
+        printed(lambda row: repr(np.array(row))),
+        printed(lambda row: repr([np.float32(value) for value in row])),
+        printed(lambda row: f"tensor({[float(value) for value in row]})"),
+        printed(lambda row: str(tuple(map(bool, row)))),
+    ],
+)
+def test_0_1_vectors_in_every_print_are_multi_hot(tmp_path, cells):
+    corpus = read(jsonl(tmp_path / "a.jsonl", cells), labels=NAMES)
+    assert corpus.splits["all"].targets.tolist() == VECTORS
+    assert support(corpus) == dict(zip(NAMES, np.sum(VECTORS, axis=0).tolist(), strict=True))
+    bare = read(tmp_path / "a.jsonl")
+    assert bare.numbered
+    assert bare.splits["all"].targets.tolist() == VECTORS
+
+
+def test_vectors_of_two_labels_have_the_support_of_their_columns(tmp_path):
+    cells = [[1, 0], [0, 1], [1, 1], [0, 0]] * 75
+    corpus = read(jsonl(tmp_path / "a.jsonl", cells))
+    assert support(corpus) == {"0": 150, "1": 150}
+
+
+def test_two_places_without_a_repeat_are_asked_about(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl", [[0, 1], [1, 0]])
+    with pytest.raises(DataFormatError, match=r"\[0, 1\] may be a 0/1 vector of two labels, or the ids 0 and 1. Say"):
+        read(path)
+    assert support(read(path, label_form="multi_hot")) == {"0": 1, "1": 1}
+    assert support(read(path, label_form="ids")) == {"0": 2, "1": 2}
+    assert support(read(path, labels=["no", "yes"])) == {"no": 1, "yes": 1}
+
+
+def test_lists_of_ids_stay_ids(tmp_path):
+    corpus = read(jsonl(tmp_path / "a.jsonl", [[0, 1], [1], [0, 3], []]), labels=NAMES)
+    assert support(corpus) == {"joy": 2, "anger": 2, "sadness": 0, "fear": 1}
+
+
+def test_vectors_of_different_lengths_are_refused(tmp_path):
+    with pytest.raises(DataFormatError, match=r"0/1 vectors of different lengths: \[1\] and \[0, 1, 0\]"):
+        read(jsonl(tmp_path / "a.jsonl", [[0, 1, 0], [1]]))
+
+
+def test_vectors_that_do_not_fit_the_labels_are_refused(tmp_path):
+    with pytest.raises(DataFormatError, match=r"vectors of 4 values, and there are 2 labels: a, b"):
+        read(jsonl(tmp_path / "a.jsonl", VECTORS), labels=["a", "b"])
+
+
+def test_shares_and_counts_are_not_read_as_classes(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl", [[0.25, 0.75], [1.0, 0.0]])
+    with pytest.raises(DataFormatError, match=r"the value 0\.25; allowed: 0 and 1. Shares in 0\.\.1"):
+        read(path)
+    assert read(path, soft_labels=True).splits["all"].targets.tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    with pytest.raises(DataFormatError, match=r"\[0, 3, 0\]: counts or intensities of 3 labels, or ids\?"):
+        read(jsonl(tmp_path / "b.jsonl", [[0, 3, 0], [2, 2, 1]]))
+
+
+@pytest.mark.parametrize("cells", [["010", "100"], ["0110", "1001"], ["001", "000", "111"], ["01", "10"]])
+def test_digits_without_a_separator_are_asked_about(tmp_path, cells):
+    path = csv(tmp_path / "a.csv", "text,label", *(f"a b {n},{cell}" for n, cell in enumerate(cells)))
+    with pytest.raises(DataFormatError, match=f"holds {cells[0]}: a 0/1 vector of {len(cells[0])} labels, or the id"):
+        read(path)
+    told = read(path, label_form="multi_hot").splits["all"].targets
+    assert told.tolist() == [[int(sign) for sign in cell] for cell in cells]
+
+
+def test_vectors_that_lost_their_zeros_are_asked_about(tmp_path):
+    with pytest.raises(DataFormatError, match=r"holds 1, 10, 100: ids, or 0/1 vectors that lost their leading zeros"):
+        read(jsonl(tmp_path / "a.jsonl", [10, 100, 1], "label"))
+
+
+def test_printed_arrays_that_were_cut_short_are_refused(tmp_path):
+    with pytest.raises(DataFormatError, match="was cut short when it was printed"):
+        read(jsonl(tmp_path / "a.jsonl", ["[0 0 0 ... 0 1 0]"]))
+
+
+@pytest.mark.parametrize(
+    "cells", [["0.0", "1.0", "3.0"], [0.0, 1.0, 3.0], ["0", "1", "3"], [0, 1, 3], ["0.", "1.", "3"]]
+)
+def test_whole_numbers_are_ids_however_they_are_written(tmp_path, cells):
+    corpus = read(jsonl(tmp_path / "a.jsonl", cells, "label"), labels=NAMES)
+    assert support(corpus) == {"joy": 1, "anger": 1, "sadness": 0, "fear": 1}
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("{'joy', 'love'}", {"joy", "love"}),
+        ("('joy', 'love')", {"joy", "love"}),
+        ("('joy',)", {"joy"}),
+        ("{'joy': 1, 'love': 0}", {"joy"}),
+        ('{"joy": true, "love": false}', {"joy"}),
+        ("frozenset({'love'})", {"love"}),
+        ("['joy' 'love']", {"joy", "love"}),
+        ("array(['joy', 'love'], dtype='<U4')", {"joy", "love"}),
+        ("{joy,love}", {"joy", "love"}),
+        ("[np.str_('joy'), np.str_('love')]", {"joy", "love"}),
+        ({"joy": 1, "love": 0}, {"joy"}),
+        (["joy", "love"], {"joy", "love"}),
+    ],
+)
+def test_what_python_prints_for_labels(tmp_path, cell, labels):
+    corpus = read(jsonl(tmp_path / "a.jsonl", [cell, ["joy"], ["love"]]))
+    first = {corpus.labels[place] for place in np.flatnonzero(corpus.splits["all"].targets[0])}
+    assert first == labels
+
+
+def test_a_dict_with_zeros_says_nothing_about_the_labels_it_leaves_out(tmp_path):
+    corpus = read(jsonl(tmp_path / "a.jsonl", [{"joy": 1, "love": 0}, {"love": 1}, {"joy": 1}]))
+    assert corpus.labels == ("joy", "love")
+    assert corpus.splits["all"].known.tolist() == [[True, True], [False, True], [True, False]]
+    positives = read(jsonl(tmp_path / "b.jsonl", [{"joy": 1}, {"love": 1}]))
+    assert positives.splits["all"].known.all()
+    with pytest.raises(DataFormatError, match="the value 3.0; allowed: 0 and 1"):
+        read(jsonl(tmp_path / "c.jsonl", [{"joy": 3}, {"love": 1}]))
+    with pytest.raises(DataFormatError, match="the label 'joy' has the value 'much'; expected 0 or 1"):
+        read(jsonl(tmp_path / "d.jsonl", [{"joy": "much"}]))
+
+
+def test_a_blank_cell_of_a_0_1_column_is_unknown(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,joy,anger", "a b,1,", "c d,,1", "e f,0,0", "g h,,")
+    corpus = read(path)
+    frame = pd.read_csv(path).dropna(how="all", subset=["joy", "anger"])
+    rows = corpus.splits["all"]
+    assert rows.texts == frame["text"].tolist()
+    assert rows.known.tolist() == frame[["joy", "anger"]].notna().to_numpy().tolist()
+    assert rows.targets.tolist() == frame[["joy", "anger"]].fillna(0).to_numpy().tolist()
+    assert corpus.refused == {"rows without a label": 1}
+    assert any("4 empty cells are unknown" in note for note in corpus.notes)
+    said = read(path, blanks="negative").splits["all"]
+    assert said.known.all()
+    assert len(said) == 4
+
+
+def test_ids_from_1_are_asked_about_and_taken_when_said(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,label", *(f"text {n},{n % 4 + 1}" for n in range(8)))
+    with pytest.raises(DataFormatError, match=r"run from 1 to 4, and there are 4 labels: do they count from 1"):
+        read(path, labels=NAMES)
+    assert support(read(path, labels=NAMES, ids_start=1)) == dict.fromkeys(NAMES, 2)
+    with pytest.raises(DataFormatError, match=r"label ids 4 are outside 0\.\.3"):
+        read(path, labels=NAMES, ids_start=0)
+
+
+def test_a_missing_id_0_is_told(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,label", "a b,1", "c d,2"), labels=NAMES)
+    assert support(corpus) == {"joy": 0, "anger": 1, "sadness": 1, "fear": 0}
+    assert any("no id 0 occurs" in note and "data.ids_start 1" in note for note in corpus.notes)
+
+
+def test_minus_one_is_no_answer_where_ids_have_names(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,label", "a b,0", "c d,-1", "e f,3"), labels=NAMES)
+    assert corpus.splits["all"].texts == ["a b", "e f"]
+    assert any("1 rows have the id -1" in note for note in corpus.notes)
+
+
+@pytest.mark.parametrize("values", [["1.0", "2.4", "5.0"], [3.11, 2.0, 4.5], ["0.25", "1", "0"], [1e-3, 1.0, 2.0]])
+def test_a_score_is_said_to_be_one(tmp_path, values):
+    path = jsonl(tmp_path / "a.jsonl", values, "V")
+    with pytest.raises(DataFormatError, match=r"a score, not a class; regression is not offered"):
+        read(path, label_column="V")
+
+
+def test_decimal_commas_are_not_two_ids(tmp_path):
+    path = csv(tmp_path / "a.csv", "text;label", "a b;2,5", "c d;3,75", "e f;1,25")
+    with pytest.raises(DataFormatError, match="holds 2,5: a number with a decimal comma, or two ids"):
+        read(path)
+    assert support(read(path, delimiter=","))["5"] == 1
+
+
+def test_many_whole_numbers_or_different_words_are_no_labels(tmp_path):
+    with pytest.raises(DataFormatError, match=r"holds 101 different whole numbers \(0 to 100\) without names"):
+        read(jsonl(tmp_path / "a.jsonl", list(range(101)), "label"))
+    with pytest.raises(DataFormatError, match=r"has 60 different values in 60 rows .*: ids, dates or texts"):
+        read(jsonl(tmp_path / "b.jsonl", [f"2021-01-{n}" for n in range(60)], "label"))
+
+
+def test_spellings_in_other_case_are_one_label_with_a_note(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,label", "a b,Joy", "c d,joy", "e f,JOY", "g h,joy", "i j,fear"))
+    assert support(corpus) == {"fear": 1, "joy": 4}
+    assert any("JOY, Joy, joy are taken as one label, 'joy'" in note for note in corpus.notes)
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "none", "null", "N/A", "<NA>"])
+def test_words_for_nothing_are_no_answer_and_told(tmp_path, word):
+    corpus = read(csv(tmp_path / "a.csv", "text,label", "a b,joy", f"c d,{word}", "e f,fear"))
+    assert corpus.labels == ("fear", "joy")
+    assert corpus.refused == {"rows without a label": 1}
+    assert any(f"1 cells hold the word '{word}', read as no answer" in note for note in corpus.notes)
+    named = read(
+        csv(tmp_path / "b.csv", "text,label", "a b,joy", "c d,none", "e f,fear"), labels=["joy", "fear", "none"]
+    )
+    assert support(named) == {"joy": 1, "fear": 1, "none": 1}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["joy/love", "joy", "love"], {"joy": 2, "love": 2}),
+        (["joy love", "joy", "anger"], {"anger": 1, "joy": 2, "love": 1}),
+        (["joy|love", "joy", "anger"], {"anger": 1, "joy": 2, "love": 1}),
+        (["joy + love", "anger"], {"anger": 1, "joy": 1, "love": 1}),
+        (["bug/crash", "bug", "crash"], {"bug": 2, "crash": 2}),
+        (["no emotion", "joy", "anger"], {"anger": 1, "joy": 1, "no emotion": 1}),
+        (["high five", "joy", "anger"], {"anger": 1, "high five": 1, "joy": 1}),
+    ],
+)
+def test_labels_within_a_cell_are_told_apart_where_it_is_sure(tmp_path, cells, expected):
+    corpus = read(jsonl(tmp_path / "a.jsonl", cells, "label"))
+    assert support(corpus) == expected
+
+
+@pytest.mark.parametrize("cells", [["joy/ride", "joy"], ["mild anger", "anger"], ["a&b", "c"], ["big win", "big loss"]])
+def test_labels_within_a_cell_are_asked_about_where_it_is_not(tmp_path, cells):
+    path = jsonl(tmp_path / "a.jsonl", cells, "label")
+    with pytest.raises(DataFormatError, match=f"'{cells[0]}' may be one label, or .* Say data.delimiter"):
+        read(path)
+    assert cells[0] in read(path, delimiter="none").labels
+
+
+def test_names_beside_numbers_are_refused(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl", ["joy", "2", "fear"], "label")
+    with pytest.raises(DataFormatError, match=r"holds names \(fear, joy\) beside numbers \(2\)"):
+        read(path)
+    assert read(path, label_form="names").labels == ("2", "fear", "joy")
+
+
+def test_a_label_named_twice_in_a_cell_counts_once_and_is_told(tmp_path):
+    corpus = read(jsonl(tmp_path / "a.jsonl", [["joy", "joy", "fear"], ["fear"]]))
+    assert support(corpus) == {"fear": 2, "joy": 1}
+    assert any("1 cells name a label more than once" in note for note in corpus.notes)
+
+
+FLAGGED = [
+    "text,joy,anger,is_retweet,example_very_unclear,checked",
+    "a b,1,0,1,0,1",
+    "c d,0,1,0,1,1",
+    "e f,0,0,0,0,1",
+]
+
+
+def test_flags_and_constants_are_no_labels_and_told(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", *FLAGGED))
+    assert corpus.labels == ("joy", "anger")
+    assert any("not taken as labels: is_retweet, example_very_unclear, checked" in note for note in corpus.notes)
+    own = read(csv(tmp_path / "b.csv", "text,billing,refund,is_vip", "a b,1,0,1", "c d,0,1,0"))
+    assert own.labels == ("billing", "refund")
+    constant = read(csv(tmp_path / "c.csv", "text,billing,refund,version", "a b,1,0,1", "c d,0,1,1"))
+    assert constant.labels == ("billing", "refund")
+
+
+def test_other_0_1_columns_beside_emotions_are_asked_about(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,joy,anger,urban", "a b,1,0,1", "c d,0,1,0")
+    with pytest.raises(DataFormatError, match=r"emotions \(joy, anger\) and others that may be labels or not: urban"):
+        read(path)
+    assert read(path, label_column="joy,anger").labels == ("joy", "anger")
+    assert read(path, wanted=["urban"]).labels == ("joy", "anger", "urban")
+
+
+def test_flags_alone_are_no_labels(tmp_path):
+    with pytest.raises(DataFormatError, match="no label column found"):
+        read(csv(tmp_path / "a.csv", "text,is_reply,is_retweet", "a b,1,0", "c d,0,1"))
+
+
+def test_intensities_in_emotion_columns_are_said_and_read_from_a_value_on(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,joy,anger", "a b,3,0", "c d,1,2")
+    with pytest.raises(DataFormatError, match=r"joy, anger hold 0, 1, 2, 3: scores, counts or intensities"):
+        read(path)
+    assert support(read(path, label_column="joy,anger", positive_from=2)) == {"joy": 1, "anger": 1}
+
+
+def test_the_names_beside_the_ids_are_the_labels(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,label,label_name", "a b,1,joy", "c d,0,anger", "e f,1,joy"))
+    assert support(corpus) == {"anger": 1, "joy": 2}
+    assert any("labels are read from 'label_name', which names the ids of 'label'" in note for note in corpus.notes)
+    other = read(csv(tmp_path / "b.csv", "text,label,emotion", "a b,1,joy", "c d,0,anger"))
+    assert other.labels == ("anger", "joy")
+    with pytest.raises(DataFormatError, match="'label_text' does not name the ids of 'label' one to one"):
+        read(csv(tmp_path / "c.csv", "text,label,label_text", "a b,1,joy", "c d,1,anger"))
+
+
+def test_a_split_column_gives_the_official_splits(tmp_path):
+    lines = [
+        f"text {n},{'joy' if n % 2 else 'fear'},{word}" for n, word in enumerate(["train", "Test", "valid", "train"])
+    ]
+    path = csv(tmp_path / "a.csv", "text,emotion,split", *lines)
+    corpus = read(path)
+    assert {name: split.texts for name, split in corpus.splits.items()} == {
+        "train": ["text 0", "text 3"], "dev": ["text 2"], "test": ["text 1"],
+    }  # fmt: skip
+    assert set(read(path, split_column="none").splits) == {"all"}
+    odd = csv(tmp_path / "b.csv", "text,emotion,split", "a b,joy,1", "c d,fear,2")
+    with pytest.raises(DataFormatError, match=r"column 'split' holds 1, 2; expected train, dev and test"):
+        read(odd)
+
+
+RATED = [
+    "text,emotion,rater_1,rater_2,rater_3",
+    *(f"{text},{label},{answers}" for text, rows in {
+        "so glad": {"joy": "1,1,1", "anger": "0,0,0", "fear": "0,1,0"},
+        "so cross": {"joy": "0,0,0", "anger": "1,1,0", "fear": "1,1,0"},
+        "no idea": {"joy": "0,0,1", "anger": "0,,0", "fear": "0,0,0"},
+    }.items() for label, answers in rows.items()),
+]  # fmt: skip
+
+
+def test_a_row_per_text_and_emotion_is_refused_or_aggregated(tmp_path):
+    path = csv(tmp_path / "a.csv", *RATED)
+    with pytest.raises(
+        DataFormatError, match=r"9 rows of 3 texts, .* a row for each text and label, with answers in rater_1, rater_2"
+    ):
+        read(path)
+    frame = pd.read_csv(path)
+    raters = ["rater_1", "rater_2", "rater_3"]
+    frame["yes"], frame["share"] = frame[raters].sum(axis=1), frame[raters].mean(axis=1)
+    for rule, column, test in (
+        ("majority", "share", lambda x: x > 0.5), ("two", "yes", lambda x: x >= 2), ("share", "share", lambda x: x),
+    ):  # fmt: skip
+        expected = test(frame.pivot(index="text", columns="emotion", values=column)).loc[
+            ["so glad", "so cross", "no idea"]
+        ]
+        rows = read(path, aggregate=rule).splits["all"]
+        assert rows.texts == list(expected.index)
+        np.testing.assert_allclose(rows.targets, expected.to_numpy(dtype=float), rtol=1e-6)
+        assert rows.known.all()
+
+
+def test_a_row_per_rater_is_refused_or_aggregated(tmp_path):
+    votes = [f"text {n},{label},{rater}" for n in range(12) for rater, label in enumerate(["joy", "joy", "fear"])]
+    path = csv(tmp_path / "a.csv", "text,label,rater_id", *votes)
+    with pytest.raises(DataFormatError, match=r"36 rows of 12 texts, .* a row for each rating"):
+        read(path)
+    assert support(read(path, aggregate="majority")) == {"fear": 0, "joy": 12}
+    shares = read(path, aggregate="share").splits["all"].targets
+    np.testing.assert_allclose(shares, [[1 / 3, 2 / 3]] * 12, rtol=1e-6)
+
+
+def test_raters_who_agree_on_nothing_leave_a_text_out(tmp_path):
+    votes = [f"text {n},{label}" for n in range(12) for label in ("joy", "fear")]
+    corpus = read(csv(tmp_path / "a.csv", "text,label", *votes, "sure,joy", "sure,joy"), aggregate="two")
+    assert corpus.splits["all"].texts == ["sure"]
+    assert corpus.refused["texts whose raters agree on no label"] == 12
+
+
+def test_a_few_repeated_texts_are_no_table_of_ratings(tmp_path):
+    lines = [f"text {n},{label}" for n in range(3) for label in ("joy", "fear")]
+    assert len(read(csv(tmp_path / "a.csv", "text,label", *lines)).splits["all"]) == 6
+
+
+def test_a_test_file_without_labels_is_a_missing_split(tmp_path):
+    csv(tmp_path / "train.csv", "id,text,label", "1,a b,joy", "2,c d,fear")
+    csv(tmp_path / "test.csv", "id,text", "3,e f")
+    corpus = read(tmp_path)
+    assert set(corpus.splits) == {"train"}
+    assert corpus.missing["test"] == "test.csv has no labels (no column label)"
+
+
+def test_unused_columns_are_told(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,label,author,score", "a b,joy,ann,3", "c d,fear,bob,2"))
+    assert corpus.notes[0].endswith("; not used: author, score")
+
+
+def test_emotions_tell_the_label_column_where_its_name_does_not(tmp_path):
+    corpus = read(csv(tmp_path / "a.csv", "text,mood_of_day,author", "a b,joy,ann", "c d,fear,bob"))
+    assert support(corpus) == {"fear": 1, "joy": 1}
+    assert any("column 'mood_of_day' is taken as the label" in note for note in corpus.notes)
