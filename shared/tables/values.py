@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -32,17 +33,17 @@ def to_json(value: Any) -> str:
     Dates, times and durations are texts by ISO 8601, bytes are base64.
     """
     if value is None or isinstance(value, (str, bool, int)):
-        return json.dumps(value, ensure_ascii=False)
+        return _encode(value)
     if isinstance(value, float):
         return number_text(value) if math.isfinite(value) else "null"
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(str(name), ensure_ascii=False)}: {to_json(inner)}" for name, inner in value.items())
+        pairs = (f"{_encode(str(name))}: {to_json(inner)}" for name, inner in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(to_json, value)) + "]"
     if isinstance(value, decimal.Decimal) and value.is_finite():
         return format(value, "f")
-    return json.dumps(to_text(value), ensure_ascii=False)
+    return _encode(to_text(value))
 
 
 def to_text(value: Any) -> str:

@@ -16,6 +16,8 @@ from shared.tables.values import encodable, to_json, to_text
 WRITTEN: tuple[Format, ...] = ("csv", "tsv", "jsonl", "json", "parquet")
 """The formats that can be written."""
 _LINE_BREAK = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
+NUMBER = "%.10g"
+"""Form of added numbers in text: more digits than a probability from float32 logits has."""
 LIST_SEPARATOR = "|"
 """Between the names of an added column of lists in a CSV cell."""
 
@@ -78,14 +80,17 @@ class DelimitedWriter:
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk with the added columns after their own."""
         own = [self._cells(chunk.columns.get(name) or [None] * len(chunk)) for name in self._columns]
-        further = [self._cells(map(_joined, values)) for values in added.values()]
-        self._put(zip(*own, *further, strict=True))
+        further = added_texts(added, [""] * len(added), self._separator, self._list_cell, "")
+        self._put(zip(*own, further, strict=True))
 
     def close(self) -> None:
         """Nothing is open."""
 
     def _cells(self, values: Iterable[Any]) -> list[str]:
         return [self._quoted(value if isinstance(value, str) else to_text(value)) for value in values]
+
+    def _list_cell(self, names: list[str]) -> str:
+        return self._quoted(LIST_SEPARATOR.join(names))
 
     def _quoted(self, cell: str) -> str:
         return '"' + cell.replace('"', '""') + '"' if self._special.search(cell) else cell
@@ -94,8 +99,31 @@ class DelimitedWriter:
         self._stream.write(_encoded("".join(self._separator.join(row) + "\n" for row in rows)))
 
 
-def _joined(value: Any) -> Any:
-    return LIST_SEPARATOR.join(value) if isinstance(value, list) else value
+def added_texts(
+    added: Added, heads: Sequence[str], separator: str, list_text: Callable[[list[str]], str], null: str
+) -> list[str]:
+    """The added columns of every row as one text.
+
+    Args:
+        added: the columns.
+        heads: what stands before the value of each.
+        separator: between columns.
+        list_text: a list of names as text.
+        null: in place of None.
+    """
+    forms, columns = [], []
+    for head, values in zip(heads, added.values(), strict=True):
+        numbers = all(isinstance(value, float) for value in values)
+        forms.append(head.replace("%", "%%") + (NUMBER if numbers else "%s"))
+        columns.append(values if numbers else [_added_text(value, list_text, null) for value in values])
+    template = separator.join(forms)
+    return [template % row for row in zip(*columns, strict=True)]
+
+
+def _added_text(value: Any, list_text: Callable[[list[str]], str], null: str) -> str:
+    if value is None:
+        return null
+    return list_text(value) if isinstance(value, list) else NUMBER % value
 
 
 class JsonWriter:
@@ -116,13 +144,8 @@ class JsonWriter:
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk with the added columns after their own."""
         own = self._own_objects(chunk)
-        keys = [f"{to_json(name)}: " for name in added]
-        writers = [_json_writer(values) for values in added.values()]
-        columns = [
-            [key + write(value) for value in values]
-            for key, write, values in zip(keys, writers, added.values(), strict=True)
-        ]
-        rows = [_extended(text, ", ".join(cells)) for text, cells in zip(own, zip(*columns, strict=True), strict=True)]
+        further = added_texts(added, [f"{to_json(name)}: " for name in added], ", ", to_json, "null")
+        rows = [_extended(text, pairs) for text, pairs in zip(own, further, strict=True)]
         if self._lines:
             content = "".join(row + "\n" for row in rows)
         else:
@@ -144,10 +167,6 @@ class JsonWriter:
             return [to_json({n: v for n, v in row.items() if n not in self._drop}) for row in rows]
         cells = [[f"{to_json(name)}: {to_json(value)}" for value in chunk.columns[name]] for name in names]
         return ["{" + ", ".join(row) + "}" for row in zip(*cells, strict=True)] if cells else ["{}"] * len(chunk)
-
-
-def _json_writer(values: Sequence[Any]) -> Callable[[Any], str]:
-    return to_json if any(not isinstance(value, float) for value in values) else repr
 
 
 def _in_one_line(text: str) -> str:

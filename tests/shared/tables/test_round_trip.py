@@ -62,10 +62,10 @@ def parsed(content, form):
 
 
 ADDED_AS = {
-    "csv": {"predicted_labels": "joy|love", "p_joy": "0.30000000000000004"},
-    "tsv": {"predicted_labels": "joy|love", "p_joy": "0.30000000000000004"},
-    "jsonl": {"predicted_labels": ["joy", "love"], "p_joy": "0.30000000000000004"},
-    "json": {"predicted_labels": ["joy", "love"], "p_joy": "0.30000000000000004"},
+    "csv": {"predicted_labels": "joy|love", "p_joy": "0.3"},
+    "tsv": {"predicted_labels": "joy|love", "p_joy": "0.3"},
+    "jsonl": {"predicted_labels": ["joy", "love"], "p_joy": "0.3"},
+    "json": {"predicted_labels": ["joy", "love"], "p_joy": "0.3"},
     "parquet": ADDED,
 }
 FORMS = pytest.mark.parametrize("form", list(ADDED_AS))
