@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from serving.batching.batcher import Batcher
+from serving.logs import dropped_lines
 from serving.settings import Settings
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
@@ -21,6 +22,11 @@ from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
 
 logger = logging.getLogger("emotion.engine")
+
+LOADED, REFUSED, FAILED = "loaded", "refused", "failed"
+
+MAX_RETRY_S = 60.0
+"""Longest time before a bundle that failed to load is tried again."""
 
 GC_THRESHOLD = 50_000
 """Grown by so many objects, the process looks for garbage among them; Python's own 700 come with every few requests."""
@@ -61,6 +67,7 @@ class Engine:
         self.metrics = metrics
         self.active: ActiveModel | None = None
         self.draining = False
+        self._processes: set[ModelProcess] = set()
         self._problem = "the service is starting."
 
     @property
@@ -84,32 +91,50 @@ class Engine:
     async def start(self) -> None:
         """Load and warm up the bundle of the settings, then watch for another one at its path.
 
-        A bundle that is refused leaves the service not ready: the log says why.
+        A bundle that is refused is not tried again; it leaves the one before in service, or the service not ready. What
+        fails otherwise, for want of memory for example, is tried again, less and less often. Nothing ends the watch.
         """
-        started = time.perf_counter()
-        path = self.settings.bundle
+        started, path = time.perf_counter(), self.settings.bundle
         seen = fingerprint(path)
-        try:
-            await self.load(path)
+        outcome = await self._try_to_load(path)
+        if outcome == LOADED:
             logger.info("ready after %.1f s", time.perf_counter() - started)
-        except (EmotionError, ProcessLostError, OSError) as error:
-            self._problem = "the bundle was refused; the log of the service says why."
-            logger.error("error: %s", error)  # noqa: TRY400 - the message says it all
-        if self.settings.watch_s:
-            await self._watch(path, seen)
-
-    async def _watch(self, path: Path, seen: Fingerprint | None) -> None:
-        """Load the bundle again whenever its path leads to another one; a refused one leaves the old in service."""
-        while True:
-            await asyncio.sleep(self.settings.watch_s)
+        failures = int(outcome == FAILED)
+        while self.settings.watch_s:
+            await asyncio.sleep(max(self.settings.watch_s, min(MAX_RETRY_S, self.settings.watch_s * 2**failures)))
             found = await asyncio.to_thread(fingerprint, path)
-            if found in (None, seen):
+            if found is None or (found == seen and not failures):
                 continue
             seen = found
-            try:
-                await self.load(path)
-            except (EmotionError, ProcessLostError, OSError) as error:
-                logger.error("error: %s The bundle in service stays.", error)  # noqa: TRY400 - the message says it all
+            failures = failures + 1 if await self._try_to_load(path) == FAILED else 0
+
+    async def _try_to_load(self, path: Path) -> str:
+        """Load a bundle; whatever goes wrong is logged and counted, and never raised."""
+        outcome = FAILED
+        stays = " The bundle in service stays." if self.active is not None else ""
+        try:
+            await self.load(path)
+            outcome = LOADED
+        except EmotionError as error:
+            outcome = REFUSED
+            logger.error("error: %s%s", error, stays)  # noqa: TRY400 - the message says it all
+        except (ProcessLostError, OSError) as error:
+            logger.error("error: %s.%s It is tried again.", error, stays)  # noqa: TRY400 - the same
+        except Exception:
+            logger.exception("error: the bundle could not be loaded.%s It is tried again.", stays)
+        self.metrics.loads.labels(outcome).inc()
+        self._problem = f"the bundle was {outcome}; the log of the service says why."
+        return outcome
+
+    def measure(self) -> None:
+        """Set the metrics of what is so now."""
+        batcher = self.active.batcher if self.active is not None else None
+        self.metrics.workers(
+            held=batcher.held if batcher else 0,
+            alive=batcher.num_workers if batcher else 0,
+            pids=[process.pid for process in self._processes],
+        )
+        self.metrics.dropped(dropped_lines())
 
     async def load(self, path: Path) -> ActiveModel:
         """Put the bundle at `path` into service; the one before stays until the new one is warm, then drains.
@@ -134,8 +159,14 @@ class Engine:
     async def _start_worker(self, bundle: Bundle) -> ModelProcess:
         settings = self.settings
         worker = await ModelProcess.start(
-            bundle.path, precision=settings.precision, provider=settings.provider, threads=settings.threads_per_run
+            bundle.path,
+            precision=settings.precision,
+            provider=settings.provider,
+            threads=settings.threads_per_run,
+            timeout_s=settings.model_timeout_s,
         )
+        self._processes.add(worker)
+        worker.ended.add_done_callback(lambda _: self._processes.discard(worker))
         if worker.loaded.seal != bundle.seal:
             await worker.close()
             raise BundleTamperedError(f"{bundle.path} was changed while it was in service.")

@@ -36,6 +36,7 @@ REQUIREMENTS = (
     "starlette>=0.40,<2",
     "uvloop>=0.21",
     "httptools>=0.6",
+    "psutil>=6",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from functools import partial
 
@@ -10,7 +9,8 @@ import bentoml
 
 from serving.http.app import build_routes
 from serving.http.middleware import install_outermost
-from serving.logs import configure_logging
+from serving.logs import configure_logging, flush_logs
+from serving.process import end_with_parent, supervised_task
 from serving.server.preflight import bentoml_options, check_before_serving, traces
 from serving.server.protocol import early_rejection, find_server, use_bounded_protocol
 from serving.server.shutdown import drain_on_sigterm
@@ -33,7 +33,7 @@ class EmotionService:
         check_before_serving()
 
     def __init__(self) -> None:
-        configure_logging()
+        configure_logging(libraries=True)
         STATE.open(read_settings())
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
@@ -43,7 +43,7 @@ class EmotionService:
         server = find_server(handler)
         use_bounded_protocol(server, partial(early_rejection, STATE))
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s, server, handler)
-        self.tasks = [asyncio.create_task(STATE.engine.start())]
+        self.tasks = [supervised_task(STATE.engine.start(), "bundle"), supervised_task(end_with_parent(), "parent")]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
@@ -51,6 +51,7 @@ class EmotionService:
         for task in self.tasks:
             task.cancel()
         await STATE.engine.stop()
+        flush_logs()
 
     async def __is_ready__(self) -> bool:
         return STATE.engine.ready

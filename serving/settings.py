@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     processes: int = Field(default=1, ge=1, description="server processes, each with models of its own")
     workers: int | None = Field(default=None, ge=1, description="model processes; by the CPU quota if unset")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a model run; by the CPU quota if unset")
+    model_timeout_s: float = Field(
+        default=5.0, gt=0, description="time for one model run, in s; a process that takes longer is replaced"
+    )
     batch_tokens: int = Field(default=256, ge=16, description="most tokens of one model run, padding included")
 
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="largest request body, in bytes")

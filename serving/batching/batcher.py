@@ -24,7 +24,10 @@ TEXTS_PER_TOKENISING = 64
 """Most texts a worker tokenises before it looks for a batch to run."""
 
 START_AGAIN_S = 5.0
-"""Time to wait after a worker could not be replaced."""
+"""Time to wait after a worker could not be replaced, or was lost by a fault of this program."""
+
+HEARTBEAT_S = 3.0
+"""Time between two questions to idle workers whether they still answer."""
 
 
 class Batcher:
@@ -50,7 +53,8 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job] = deque()
         self._waiting: WaitingTexts[Item] = WaitingTexts(max_tokens)
-        self._idle_workers: dict[Worker, asyncio.Future[None]] = {}
+        self._retries: deque[Item] = deque()
+        self._idle_workers: dict[Worker, asyncio.Future[bool]] = {}
         self.closed = False
         self._held = 0
         self._all_answered = asyncio.Event()
@@ -60,11 +64,17 @@ class Batcher:
         self._num_workers = len(workers)
         self._num_lost = 0
         self._worker_tasks = [self._loop.create_task(self._worker_loop(worker)) for worker in workers]
+        self._worker_tasks.append(self._loop.create_task(self._heartbeat()))
 
     @property
     def has_workers(self) -> bool:
         """Whether one worker at least is there, and not all of them are being replaced."""
-        return self._num_lost < self._num_workers
+        return self.num_workers > 0
+
+    @property
+    def num_workers(self) -> int:
+        """Workers that are there, without those being replaced."""
+        return self._num_workers - self._num_lost
 
     @property
     def held(self) -> int:
@@ -124,11 +134,18 @@ class Batcher:
                 worker.ended.add_done_callback(partial(self._on_worker_ended, worker))
                 try:
                     await self._serve(worker)
-                except ProcessLostError:
-                    logger.exception("a worker was lost; another one starts")
+                except Exception as error:  # whatever it is, this worker's loop goes on with another one
+                    lost = error if isinstance(error, ProcessLostError) else None
+                    logger.error(  # noqa: TRY400 - a lost process has no traceback worth reading
+                        "a worker was lost; another one starts: %s", lost or "unexpected error",
+                        exc_info=None if lost else error,
+                    )  # fmt: skip
                     self._observer.crashed()
+                    self._observer.worker_lost(lost.reason if lost else "failed")
                     self._num_lost += 1
                     await worker.close()
+                    if lost is None:
+                        await asyncio.sleep(START_AGAIN_S)
                     worker = await self._replacement()
                     self._num_lost -= 1
         finally:
@@ -140,7 +157,18 @@ class Batcher:
                 return await self._start_worker()
             except (EmotionError, ProcessLostError, OSError) as error:
                 logger.error("no worker could be started: %s", error)  # noqa: TRY400 - the message says it all
-                await asyncio.sleep(START_AGAIN_S)
+            except Exception:
+                logger.exception("no worker could be started")
+            await asyncio.sleep(START_AGAIN_S)
+
+    async def _heartbeat(self) -> None:
+        """Have idle workers asked whether they still answer: one that hangs must be known before it is needed."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            for worker in list(self._idle_workers):
+                wake_up = self._idle_workers.pop(worker)
+                if not wake_up.done():
+                    wake_up.set_result(True)
 
     async def _serve(self, worker: Worker) -> NoReturn:
         """Again and again, tokenise what came and run one batch of what is waiting."""
@@ -148,37 +176,51 @@ class Batcher:
             await self._wait_for_work(worker)
             for item in await self._tokenise(worker, self._take_jobs()):
                 self._waiting.add(item)
-            batch = self._waiting.take()
-            if self._jobs or len(self._waiting):
+            batch = self._take_batch()
+            if self._has_work:
                 self._notify_idle()
             if batch:
                 await self._run(worker, batch)
 
     async def _wait_for_work(self, worker: Worker) -> None:
-        """Wait until there is something to do.
+        """Wait until there is something to do, and answer the heartbeat meanwhile.
 
         Raises:
             ProcessLostError: when the worker ends meanwhile.
         """
-        while not (self._jobs or len(self._waiting)):
+        while not self._has_work:
             if worker.ended.done():
+                await worker.ping()  # fails, and says how it ended
                 raise ProcessLostError
             self._idle_workers[worker] = self._loop.create_future()
-            await self._idle_workers[worker]
+            if await self._idle_workers[worker]:
+                await worker.ping()
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._jobs or self._retries or len(self._waiting))
+
+    def _take_batch(self) -> list[Item]:
+        """A text whose worker was lost, alone, since it may be what the worker was lost by; else the next batch."""
+        while self._retries:
+            item = self._retries.popleft()
+            if item.wanted:
+                return [item]
+        return self._waiting.take()
 
     def _notify_idle(self) -> None:
         """Wake the worker that became idle last: its caches are warm."""
         while self._idle_workers:
             _, wake_up = self._idle_workers.popitem()
             if not wake_up.done():
-                wake_up.set_result(None)
+                wake_up.set_result(False)
                 return
 
     def _on_worker_ended(self, worker: Worker, _ended: asyncio.Future[Any]) -> None:
         """Do not wait for a request to find out that its worker is gone."""
         wake_up = self._idle_workers.pop(worker, None)
         if wake_up is not None and not wake_up.done():
-            wake_up.set_exception(ProcessLostError())
+            wake_up.set_result(True)
 
     def _take_jobs(self) -> list[Job]:
         """What came and is still wanted, as much as is tokenised at once."""
@@ -189,6 +231,8 @@ class Batcher:
             if job.wanted:
                 jobs.append(job)
                 texts += len(job.texts)
+            if job.retried or (self._jobs and self._jobs[0].retried):
+                break  # alone: its texts may be what a worker was lost by
         return jobs
 
     async def _tokenise(self, worker: Worker, jobs: Sequence[Job]) -> list[Item]:
@@ -199,7 +243,12 @@ class Batcher:
             tokens = iter(await worker.encode([text for job in jobs for text in job.texts]))
             items = [Item(job, place, next(tokens)) for job in jobs for place in range(len(job.texts))]
         except ProcessLostError:
-            self._fail(jobs)
+            self._fail([job for job in jobs if job.retried])
+            for job in reversed(jobs):
+                if not job.retried:
+                    job.retried = True
+                    self._jobs.appendleft(job)
+            self._notify_idle()
             raise
         except Exception:
             if len(jobs) > 1:  # one job's fault must not be its neighbours'
@@ -216,7 +265,13 @@ class Batcher:
         try:
             answers = await self._answers(worker, batch)
         except ProcessLostError:
-            self._deliver(batch, [_crash_error()] * len(batch))
+            given_up = [item for item in batch if item.retried]
+            self._deliver(given_up, [_crash_error()] * len(given_up))
+            for item in batch:
+                if not item.retried:
+                    item.retried = True
+                    self._retries.append(item)
+            self._notify_idle()
             raise
         seconds = time.perf_counter() - started
         self._observer.ran([item.length for item in batch], [started - item.job.arrived for item in batch], seconds)

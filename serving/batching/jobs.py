@@ -30,6 +30,10 @@ class Worker(Protocol):
         """Probabilities of one padded batch, shape (N, L)."""
         ...
 
+    async def ping(self) -> None:
+        """Whether it still answers."""
+        ...
+
     async def close(self) -> None:
         """End it; it is not asked again."""
         ...
@@ -48,6 +52,10 @@ class Observer(Protocol):
 
     def crashed(self) -> None:
         """A model run raised."""
+        ...
+
+    def worker_lost(self, reason: str) -> None:
+        """A worker is to be replaced: it `ended` or `hung`."""
         ...
 
 
@@ -70,6 +78,8 @@ class Job:
     rows: list[Row | RequestError | None] = field(init=False)
     missing: int = field(init=False)
     wanted: bool = True
+    retried: bool = False
+    """A worker was lost while it tokenised these texts."""
 
     def __post_init__(self) -> None:
         self.rows = [None] * len(self.texts)
@@ -83,6 +93,8 @@ class Item:
     job: Job
     position: int
     tokens: Tokens
+    retried: bool = False
+    """A worker was lost while it ran this text."""
 
     @property
     def length(self) -> int:

@@ -53,6 +53,7 @@ def build_routes(state: ServiceState) -> Starlette:
         return _json(describe_model(state.engine.require(), state.settings))
 
     async def metrics(_request: Request) -> Response:
+        state.engine.measure()
         return Response(state.metrics.render(), media_type=state.metrics.content_type)
 
     async def docs_json(_request: Request) -> Response:

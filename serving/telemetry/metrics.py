@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -53,6 +54,7 @@ class Metrics:
             ["of"], multiprocess_mode="livemax", **own,
         )  # fmt: skip
         self._drift: Drift | None = None
+        self._about_workers(own)
         if not self._shared:
             ProcessCollector(registry=self.registry)
 
@@ -77,6 +79,21 @@ class Metrics:
         self.batch_texts = Histogram("emotion_batch_texts", "Texts of one model run.", buckets=_TEXTS, **own)
         self.padding = Histogram("emotion_padding_ratio", "Share of padding in one run.", buckets=_SHARES, **own)
         self.crashes = Counter("emotion_model_failures", "Model runs that failed.", **own)
+
+    def _about_workers(self, own: Any) -> None:
+        live: Any = {"multiprocess_mode": "livesum", **own}
+        self.queue_texts = Gauge("emotion_queue_texts", "Texts waiting or running now.", **live)
+        self.workers_alive = Gauge("emotion_workers_alive", "Model processes that answer now.", **live)
+        self.worker_memory = Gauge("emotion_workers_memory_bytes", "Memory of the model processes together.", **live)
+        self.restarts = Counter(
+            "emotion_worker_restarts",
+            "Model processes replaced because they ended or hung.",
+            ["reason"],
+            **own,
+        )
+        self.loads = Counter("emotion_bundle_loads", "Bundles loaded, refused, or failed to load.", ["outcome"], **own)
+        self.dropped_lines = Counter("emotion_log_lines_dropped", "Lines of the log that nobody read in time.", **own)
+        self._dropped_before = 0
 
     def _about_texts(self, own: Any) -> None:
         self.texts = Counter("emotion_texts", "Texts by outcome.", ["outcome"], **own)
@@ -115,6 +132,21 @@ class Metrics:
         """A model run raised."""
         self.crashes.inc()
 
+    def worker_lost(self, reason: str) -> None:
+        """A model process is to be replaced."""
+        self.restarts.labels(reason).inc()
+
+    def workers(self, *, held: int, alive: int, pids: Sequence[int]) -> None:
+        """How the model processes stand now: texts held for them, how many answer, and who they are."""
+        self.queue_texts.set(held)
+        self.workers_alive.set(alive)
+        self.worker_memory.set(sum(map(_memory_bytes, pids)))
+
+    def dropped(self, lines: int) -> None:
+        """So many lines of the log were dropped since the start."""
+        self.dropped_lines.inc(lines - self._dropped_before)
+        self._dropped_before = lines
+
     def answered(self, row: Row, decided: NDArray[np.bool_], labels: Sequence[str]) -> None:
         """A text has its answer; `decided` is of shape (L,)."""
         if self._drift is not None:
@@ -141,3 +173,10 @@ class Metrics:
         if not self._shared:
             self.model.clear()
         self.model.labels(model.seal[:12], model.precision, model.provider).set(1)
+
+
+def _memory_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:  # it has just ended
+        return 0

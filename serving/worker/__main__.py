@@ -10,11 +10,12 @@ import os
 import pickle
 import signal
 import sys
+import time
 from typing import Any, BinaryIO
 
 from serving.logs import configure_logging
 from serving.predictor import Predictor
-from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Run, Tokens, packed, token_ids
+from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, token_ids
 from shared.errors import EmotionError
 
 logger = logging.getLogger("emotion.model_process")
@@ -32,11 +33,11 @@ def main() -> None:
     if load is None:
         return
     try:
-        predictor = _load(load)
+        predictor, slowest_s = _load(load)
     except (EmotionError, OSError) as error:
         _write(answers, Failed(error))
         return
-    _write(answers, Loaded(predictor.bundle.seal, predictor.precision, predictor.provider))
+    _write(answers, Loaded(predictor.bundle.seal, predictor.precision, predictor.provider, slowest_s))
     while (request := _read(requests)) is not None:
         _write(answers, _answer(predictor, request))
 
@@ -48,16 +49,21 @@ def _output() -> BinaryIO:
     return answers
 
 
-def _load(load: Load) -> Predictor:
+def _load(load: Load) -> tuple[Predictor, float]:
+    """The model, warm, and the seconds that the longest text takes."""
     os.nice(load.niceness)
     predictor = Predictor.load(load.path, precision=load.precision, provider=load.provider, threads=load.threads)
     for text in WARM_UP_TEXTS:
         predictor.logits([text])
-    return predictor
+    started = time.perf_counter()
+    predictor.logits([WARM_UP_TEXTS[-1]])
+    return predictor, time.perf_counter() - started
 
 
-def _answer(predictor: Predictor, request: Encode | Run) -> Any:
+def _answer(predictor: Predictor, request: Encode | Run | Ping) -> Any:
     try:
+        if isinstance(request, Ping):
+            return None
         if isinstance(request, Encode):
             return [Tokens.of(row) for row in predictor.tokenizer.encode(request.texts)]
         return predictor.probabilities(predictor.run(token_ids(request.rows)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Run, Tokens, packed
+from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed
 
 ROOT = Path(__file__).parents[2]
 """Holds the packages that the process imports."""
@@ -22,33 +23,62 @@ ROOT = Path(__file__).parents[2]
 NICENESS = 10
 """The model's, relative to the event loop's, which has short turns that everybody waits for."""
 
-LAST_RUN_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 """Time for a process to end by itself."""
+
+LOAD_TIMEOUT_S = 300.0
+"""Time to read a model and warm it up."""
+
+REQUEST_TIMEOUT_S = 5.0
+"""Time to answer a request, by default, where the model is not so slow that it needs more."""
+
+SLOWEST_TIMES = 10.0
+"""A model gets so many times what its longest text took when it was warmed up."""
+
+EXIT_WAIT_S = 1.0
 
 
 class ProcessLostError(Exception):
-    """The process has ended, or makes no sense."""
+    """The process has ended, or its answers make no sense."""
 
-    def __init__(self) -> None:
-        super().__init__("the process of the model has ended.")
+    reason = "ended"
+    """For metrics."""
+
+    def __init__(self, message: str = "the process of the model has ended.") -> None:
+        super().__init__(message)
+
+
+class ProcessHungError(ProcessLostError):
+    """The process did not answer in time and was killed."""
+
+    reason = "hung"
 
 
 class ModelProcess:
     """A process that runs one model; asked one thing at a time. Made by `start`."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, timeout_s: float) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
+        self._timeout_s = timeout_s
         self._requests, self._answers = process.stdin, process.stdout
         self.ended = asyncio.ensure_future(process.wait())
         self.loaded: Loaded
 
     @classmethod
     async def start(
-        cls, path: Path, *, precision: str | None = None, provider: str | None = None, threads: int | None = None
+        cls,
+        path: Path,
+        *,
+        precision: str | None = None,
+        provider: str | None = None,
+        threads: int | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> ModelProcess:
         """A process whose model is loaded and warm; for the arguments see `Predictor.load`.
+
+        It has `timeout_s` to answer a request, or more where the longest text takes more than a tenth of that.
 
         Raises:
             EmotionError: as `Predictor.load` does.
@@ -61,10 +91,12 @@ class ModelProcess:
         own = cls(
             await asyncio.create_subprocess_exec(
                 sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, env=environment
-            )
+            ),
+            timeout_s,
         )  # fmt: skip
         try:
-            own.loaded = await own._ask(Load(path, precision, provider, threads, NICENESS))
+            own.loaded = await own._ask(Load(path, precision, provider, threads, NICENESS), LOAD_TIMEOUT_S)
+            own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:
             await own.close()
             raise
@@ -95,22 +127,53 @@ class ModelProcess:
         found: NDArray[np.float64] = await self._ask(Run([row.ids for row in rows]))
         return found
 
+    async def ping(self) -> None:
+        """Whether it still answers.
+
+        Raises:
+            ProcessLostError: when it does not.
+        """
+        await self._ask(Ping())
+
     async def close(self) -> None:
         """End the process, which may finish what it is at."""
         self._requests.close()
         try:
-            await asyncio.wait_for(asyncio.shield(self.ended), LAST_RUN_S)
+            await asyncio.wait_for(asyncio.shield(self.ended), CLOSE_TIMEOUT_S)
         except TimeoutError:
             self._process.kill()
             await self.ended
 
-    async def _ask(self, request: Any) -> Any:
+    async def _ask(self, request: Any, timeout_s: float | None = None) -> Any:
+        """The answer of the process, which is killed when it takes longer than it may.
+
+        Raises:
+            ProcessLostError: with its pid, and the signal or exit code it ended with.
+            Exception: what the process answers has failed.
+        """
+        limit_s = timeout_s or self._timeout_s
         try:
-            self._requests.write(packed(request))
-            (size,) = HEAD.unpack(await self._answers.readexactly(HEAD.size))
-            answer = pickle.loads(await self._answers.readexactly(size))
+            async with asyncio.timeout(limit_s):
+                self._requests.write(packed(request))
+                (size,) = HEAD.unpack(await self._answers.readexactly(HEAD.size))
+                answer = pickle.loads(await self._answers.readexactly(size))
+        except TimeoutError:
+            self._process.kill()
+            await self.ended
+            raise ProcessHungError(
+                f"model process {self.pid} did not answer a {type(request).__name__} within {limit_s:.1f} s: killed"
+            ) from None
         except (asyncio.IncompleteReadError, OSError, pickle.UnpicklingError) as error:
-            raise ProcessLostError from error
+            raise ProcessLostError(await self._describe_end()) from error
         if isinstance(answer, Failed):
             raise answer.error
         return answer
+
+    async def _describe_end(self) -> str:
+        await asyncio.wait({self.ended}, timeout=EXIT_WAIT_S)
+        code = self._process.returncode
+        if code is None:
+            return f"model process {self.pid} has closed its output"
+        if code >= 0:
+            return f"model process {self.pid} has ended with exit code {code}"
+        return f"model process {self.pid} has ended by signal {-code} ({signal.Signals(-code).name})"

@@ -69,17 +69,24 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Ping:
+    """Answered at once, with None: whether the process still answers."""
+
+
+@dataclass(frozen=True)
 class Loaded:
     """Answer to `Load`: what the process has loaded and warmed up."""
 
     seal: str
     precision: str
     provider: str
+    slowest_s: float
+    """Time of the longest text there can be, alone, once warm."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Answer to anything: what went wrong, which may be for the user to mend."""
+    """Answer to anything: what went wrong, which may be one that the user can fix."""
 
     error: Exception
 

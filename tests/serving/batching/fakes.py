@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from serving.batching.batcher import Batcher
-from serving.worker.client import ProcessLostError
+from serving.worker.client import ProcessHungError, ProcessLostError
 from serving.worker.wire import Tokens, token_ids
 from shared.tokenizer import Encoded
 
@@ -25,6 +25,7 @@ class FakeModel:
         self.texts_run: list[str] = []
         self.fail_on: set[str] = set()
         self.die_on: set[str] = set()
+        self.hang_on: set[str] = set()
         self.workers: list[FakeWorker] = []
         self.refuse_to_start = 0
 
@@ -47,7 +48,8 @@ class FakeWorker:
         self.model = model
         self.ended = asyncio.get_running_loop().create_future()
         self.closed = False
-        self.asked = 0
+        self.asked = self.pings = 0
+        self.hangs = False
 
     async def encode(self, texts):
         assert not self.closed
@@ -67,13 +69,22 @@ class FakeWorker:
         await asyncio.wait_for(model.gate.wait(), 5)
         texts = ["".join(map(chr, ids)) for ids in token_ids([row.ids for row in rows])]
         if model.die_on & set(texts):
-            model.die_on.clear()
             raise ProcessLostError
+        if model.hang_on & set(texts):
+            model.hang_on.clear()
+            raise ProcessHungError
         if model.fail_on & set(texts):
             raise RuntimeError("model")
         model.batches.append([len(text) for text in texts])
         model.texts_run += texts
         return np.array([[len(text), ord(text[0])] for text in texts], dtype=float)
+
+    async def ping(self):
+        self.pings += 1
+        if self.hangs:
+            raise ProcessHungError
+        if self.ended.done():
+            raise ProcessLostError
 
     async def close(self):
         self.closed = True
@@ -84,6 +95,7 @@ class FakeWorker:
 class Seen:
     def __init__(self) -> None:
         self.num_tokenised = self.num_run = self.crashes = 0
+        self.lost: list[str] = []
 
     def tokenised(self, num_texts, seconds):
         self.num_tokenised += num_texts
@@ -95,6 +107,9 @@ class Seen:
 
     def crashed(self):
         self.crashes += 1
+
+    def worker_lost(self, reason):
+        self.lost.append(reason)
 
 
 async def occupy(batcher: Batcher, model: FakeModel, text: str = "running") -> asyncio.Task:

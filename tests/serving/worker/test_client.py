@@ -15,7 +15,7 @@ import pytest
 
 from serving.predictor import Predictor
 from serving.worker import client
-from serving.worker.client import NICENESS, ModelProcess, ProcessLostError
+from serving.worker.client import NICENESS, ModelProcess, ProcessHungError, ProcessLostError
 from serving.worker.wire import Tokens
 from shared.bundle import Bundle
 from shared.errors import BundleTamperedError, ConfigError
@@ -89,7 +89,7 @@ def test_it_runs_behind_whoever_asks_and_ends_when_told(bundle):
 
 
 def test_one_that_hangs_is_killed(bundle, monkeypatch):
-    monkeypatch.setattr(client, "LAST_RUN_S", 0.1)
+    monkeypatch.setattr(client, "CLOSE_TIMEOUT_S", 0.1)
 
     async def scenario():
         process = await ModelProcess.start(bundle, threads=1)
@@ -98,6 +98,31 @@ def test_one_that_hangs_is_killed(bundle, monkeypatch):
         return process.pid
 
     assert not is_alive(asyncio.run(scenario()))
+
+
+def test_one_that_does_not_answer_in_time_is_killed_with_its_pid_in_the_error(bundle):
+    async def scenario():
+        process = await ModelProcess.start(bundle, threads=1, timeout_s=0.5)
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(ProcessHungError, match=rf"model process {process.pid} did not answer a Ping") as hung:
+            await process.ping()
+        await process.close()
+        return process.pid, hung.value.reason
+
+    pid, reason = asyncio.run(scenario())
+    assert reason == "hung"
+    assert not is_alive(pid)
+
+
+def test_how_a_process_ended_is_said(bundle):
+    async def scenario():
+        process = await ModelProcess.start(bundle, threads=1)
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(ProcessLostError, match=rf"model process {process.pid} has ended by signal 9 \(SIGKILL\)"):
+            await process.ping()
+        await process.close()
+
+    asyncio.run(scenario())
 
 
 def test_who_asks_a_dead_process_hears_of_it(bundle):

@@ -1,0 +1,122 @@
+"""What an operator meets at night, on the real service: processes that hang, a dead supervisor, a log nobody reads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+import psutil
+import pytest
+
+from shared.bundle import Bundle
+from tests.serving import servers
+from tests.serving.bundles import stand_in_bundle
+from tests.serving.servers import Server, metric, serving
+from tests.serving.test_service_life import Crowd, link_to, model_processes, until
+
+pytestmark = pytest.mark.slow
+
+
+def ready(server: Server) -> bool:
+    return httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200
+
+
+def stop(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+
+
+def test_stopped_model_processes_are_replaced_and_readyz_tells_the_truth(tmp_path):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    with serving(tmp_path / "server", bundle, workers=2, model_timeout_s=2) as server:
+        with Crowd(server) as crowd:
+            until(lambda: crowd.statuses["200"] > 50)
+            one = model_processes(server)[0]
+            stop([one])
+            until(lambda: not one.is_running(), 20)
+            until(lambda: metric(server.url, "emotion_workers_alive") == 2, 30)
+        assert sum(count for status, count in crowd.statuses.items() if status != "200") <= 1
+        both = model_processes(server)
+        stop(both)
+        until(lambda: not ready(server), 15)
+        assert metric(server.url, "emotion_workers_alive") == 0
+        until(lambda: ready(server), 30)
+        assert httpx.post(f"{server.url}/predict", json={"text": "i am happy"}, timeout=10).status_code == 200
+        assert metric(server.url, "emotion_worker_restarts_total", {"reason": "hung"}) == 3
+        for process in (one, *both):
+            assert f"model process {process.pid} did not answer a" in server.log
+        assert "within 2.0 s: killed" in server.log
+
+
+def test_processes_stopped_and_killed_at_random_leave_nobody_without_an_answer(tmp_path):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    with serving(tmp_path / "server", bundle, workers=2, model_timeout_s=1) as server:
+        with Crowd(server) as crowd:
+            end = time.monotonic() + 20
+            numbers = [signal.SIGSTOP, signal.SIGKILL]
+            while time.monotonic() < end:
+                with contextlib.suppress(psutil.Error, IndexError):
+                    model_processes(server)[-1].send_signal(numbers[0])
+                numbers.reverse()
+                time.sleep(4)
+            until(lambda: ready(server), 30)
+        answered = crowd.statuses["200"]
+        assert set(crowd.statuses) <= {"200", "503", "504"}
+        assert crowd.statuses["503"] + crowd.statuses["504"] <= 0.005 * answered + 1
+        assert metric(server.url, "emotion_worker_restarts_total") >= 3
+
+
+def test_a_bundle_without_labels_is_refused_and_the_next_good_one_loads(tmp_path):
+    first, second, bad = (stand_in_bundle(tmp_path / name, seed=seed) for seed, name in enumerate(("a", "b", "bad")))
+    manifest = json.loads((bad / "bundle.json").read_text(encoding="utf-8"))
+    (bad / "bundle.json").write_text(json.dumps({**manifest, "labels": None}), encoding="utf-8")
+    link = tmp_path / "latest"
+    link_to(link, first)
+    with serving(tmp_path / "server", link, watch_s=0.2) as server:
+        link_to(link, bad)
+        until(lambda: metric(server.url, "emotion_bundle_loads_total", {"outcome": "refused"}) == 1)
+        assert "'labels' is 'None', expected names. The bundle in service stays." in server.log
+        link_to(link, second)
+        seal = Bundle.read(second).seal
+        until(lambda: httpx.get(f"{server.url}/model", timeout=10).json()["seal"] == seal)
+        assert "Traceback" not in server.log
+
+
+def test_orphans_of_a_killed_supervisor_end(tmp_path):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    with serving(tmp_path / "server", bundle) as server:
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        assert len(family) >= 2
+        server.process.kill()
+        server.process.wait(10)
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert alive == []
+        assert "has ended; the process shuts down" in server.log
+
+
+def test_a_log_that_nobody_reads_stops_nobody(tmp_path):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    reading, writing = os.pipe()
+    port = servers.free_port()
+    process = subprocess.Popen(
+        servers.command(port), cwd=servers.ROOT, env=servers.environment(tmp_path, bundle=bundle), stdout=writing,
+        stderr=writing, start_new_session=True,
+    )  # fmt: skip
+    os.close(writing)
+    try:
+        server = Server(f"http://127.0.0.1:{port}", process, tmp_path / "none")
+        server.log_file.touch()
+        servers.wait_until_ready(server)
+        with httpx.Client(base_url=server.url, timeout=10) as client:
+            for _ in range(600):  # each has a line of about 200 bytes; the pipe takes 64 KiB
+                assert client.post("/predict", json={"text": "i am happy"}).status_code == 200
+        drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(reading, 2**16), b"")], daemon=True)
+        drain.start()
+    finally:
+        servers.stop(process)
