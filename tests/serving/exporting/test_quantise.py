@@ -10,11 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from serving.exporting.onnx_models import GRAPH, save, split
 from serving.exporting.quantise import Quantiser, quantise_symmetric
+from serving.runtime import open_session
 
 
 def session_of(model, folder):
     save(model, folder / "out.onnx", weights_from=folder)
-    return ort.InferenceSession(folder / "out.onnx", providers=["CPUExecutionProvider"])
+    return open_session(folder / "out.onnx", provider="cpu")
 
 
 def model_of(nodes, constants, *, inputs, output="y"):

@@ -41,6 +41,9 @@ def assert_same_gradients(expected: dict[str, Tensor], actual: dict[str, Tensor]
     for name, grad in expected.items():
         # a key's bias has a gradient of zero or nearly so, hence the scale of the weight beside it
         scale = max(grad.abs().max(), expected.get(name.replace("bias", "weight"), grad).abs().max())
+        if scale == 0:  # a token that sees itself alone: queries and keys change nothing, kernels leave a rounding
+            layer = name.partition(".attention.")[0]
+            scale = max(other.abs().max() for key, other in expected.items() if key.startswith(layer))
         assert (grad - actual[name]).abs().max() <= tolerance * scale, name
 
 
