@@ -114,7 +114,7 @@ def train(
     first, _ = parse_options(Config, [*recipe, *given], prog="train", description="")
     named = options_for(data, first.run_dir / "data", text=text, labels=labels)
     resolved, _ = parse_options(Config, [*recipe, *arguments(named), *given], prog="train", description="")
-    bundle = run(resolved)
+    bundle = run(resolved, link_latest=False)
     if bundle is None:
         raise ConfigError("this process does not write the bundle.", hint="Call train in one process.")
     return Bundle(bundle.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("Ready to train.")
     finally:
         log.removeHandler(handler)
+        with contextlib.suppress(OSError):  # there is a run of this name, or the folder was never made
+            config.run_dir.rmdir()
 
 
 def check_all(config: Config) -> None:

@@ -11,32 +11,51 @@ from shared.bundle import Bundle
 from shared.cli import run_command
 from training.config import Config
 from training.config.parser import parse_options
+from training.runtime.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
+EXAMPLES = (
+    "",
+    "--config goemotions_starter --data.path DIR",
+    "--data.source table --data.path my.csv --run.name mine",
+    "--config runs/mine/training.yaml --run.resume true",
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the configuration and run it."""
     config, _ = parse_options(
-        Config, sys.argv[1:] if argv is None else argv, prog="python -m training.run", description=str(__doc__)
+        Config,
+        sys.argv[1:] if argv is None else argv,
+        prog="python -m training.run",
+        description=str(__doc__),
+        examples=EXAMPLES,
     )
+    keep_freed_memory()
     run(config)
     return 0
 
 
-def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle | None:
+def run(
+    config: Config, *, callbacks: Sequence[TrainerCallback] = (), link_latest: bool = True
+) -> Bundle | None:  # fmt: skip
     """Configuration -> preflight -> data -> model -> train -> calibrate -> evaluate -> publish.
+
+    Afterwards the process is as it was found: log, environment, threads, random states and signal handlers.
 
     Args:
         config: the whole configuration.
         callbacks: further ones of the training loop; an exception of theirs ends the run.
+        link_latest: whether `<run.output_dir>/latest` moves to this run once it is finished.
 
     Returns:
         The bundle; None on the processes that do not write.
 
     Raises:
-        EmotionError: for every mistake a user can mend.
+        EmotionError: for every mistake a user can fix.
         KeyboardInterrupt: when it was interrupted; what was done is kept, and the log says how to resume.
     """
     started = time.monotonic()
@@ -55,19 +74,19 @@ def run(config: Config, *, callbacks: Sequence[TrainerCallback] = ()) -> Bundle 
     from training.runtime.session import Session
     from training.runtime.sharding import sharding
 
-    with Session(config) as session:
+    with Session(config, link_latest) as session:
         preflight(config)
         precision = choose_precision(config.optim.precision)
         resume_from = session.prepare()
 
         data = load_data(config.data)
-        session.tell_data(data)
+        session.log_data(data)
         encoder = build_tokenizer(config)
         check_data(data, encoder, config)
 
         model = build_tuned(config, data)
         rows = build_rows(config, data, encoder)
-        session.tell_model(count_parameters(model), precision)
+        session.log_model(count_parameters(model), precision)
         if resume_from is None:
             check_learning(model, rows, config)
 

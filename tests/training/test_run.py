@@ -1,7 +1,6 @@
 """A whole run: what it leaves, how it is resumed, and how a user's mistakes are told."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -17,12 +16,15 @@ from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from shared.bundle import Bundle
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EmotionError
 from shared.metrics import macro_f1
 from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
 from training import run
+from training.config import Config
+from training.config.parser import parse_options
+from training.config.schema import flatten
 from training.evaluation import calibrate, run_bundle
 from training.loop import train
 from training.runtime.run_folder import RunFolder
@@ -70,7 +72,7 @@ def test_the_figures_follow_from_reference_calibration_and_thresholds(finished):
 
 def test_provenance_names_source_data_seeds_versions_and_checkpoint(finished, tiny_model):
     provenance = Bundle.read(finished / "bundle").manifest.provenance
-    assert provenance["base_checkpoint"]["name"] == str(tiny_model)
+    assert provenance["base_checkpoint"]["name"] == tiny_model.name
     assert len(provenance["base_checkpoint"]["sha256"]) == len(provenance["data"]["fingerprint"]) == 64
     assert provenance["seeds"] == {"training": 42, "data": 13}
     assert {"python", "torch", "transformers"} <= set(provenance["versions"])
@@ -79,7 +81,8 @@ def test_provenance_names_source_data_seeds_versions_and_checkpoint(finished, ti
 
 def test_the_resolved_configuration_is_in_run_and_bundle(finished):
     written = [yaml.safe_load((folder / "training.yaml").read_text()) for folder in (finished, finished / "bundle")]
-    assert written[0] == written[1]
+    flat = [flatten(content) for content in written]
+    assert {key for key in flat[0] if flat[0][key] != flat[1][key]} == {"run.output_dir", "data.path", "model.name"}
     assert written[0]["tuning"]["method"] == "lora"
     assert written[0]["optim"]["warmup_ratio"] == 0.1
 
@@ -159,12 +162,48 @@ def test_an_unfinished_run_is_not_lost_by_accident(arguments, tmp_path, monkeypa
         run.main([*arguments, "--run.overwrite=true", "--optim.lr=0.5"])
 
 
-def test_a_finished_run_is_replaced_and_resuming_nothing_starts_from_the_beginning(arguments, tmp_path, capsys):
-    run.main([*arguments, "--run.resume=true"])
-    assert "No complete checkpoint" in capsys.readouterr().err
+def test_a_finished_run_is_replaced(arguments, tmp_path):
+    run.main(arguments)
     first = Bundle.read(tmp_path / "runs/default/bundle").seal
     run.main([*arguments, "--run.seed=7"])
     assert Bundle.read(tmp_path / "runs/default/bundle").seal != first
+
+
+def test_resuming_a_run_that_is_not_there_names_those_that_are(arguments, tmp_path):
+    with pytest.raises(ConfigError, match=r"no run 'defalt' in .*runs to resume\. Leave --run.resume out to start one"):
+        run.main([*arguments, "--run.name=defalt", "--run.resume=true"])
+    assert not (tmp_path / "runs").exists()
+    for name in ("a", "b"):
+        RunFolder(tmp_path / "runs" / name).path.mkdir(parents=True)
+        (tmp_path / "runs" / name / "training.yaml").touch()
+    with pytest.raises(ConfigError, match=r"no run 'defalt' in .*runs to resume\. The runs there are: a, b"):
+        run.main([*arguments, "--run.name=defalt", "--run.resume=true"])
+
+
+def test_a_run_that_fails_before_it_trains_leaves_no_folder(arguments, tmp_path):
+    with pytest.raises(EmotionError, match="looked for /nowhere/x.csv"):
+        run.main([*arguments, "--data.path=/nowhere/x.csv"])
+    (tmp_path / "empty.csv").write_text("text,label\n")
+    with pytest.raises(EmotionError, match="empty.csv"):
+        run.main([*arguments, f"--data.path={tmp_path / 'empty.csv'}"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_path_of_this_machine_is_sealed(finished):
+    machine = {str(finished.parents[1]), str(Path(__file__).parents[2]), str(Path.home())}
+    for name in ("training.yaml", "bundle.json", "report.html", "README.md", "config.json", "metrics.json"):
+        content = (finished / "bundle" / name).read_text()
+        assert [path for path in machine if path in content] == [], name
+    sealed = yaml.safe_load((finished / "bundle/training.yaml").read_text())
+    assert (sealed["data"]["path"], sealed["run"]["output_dir"]) == ("table.jsonl", "runs")
+    assert yaml.safe_load((finished / "training.yaml").read_text())["run"]["output_dir"] == str(finished.parent)
+
+
+def test_the_link_to_the_newest_run_moves_only_when_asked(arguments, tmp_path):
+    config, _ = parse_options(Config, arguments, prog="train", description="")
+    assert run.run(config, link_latest=False).path == tmp_path / "runs/default/bundle"
+    assert (tmp_path / "runs/default/finished").is_file()
+    assert not (tmp_path / "runs/latest").exists()
 
 
 def test_without_a_test_split_dev_alone_is_reported(arguments, tmp_path):
@@ -237,9 +276,3 @@ def test_a_mistake_on_the_command_line_shows_no_traceback(tmp_path):
     assert result.stderr.splitlines() == [
         "error: unknown key 'optim.lrr' on the command line (did you mean 'optim.lr'?). --help-all lists every key."
     ]
-
-
-def test_handlers_of_the_log_are_taken_back(arguments):
-    before = list(logging.getLogger("training").handlers)
-    run.main(arguments)
-    assert logging.getLogger("training").handlers == before

@@ -1,4 +1,4 @@
-"""Temperatures fitted on dev: probabilities that can be taken at their word.
+"""Temperatures fitted on dev: calibrated probabilities.
 
 Shapes: N examples, L labels.
 """

@@ -1,4 +1,4 @@
-"""What the course of the figures says: a loss that stands still or diverges, over- and underfitting."""
+"""What the course of the figures says: a loss that stalls or diverges, over- and underfitting."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _plateau(losses: Sequence[float]) -> str:
     if abs(before - now) > max(0.005 * abs(before), noise):
         return ""
     return (
-        f"the training loss stands still: {before:.4f} and {now:.4f}, each the mean of {WINDOW} logged. "
+        f"the training loss has stalled: {before:.4f} and {now:.4f}, each the mean of {WINDOW} logged. "
         "If it is still high, raise optim.lr or train more weights."
     )
 
@@ -91,18 +91,18 @@ class TrendNotes(TrainerCallback):
     """Logs each kind of note once, after an evaluation and at the end."""
 
     def __init__(self) -> None:
-        self.told: dict[str, str] = {}
+        self.logged: dict[str, str] = {}
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look at the course so far."""
-        self._tell(notes(state.log_history))
+        self._log_new(notes(state.log_history))
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look at the whole course."""
-        self._tell(notes(state.log_history, finished=True))
+        self._log_new(notes(state.log_history, finished=True))
 
-    def _tell(self, found: Mapping[str, str]) -> None:
+    def _log_new(self, found: Mapping[str, str]) -> None:
         for kind, text in found.items():
-            if kind not in self.told:
-                self.told[kind] = text
+            if kind not in self.logged:
+                self.logged[kind] = text
                 log.info("note: %s", text)

@@ -54,7 +54,7 @@ def check_labels(train: Corpus, labels: LabelSet) -> str:
 
 
 def check_leaks(data: Splits) -> str:
-    """Whether no text of train stands in a held-out split.
+    """Whether no text of train is also in a held-out split.
 
     Raises:
         PreflightError: when there are such texts.
@@ -64,10 +64,10 @@ def check_leaks(data: Splits) -> str:
         shared = train & set(split.keys) if split is not None else set()
         if shared:
             raise PreflightError(
-                f"{len(shared):,} texts of train stand in {name} too, so that its figures would flatter the model.",
+                f"{len(shared):,} texts of train are also in {name}, so that its metrics would flatter the model.",
                 hint="Remove them from the training file.",
             )
-    return "no text of train stands in dev or test"
+    return "no text of train is also in dev or test"
 
 
 def check_lengths(texts: Sequence[str], tokenizer: TextTokenizer) -> str:

@@ -21,7 +21,7 @@ from training.config import Config
 from training.data.corpus import Splits
 from training.data.task import check_task
 from training.loop.rows import TrainingRows
-from training.model.classifier import TextEncoder
+from training.model.classifier import TokenizerPair
 from training.runtime.sharding import sharding
 
 log = logging.getLogger("training")
@@ -49,10 +49,10 @@ def preflight(config: Config) -> None:
     for source in config.data.resolved_sources():
         if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
             raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
-    _tell(environment_checks(config), config)
+    _log_checks(environment_checks(config), config)
 
 
-def check_data(data: Splits, encoder: TextEncoder, config: Config) -> None:
+def check_data(data: Splits, encoder: TokenizerPair, config: Config) -> None:
     """Check that the corpus can teach the task.
 
     Raises:
@@ -60,7 +60,7 @@ def check_data(data: Splits, encoder: TextEncoder, config: Config) -> None:
         PreflightError: for labels that cannot be learnt, leaks, or texts that are mostly cut.
     """
     check_task(data, config.loss.task)
-    _tell(data_checks(data, encoder.tokens), config)
+    _log_checks(data_checks(data, encoder.tokens), config)
 
 
 def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None:
@@ -69,10 +69,10 @@ def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None
     Raises:
         PreflightError: with the cause.
     """
-    _tell(learning_checks(model, rows, config), config)
+    _log_checks(learning_checks(model, rows, config), config)
 
 
-def _tell(checks: Sequence[Check], config: Config) -> None:
+def _log_checks(checks: Sequence[Check], config: Config) -> None:
     for line in run_checks(checks, config.preflight.skip):
         log.info("preflight: %s", line)
 

@@ -13,14 +13,14 @@ from training.data.corpus import Corpus, Splits, label_frequencies
 from training.evaluation.publish import Trained
 from training.evaluation.report import Scored
 from training.evaluation.scoring import SplitPredictions, score
-from training.model.classifier import TextEncoder
+from training.model.classifier import TokenizerPair
 from training.model.inference import predict_logits
 
 log = logging.getLogger("training")
 
 
 def calibrate_and_evaluate(
-    model: Any, encoder: TextEncoder, config: Config, data: Splits
+    model: Any, encoder: TokenizerPair, config: Config, data: Splits
 ) -> tuple[Trained, list[Scored]]:
     """Temperatures and thresholds from dev, then the figures of every held-out split.
 

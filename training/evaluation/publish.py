@@ -25,7 +25,7 @@ from shared.thresholds import Policies
 from training.config import Config
 from training.data.corpus import Corpus, Splits
 from training.evaluation.scoring import SplitPredictions
-from training.model.classifier import TextEncoder, pooling_of
+from training.model.classifier import TokenizerPair, pooling_of
 from training.model.inference import predict_logits
 from training.runtime.disk import disk_errors
 
@@ -49,7 +49,7 @@ class Trained:
     """
 
     model: PreTrainedModel
-    encoder: TextEncoder
+    encoder: TokenizerPair
     calibration: Calibration
     policies: Policies
     metrics: Mapping[str, Any]
@@ -72,7 +72,7 @@ def publish(
         trained: model, calibration, policies and figures.
         config: the resolved configuration.
         data: the splits it was trained and fitted on.
-        pages: further text files by name: the report and the model card.
+        pages: further text files by name: the resolved configuration, the report and the model card.
         provenance: where everything came from.
 
     Raises:
@@ -86,7 +86,6 @@ def publish(
         trained.calibration.write(folder / "calibration.json")
         trained.policies.write(folder / "thresholds.json")
         write_json(folder / "metrics.json", trained.metrics)
-        config.write(folder / "training.yaml")
         reference(data.dev, trained.dev).write(folder / "reference.npz")
         for name, content in pages.items():
             (folder / name).write_text(content, encoding="utf-8")

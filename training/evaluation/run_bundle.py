@@ -1,6 +1,10 @@
-"""The bundle of a run, with its report and model card."""
+"""The bundle of a run, with its report and model card; no path of this machine is in them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -37,18 +41,56 @@ def publish_run(
         "steps": progress.steps, "best_step": progress.best_step, "processes": processes.world_size(),
         **describe_teachers(config.distill),
     }  # fmt: skip
-    provenance = describe_origin(config, data, training)
+    names = path_names(config, data)
+    provenance = portable(describe_origin(config, data, training), names)
+    resolved = portable(config.to_dict(), names)
     report = render_report(
         f"{config.run.name}: {config.model.name}",
         f"{config.tuning.method} tuning, {pooling_of(config.model)} pooling; weights of step {progress.best_step} of "
         f"{progress.steps}; {provenance['created']}",
         scored, trained.calibration, trained.policies,
-        train_support=data.train.support(data.labels), history=progress.history, data_lines=data.report.lines(),
+        train_support=data.train.support(data.labels), history=progress.history,
+        data_lines=portable(data.report.lines(), names),
         details={
-            "Configuration": yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True),
+            "Configuration": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
             "Provenance": yaml.safe_dump(provenance, sort_keys=False, allow_unicode=True),
         },
     )  # fmt: skip
-    card = render_model_card(config, data, trained.metrics, trained.policies, trained.encoder.tokens)
-    pages = {"report.html": report, "README.md": card}
+    card = portable(render_model_card(config, data, trained.metrics, trained.policies, trained.encoder.tokens), names)
+    pages = {
+        "report.html": report, "README.md": card,
+        "training.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
+    }  # fmt: skip
     return publish(folder.bundle, trained, config=config, data=data, pages=pages, provenance=provenance)
+
+
+def path_names(config: Config, data: Splits) -> dict[str, str]:
+    """Absolute paths of this run -> what a bundle says in their place: relative to the working folder, or the name."""
+    here = Path.cwd()
+    given = {*_texts(config.to_dict()), *(info.origin for info in data.sources)}
+    absolute = sorted((text for text in given if Path(text).expanduser().is_absolute()), key=len, reverse=True)
+    paths = {text: Path(text).expanduser() for text in absolute}
+    names = {t: str(p.relative_to(here)) if p.is_relative_to(here) else p.name or p.anchor for t, p in paths.items()}
+    return {**names, f"{here}/": ""}
+
+
+def portable(value: Any, names: Mapping[str, str]) -> Any:
+    """Nested plain values with the paths in every text replaced by their names."""
+    if isinstance(value, Mapping):
+        return {key: portable(inner, names) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(inner, names) for inner in value]
+    if isinstance(value, str):
+        for path, name in names.items():
+            value = value.replace(path, name)
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value

@@ -27,6 +27,7 @@ from training.model.classifier import build_tokenizer
 from training.model.tuning import build_tuned
 from training.optim.optimiser import build_optimizer
 from training.runtime import processes
+from training.runtime.allocator import keep_freed_memory
 from training.runtime.precision import Precision, choose_precision
 
 SMOOTHING = 0.9
@@ -77,6 +78,7 @@ def draw_range(options: RangeOptions) -> tuple[RangeResult, Path]:
     Raises:
         EmotionError: for a mistake in the configuration.
     """
+    keep_freed_memory()
     processes.start(options.run.threads)
     preflight(options)
     precision = choose_precision(options.optim.precision)

@@ -17,6 +17,7 @@ from shared.errors import ConfigError
 from training.config import Config
 from training.run import run
 from training.runtime import processes
+from training.runtime.allocator import keep_freed_memory
 from training.runtime.run_folder import RunFolder
 
 FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
@@ -65,7 +66,8 @@ def experiment_folder(config: Config, command: str) -> Path:
 def make_trial(config: Config, folder: Path, name: str, **sections: Any) -> Trial:
     """A trial in `folder/name`, with some sections of the configuration replaced; it is resumed when it is there."""
     changed = replace(config, **sections)
-    place = replace(changed.run, output_dir=str(folder), name=name, resume=True, overwrite=False)
+    begun = RunFolder(folder / name).config.is_file()
+    place = replace(changed.run, output_dir=str(folder), name=name, resume=begun, overwrite=False)
     return Trial(name, replace(changed, run=place))
 
 
@@ -98,6 +100,7 @@ def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcom
         raise ConfigError(
             f"an experiment was started by {processes.world_size()} processes.", hint="Start it in a single one."
         )
+    keep_freed_memory()  # an experiment is a command, with a process of its own
     folder = RunFolder(trial.config.run_dir)
     if is_finished(folder):
         check_same(folder, trial.config)

@@ -19,7 +19,7 @@ from training.distill.teachers import ensemble_logits, read_teachers, with_teach
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
 from training.losses.masked import Loss
-from training.model.classifier import TextEncoder
+from training.model.classifier import TokenizerPair
 from training.runtime import processes
 
 log = logging.getLogger("training")
@@ -37,7 +37,7 @@ class TrainingRows:
     distillation: Distillation | None = None
 
 
-def build_rows(config: Config, data: Splits, encoder: TextEncoder) -> TrainingRows:
+def build_rows(config: Config, data: Splits, encoder: TokenizerPair) -> TrainingRows:
     """Tokens of both splits, with further rows for rare labels if asked for, the order of training, and the loss.
 
     With `distill.teachers` the training rows have their logits too.

@@ -1,4 +1,4 @@
-"""Asymmetric loss: easy negatives count little or nothing, so that rare positives are heard.
+"""Asymmetric loss: easy negatives count little or nothing, so that rare positives weigh more.
 
 Shapes: N examples, L labels.
 """

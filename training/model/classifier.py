@@ -19,20 +19,20 @@ from shared.modeling.starter import STARTER
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
-from training.model.layerwise_dropout import grade_dropout
+from training.model.layerwise_dropout import set_layerwise_dropout
 
 DEFAULT_HEAD_DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
-class TextEncoder:
+class TokenizerPair:
     """A checkpoint's tokenizer: as it is saved in the bundle, and with the truncation of this run."""
 
     source: Tokenizer
     tokens: TextTokenizer
 
 
-def build_tokenizer(config: Config) -> TextEncoder:
+def build_tokenizer(config: Config) -> TokenizerPair:
     """The tokenizer of the checkpoint with the truncation of `config`.
 
     Raises:
@@ -41,7 +41,7 @@ def build_tokenizer(config: Config) -> TextEncoder:
     """
     source = load_tokenizer_json(config.model.name, extra_tokens=EXTRA_TOKENS)
     tokens = TextTokenizer(source, max_length=config.data.max_length, head_tokens=config.data.head_tokens)
-    return TextEncoder(source, tokens)
+    return TokenizerPair(source, tokens)
 
 
 def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.float64]) -> PreTrainedModel:
@@ -73,7 +73,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
         fast_attention=options.fast_attention,
     )
     _check_length(model, config.data.max_length)
-    _grade_dropout(model, options)
+    _set_dropout_by_layer(model, options)
     start_head(model, frequencies)
     return model
 
@@ -115,7 +115,7 @@ def head_activation_of(options: ModelConfig) -> str | None:
     return "none" if options.name == STARTER and pooling_of(options) == "mean" and options.head_width is None else None
 
 
-def _grade_dropout(model: PreTrainedModel, options: ModelConfig) -> None:
+def _set_dropout_by_layer(model: PreTrainedModel, options: ModelConfig) -> None:
     """Dropout by layer where it is asked for.
 
     Raises:
@@ -128,7 +128,7 @@ def _grade_dropout(model: PreTrainedModel, options: ModelConfig) -> None:
             f"model.bottom_dropout is {options.bottom_dropout} and model.top_dropout {options.top_dropout}; "
             "give both, or neither."
         )
-    grade_dropout(model, options.bottom_dropout, options.top_dropout)
+    set_layerwise_dropout(model, options.bottom_dropout, options.top_dropout)
 
 
 def _check_length(model: PreTrainedModel, max_length: int) -> None:

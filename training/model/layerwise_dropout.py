@@ -10,7 +10,7 @@ from training.model.layers import find_depths
 _HEADS = ("num_attention_heads", "num_heads", "n_heads")
 
 
-def grade_dropout(model: nn.Module, bottom: float, top: float) -> list[float]:
+def set_layerwise_dropout(model: nn.Module, bottom: float, top: float) -> list[float]:
     """Set the dropout of hidden states in every layer: `bottom` in the lowest, `top` in the highest, linear between.
 
     Dropout of attention weights, of the embeddings and of the head stays as it is.

@@ -1,1 +1,1 @@
-"""What surrounds a run: processes, number format, folder, disk."""
+"""What surrounds a run: processes, mixed precision, folder, disk."""

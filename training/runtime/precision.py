@@ -1,4 +1,4 @@
-"""The number format of the forward pass, chosen from what the machine computes fast."""
+"""Mixed precision of the forward pass, chosen from what the machine computes fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 @dataclass(frozen=True)
 class Precision:
-    """A number format and the reason it was chosen."""
+    """A precision and the reason it was chosen."""
 
     name: str
     reason: str

@@ -11,7 +11,6 @@ from torch import distributed
 
 from shared.cli import default_threads
 from shared.modeling.device import has_cuda
-from training.runtime.allocator import keep_freed_memory
 from training.runtime.sharding import sharding
 
 
@@ -26,8 +25,7 @@ def world_size() -> int:
 
 
 def start(threads: int | None) -> int:
-    """Join the other processes if there are any, set this one's memory and threads up; the number of threads."""
-    keep_freed_memory()
+    """Join the other processes if there are any, set this one's threads; their number."""
     if world_size() > 1 and not distributed.is_initialized():
         backend = "gloo"
         if has_cuda():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -66,12 +67,13 @@ class RunFolder:
         """Make the folder ready and say where to resume from, None for the beginning.
 
         Raises:
-            ConfigError: when an unfinished run would be lost, or a resumed one has another configuration.
+            ConfigError: when an unfinished run would be lost, or one to resume is not there or has another
+                configuration.
         """
         checkpoint = self.last_checkpoint()
         if config.run.resume:
-            if self.config.is_file():
-                self._check_same(config)
+            self._check_there()
+            self._check_same(config)
         elif self.is_unfinished() and not config.run.overwrite:
             raise ConfigError(
                 f"{self.path} holds an unfinished run (newest checkpoint: {checkpoint and checkpoint.name}).",
@@ -88,6 +90,24 @@ class RunFolder:
         config.write(self.config)
         return checkpoint
 
+    def _check_there(self) -> None:
+        if self.config.is_file():
+            return
+        parent = self.path.parent
+        there = sorted(path.parent.name for path in parent.glob("*/training.yaml") if not path.parent.is_symlink())
+        raise ConfigError(
+            f"there is no run {self.path.name!r} in {parent} to resume.",
+            hint=f"The runs there are: {', '.join(there)}." if there else "Leave --run.resume out to start one.",
+        )
+
+    def remove_if_untrained(self) -> None:
+        """Remove the folder when nothing was trained in it: no checkpoint, no entry of the training log, no bundle."""
+        if self._folders() or (self.logs / "train.jsonl").is_file() or self.bundle.exists():
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other runs are there
+            self.path.parent.rmdir()
+
     def _check_same(self, config: Config) -> None:
         before = yaml.safe_load(self.config.read_text(encoding="utf-8")) or {}
         differing, saved, now = config.differences(before), flatten(before), config.flat()
@@ -102,9 +122,15 @@ class RunFolder:
         """The command that continues this run."""
         return as_called(f"python -m training.run --config {self.config} --run.resume true")
 
-    def finish(self) -> None:
-        """Mark the run as finished and let `latest` point to it, in one step that cannot be seen half done."""
+    def finish(self, *, link_latest: bool = True) -> None:
+        """Mark the run as finished and, if asked, let `latest` point to it, which cannot be seen half done.
+
+        Raises:
+            ConfigError: when `latest` is a folder.
+        """
         (self.path / "finished").touch()
+        if not link_latest:
+            return
         latest = self.path.parent / "latest"
         with tempfile.TemporaryDirectory(prefix=".latest.", dir=self.path.parent) as folder:
             link = Path(folder) / "latest"

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import random
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from transformers.utils import logging as hf_logging
+
 from shared.bundle import Bundle
+from shared.errors import EmotionError
 from training.config import Config
 from training.data.corpus import Splits
 from training.runtime import processes
@@ -18,14 +30,62 @@ from training.runtime.run_folder import RunFolder
 log = logging.getLogger("training")
 
 
+@contextlib.contextmanager
+def process_as_found() -> Iterator[None]:
+    """Whatever the block does to the process, afterwards it is as before, also when the block raises.
+
+    That is: the training log, transformers' verbosity and progress bars, environment variables, torch's threads, the
+    random states, and the handlers of SIGINT and SIGTERM.
+    """
+    log_state = log.handlers[:], log.propagate, log.level
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    verbosity, bars, hub_bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled(), _hub_bars()
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    in_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if in_main else {}
+    try:
+        yield
+    finally:
+        log.handlers[:], log.propagate = log_state[:2]
+        log.setLevel(log_state[2])
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        torch.set_num_threads(threads)
+        hf_logging.set_verbosity(verbosity)
+        (hf_logging.enable_progress_bar if bars else hf_logging.disable_progress_bar)()  # type: ignore[no-untyped-call]
+        (enable_progress_bars if hub_bars else disable_progress_bars)()
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _hub_bars() -> bool:
+    return not are_progress_bars_disabled()
+
+
 @dataclass
 class Session:
-    """One run from start to end: processes, log, and what is said when it is interrupted."""
+    """One run from start to end: processes, log, and what is logged when it is interrupted.
+
+    Args:
+        config: the whole configuration.
+        link_latest: whether the link `latest` beside the run moves to it once it is finished.
+    """
 
     config: Config
+    link_latest: bool = True
 
     def __enter__(self) -> Session:
+        self.stack = contextlib.ExitStack()
+        self.stack.enter_context(process_as_found())
         self.folder = RunFolder(self.config.run_dir)
+        self.is_new = not self.folder.path.exists()
         self.threads = processes.start(self.config.run.threads)
         self.handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
         log.addHandler(self.handlers[0])
@@ -37,11 +97,13 @@ class Session:
         if kind is KeyboardInterrupt and self.folder.last_checkpoint() is not None:
             log.warning("Interrupted. Resume with: %s", self.folder.resume_command())
         for handler in self.handlers:
-            log.removeHandler(handler)
             if isinstance(handler, logging.FileHandler):
                 handler.close()
+        self.stack.close()
         if kind is None:
             processes.finish()
+        elif self.is_new and processes.is_main() and issubclass(kind, (EmotionError, KeyboardInterrupt)):
+            self.folder.remove_if_untrained()
 
     def prepare(self) -> Path | None:
         """Make the run's folder ready on the process that writes; the checkpoint to resume from, if any."""
@@ -50,7 +112,7 @@ class Session:
                 return self.folder.last_checkpoint() if self.config.run.resume else None
             resume_from = self.folder.prepare(self.config)
         file = logging.FileHandler(self.folder.logs / "run.log", encoding="utf-8")
-        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told where it matters
+        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is an error where it matters
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         self.handlers.append(file)
         log.addHandler(file)
@@ -60,12 +122,12 @@ class Session:
             log.info("No complete checkpoint in %s: starting from the beginning", self.folder.checkpoints)
         return resume_from
 
-    def tell_data(self, data: Splits) -> None:
+    def log_data(self, data: Splits) -> None:
         """Log what was counted in the data."""
         for line in data.report.lines():
             log.info("%s", line)
 
-    def tell_model(self, weights: tuple[int, int], precision: Precision) -> None:
+    def log_model(self, weights: tuple[int, int], precision: Precision) -> None:
         """Log what is trained, as numbers of trainable and of all weights, and how."""
         trainable, total = weights
         log.info(
@@ -78,8 +140,8 @@ class Session:
         )  # fmt: skip
 
     def finish(self, bundle: Bundle, seconds: float) -> None:
-        """Mark the run as finished and say what came of it."""
-        self.folder.finish()
+        """Mark the run as finished and log its metrics."""
+        self.folder.finish(link_latest=self.link_latest)
         for name, metrics in bundle.metrics().items():
             log.info(
                 "%s: macro F1 %.4f, micro F1 %.4f, Brier %.4f, NLL %.4f, ECE %.4f (%d rows)", name, metrics["macro_f1"],

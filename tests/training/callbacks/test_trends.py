@@ -65,4 +65,4 @@ def test_a_note_is_told_once(caplog):
     watch = TrendNotes()
     for _ in range(2):
         watch.on_evaluate(None, State, None)
-    assert [record.message.split(":")[1] for record in caplog.records] == [" the training loss stands still"]
+    assert [record.message.split(":")[1] for record in caplog.records] == [" the training loss has stalled"]

