@@ -88,6 +88,7 @@ def train(
     text: str | None = None,
     labels: str | Sequence[str] | None = None,
     config: str | PathLike[str] | None = None,
+    link_latest: bool = False,
     **options: Any,
 ) -> Bundle:
     """Train a classifier, calibrate and evaluate it; the process is left as it was found.
@@ -98,6 +99,7 @@ def train(
         text: name of the column of texts; found by name and content when None.
         labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
         config: a recipe: a YAML file, or the name of one of the project's own, like "goemotions_starter".
+        link_latest: let the link `runs/latest`, which `emotion serve` follows, point to this run.
         options: any key of the configuration, like `**{"optim.epochs": 2, "run.name": "mine"}`.
 
     Raises:

@@ -35,7 +35,8 @@ class Metrics:
         nll: mean binary negative log likelihood, in nats.
         ece_pooled: expected calibration error over all decisions.
         ece_classwise: mean of the labels' own.
-        per_label: label -> precision, recall, f1, support, ap.
+        per_label: label -> precision, recall, f1, support, ap; None where no row is annotated for it.
+        notes: what to know about the rows that were scored.
         content: everything that was measured, as `emotion evaluate` prints it: other policies, baselines, intervals.
     """
 
@@ -50,6 +51,7 @@ class Metrics:
     ece_pooled: float
     ece_classwise: float
     per_label: Mapping[str, Mapping[str, Any]]
+    notes: Sequence[str]
     content: Mapping[str, Any]
 
     @classmethod
@@ -61,7 +63,9 @@ class Metrics:
     def __repr__(self) -> str:
         return (
             f"Metrics(macro_f1={self.macro_f1:.3f}, micro_f1={self.micro_f1:.3f}, brier={self.brier:.4f}, "
-            f"nll={self.nll:.4f}, num_examples={self.num_examples}, precision={self.precision!r})"
+            f"nll={self.nll:.4f}, num_examples={self.num_examples}, precision={self.precision!r}"
+            + (f", notes={list(self.notes)}" if self.notes else "")
+            + ")"
         )
 
 

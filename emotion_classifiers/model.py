@@ -135,7 +135,7 @@ class Model:
         *,
         text: str | None = None,
         labels: str | Sequence[str] | None = None,
-        split: str = "all",
+        split: str | None = None,
         bootstrap_samples: int = 0,
         **options: Any,
     ) -> Metrics:
@@ -146,7 +146,7 @@ class Model:
                 set on the hub.
             text: name of the column of texts; found by name and content when None.
             labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
-            split: "all" rows of a table without splits of its own; else train, dev or test.
+            split: train, dev or test; "all" rows of a table without splits of its own; test, else all, when None.
             bootstrap_samples: resamples for 95 % intervals of the F1 scores; 0 leaves them out.
             options: any option of `emotion evaluate`, like `**{"data.source": "goemotions"}`.
 
@@ -154,7 +154,7 @@ class Model:
             DataError: when the data cannot be used, or shares no label with the bundle.
             ConfigError: for an option that is unknown or has a value that is not allowed.
         """
-        given = {"data.split": split, "bootstrap_samples": bootstrap_samples, **options}
+        given = {"bootstrap_samples": bootstrap_samples, **({} if split is None else {"data.split": split}), **options}
         return evaluate(self.predictor, data, text=text, labels=labels, options=given)
 
     def _rows(self, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:

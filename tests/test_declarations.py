@@ -43,7 +43,8 @@ NOT_IMPORTED = {
     "deepspeed": "of accelerate", "onnxscript": "optimum and torch export with it",
     "onnx-ir": "of onnxscript", "uvloop": "uvicorn takes it where it is", "httptools": "uvicorn takes it where it is",
     "onnxruntime": "as onnxruntime-gpu", "pytest-benchmark": "a plugin of pytest",
-    "ruff": "a command", "mypy": "a command", "import-linter": "a command", "pdoc": "a command",
+    "ruff": "a command", "mypy": "a command", "import-linter": "a command",
+    "setuptools": "builds the wheel", "pdoc": "a command",
     "pandas-stubs": "types", "types-pyyaml": "types", "schemathesis": "system tests", "h11": "system tests",
 }  # fmt: skip
 """Distributions that are declared although no code imports them, and why."""
