@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from serving.settings import Settings
 from shared.errors import ConfigError, UnauthorizedError
 
 logger = logging.getLogger("emotion.keys")
 
 CHECK_EVERY_S = 1.0
 """Shortest time between two looks at the key file."""
+
+
+class WrongKeyError(UnauthorizedError):
+    """A key was given that is not one of the service's."""
 
 
 class ApiKeys:
@@ -37,6 +42,7 @@ class ApiKeys:
         self._clock = clock
         self._looked = clock()
         self._version: tuple[int, int] | None = None
+        self._unreadable = False
         self._from_file: tuple[bytes, ...] = ()
         if file is not None:
             try:
@@ -55,7 +61,7 @@ class ApiKeys:
         """Let a request with a valid key pass.
 
         Raises:
-            UnauthorizedError: when the key is missing or wrong.
+            UnauthorizedError: when the key is missing; WrongKeyError when it is wrong.
         """
         if not self.needed:
             return
@@ -67,10 +73,10 @@ class ApiKeys:
         digest = _digest(given)
         matches = [hmac.compare_digest(digest, known) for known in (*self._fixed, *self._from_file)]
         if not any(matches):
-            raise UnauthorizedError(
-                "the API key is wrong." if given else "an API key is needed.",
-                hint="Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
-            )
+            hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+            if given:
+                raise WrongKeyError("the API key is wrong.", hint=hint)
+            raise UnauthorizedError("an API key is needed.", hint=hint)
 
     def _refresh(self) -> None:
         if self._file is None or self._clock() - self._looked < CHECK_EVERY_S:
@@ -79,7 +85,11 @@ class ApiKeys:
         try:
             self._read(self._file)
         except (OSError, UnicodeDecodeError):
-            logger.exception("the API key file cannot be read; the keys known before stay")
+            if not self._unreadable:
+                logger.exception("the API key file cannot be read; the keys known before stay")
+            self._unreadable = True
+        else:
+            self._unreadable = False
 
     def _read(self, file: Path) -> None:
         status = file.stat()
@@ -87,8 +97,23 @@ class ApiKeys:
         if version == self._version:
             return
         lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
-        self._from_file = _digests(lines)
+        before, self._from_file = self._from_file, _digests(lines)
+        if self._version is not None:
+            logger.info(
+                "the API key file was read again: it holds %d keys, before %d", len(self._from_file), len(before)
+            )
+            if not self._from_file:
+                logger.error("the API key file %s holds no key any more: whoever has no other key is refused", file)
         self._version = version
+
+
+def api_keys(settings: Settings) -> ApiKeys:
+    """The keys that the settings name.
+
+    Raises:
+        ConfigError: when their file cannot be read, or holds no key.
+    """
+    return ApiKeys(settings.api_keys.get_secret_value().split(","), settings.api_key_file)
 
 
 def _digest(key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -16,6 +17,11 @@ PREFIX = "EMOTION_"
 HOST = f"{PREFIX}HOST"
 PORT = "PORT"
 """Named by platforms that choose the port, without a prefix."""
+
+TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
+TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
+OTHER_VARIABLES = (TRACE_ENDPOINT, TRACE_SAMPLE_RATE, f"{PREFIX}CACHE", f"{PREFIX}GOEMOTIONS_DIR")
+"""Of this project, but no settings of the service; nor are those that begin with EMOTION_TRAIN_."""
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 3000
 
@@ -90,8 +96,10 @@ def read_settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        ConfigError: naming every variable whose value is not allowed.
+        ConfigError: naming every variable that is unknown, or whose value is not allowed.
     """
+    _check_names()
+    port_of_the_environment()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -107,3 +115,22 @@ def read_settings() -> Settings:
             hint=f"Raise it, or lower {PREFIX}MAX_TEXTS.",
         )
     return settings
+
+
+def _check_names() -> None:
+    """Refuse a misspelt variable: EMOTION_API_KEY, without its S, would leave the service open.
+
+    Raises:
+        ConfigError: naming every unknown one, and the nearest that is known.
+    """
+    known = [*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), *OTHER_VARIABLES]
+    unknown = sorted(
+        name for name in os.environ
+        if name.upper().startswith(PREFIX) and not name.startswith(f"{PREFIX}TRAIN_") and name.upper() not in known
+    )  # fmt: skip
+    if unknown:
+        nearest = difflib.get_close_matches(unknown[0].upper(), known, n=1, cutoff=0.5)
+        raise ConfigError(
+            f"the environment holds what the service does not know: {', '.join(unknown)}.",
+            hint=f"Did you mean {nearest[0]}? " * bool(nearest) + "docs/deploy.md lists every variable.",
+        )

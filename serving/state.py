@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.admission import AdmissionControl
-from serving.api_keys import ApiKeys
+from serving.api_keys import api_keys
 from serving.engine import Engine
 from serving.settings import Settings
 from serving.telemetry.metrics import Metrics
@@ -23,11 +23,10 @@ class ServiceState:
         Raises:
             ConfigError: when the API key file cannot be used.
         """
-        keys = ApiKeys(settings.api_keys.get_secret_value().split(","), settings.api_key_file)
         self.settings = settings
         self.metrics = Metrics(several_processes=settings.processes > 1)
         self.engine = Engine(settings, self.metrics)
-        self.admission = AdmissionControl(settings, keys, self.engine)
+        self.admission = AdmissionControl(settings, api_keys(settings), self.engine)
 
     @property
     def is_open(self) -> bool:

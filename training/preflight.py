@@ -58,7 +58,7 @@ def check_all(config: Config) -> None:
     processes.start(config.run.threads)
     preflight(config)
     log.info("precision: %s", choose_precision(config.optim.precision))
-    data, encoder = load_data(config.data), build_tokenizer(config)
+    data, encoder = load_data(config.data, single_label=config.loss.task == "single_label"), build_tokenizer(config)
     check_data(data, encoder, config)
     model = build_tuned(config, data)
     check_learning(model, build_rows(config, data, encoder), config)

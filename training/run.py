@@ -79,7 +79,7 @@ def run(
         precision = choose_precision(config.optim.precision)
         resume_from = session.prepare()
 
-        data = load_data(config.data)
+        data = load_data(config.data, single_label=config.loss.task == "single_label")
         session.log_data(data)
         encoder = build_tokenizer(config)
         check_data(data, encoder, config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,8 +16,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from serving.batching.jobs import Row
-from serving.http.middleware import ERROR_RENDERED
-from serving.http.openapi import DOCS_PAGE, document
+from serving.http.middleware import ERROR_RENDERED, forbid_redirects
+from serving.http.openapi import DOCS_PAGE, DOCS_SCRIPT, document
 from serving.http.responses import describe_model, error_body, error_response, result, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_request
 from serving.state import ServiceState
@@ -36,6 +38,14 @@ _PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
+}
+_SCRIPT_HASH = base64.b64encode(hashlib.sha256(DOCS_SCRIPT.encode()).digest()).decode()
+DOCS_HEADERS = {
+    **_PAGE_HEADERS,
+    # Swagger UI sets styles of elements from its script, and shows pictures that it carries as data
+    "content-security-policy": f"default-src 'none'; script-src 'self' 'sha256-{_SCRIPT_HASH}'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
 }
 
 
@@ -61,7 +71,7 @@ def build_routes(state: ServiceState) -> Starlette:
         return _json(document(state.settings, active.bundle if active else None))
 
     async def docs(_request: Request) -> Response:
-        return Response(DOCS_PAGE, media_type="text/html")
+        return Response(DOCS_PAGE, media_type="text/html", headers=DOCS_HEADERS)
 
     routes = [
         Route("/predict", predict, methods=["POST"]),
@@ -71,7 +81,9 @@ def build_routes(state: ServiceState) -> Starlette:
         Route("/docs", docs, methods=["GET"]),
         *(Route(path, _page(name), methods=["GET"]) for path, name in _PAGE_FILES.items()),
     ]
-    return Starlette(routes=routes, exception_handlers={RequestError: _refuse})
+    application = Starlette(routes=routes, exception_handlers={RequestError: _refuse})
+    forbid_redirects(application)
+    return application
 
 
 async def _predict(state: ServiceState, request: Request) -> Response:

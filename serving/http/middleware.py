@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import time
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.admission import LIMITED, PROTECTED
+from serving.api_keys import WrongKeyError
 from serving.http.responses import error_response
 from serving.state import ServiceState
 from shared.errors import NotReadyError, RequestError
@@ -35,6 +38,10 @@ STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
 """Status -> error, error_type and detail of errors that come from the framework."""
 
 UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log has it under this request's id.")
+
+WRONG_KEY_DELAY_S = 0.25
+WRONG_KEYS_AT_ONCE = 10
+"""Together, 40 guesses a second at most."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -84,6 +91,7 @@ def install_outermost(app: ASGIApp, *, state: ServiceState, direct: ASGIApp | No
         nonlocal handler
         if scope["type"] == "lifespan":
             application = scope["app"]
+            forbid_redirects(application)
             if getattr(application, "middleware_stack", None) is not None:
                 application.middleware_stack = RequestMiddleware(application.middleware_stack, state, direct)
             else:
@@ -97,6 +105,13 @@ def install_outermost(app: ASGIApp, *, state: ServiceState, direct: ASGIApp | No
     return install
 
 
+def forbid_redirects(application: Any) -> None:
+    """Answer 404 for a path with a slash too many: Starlette sends clients to whatever their Host header says."""
+    router = getattr(application, "router", None)
+    if router is not None:
+        router.redirect_slashes = False
+
+
 class RequestMiddleware:
     """Around the whole application; for its arguments see `install_outermost`."""
 
@@ -104,6 +119,7 @@ class RequestMiddleware:
         self.app = app
         self.state = state
         self._predictions = direct or app
+        self._wrong_keys = asyncio.Semaphore(WRONG_KEYS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -126,6 +142,8 @@ class RequestMiddleware:
             self.state.admission.admit(response.path, response.method, headers)
             await (self._predictions if limited else self.app)(scope, receive, response.send)
         except RequestError as error:
+            if isinstance(error, WrongKeyError):
+                await self._slow_down()
             await response.fail(*error_response(error))
         except Exception:
             logger.exception("unexpected error", extra={"fields": {"request_id": response.request_id}})
@@ -133,6 +151,12 @@ class RequestMiddleware:
         finally:
             self._count(-limited)
             self._record(response)
+
+    async def _slow_down(self) -> None:
+        """Make guessing keys slow, whoever guesses: few answers are held back at a time, the others wait for them."""
+        self.state.metrics.wrong_keys.inc()
+        async with self._wrong_keys:
+            await asyncio.sleep(WRONG_KEY_DELAY_S)
 
     def _count(self, change: int) -> None:
         if change and self.state.is_open:

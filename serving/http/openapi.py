@@ -23,13 +23,16 @@ _ERRORS = {
 }
 _EXAMPLE = {"texts": ["I passed the exam!", "I miss her so much."], "policy": "f1", "probabilities": True}
 
-DOCS_PAGE = """<!doctype html>
+DOCS_SCRIPT = 'SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null});'
+"""Its hash is in the content security policy of the page."""
+
+DOCS_PAGE = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Emotion service: interface</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div>
 <script src="./static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null});</script>
+<script>{DOCS_SCRIPT}</script>
 </body></html>
 """
 """Swagger UI from the files that BentoML carries: no other host is asked."""

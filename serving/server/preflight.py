@@ -20,10 +20,20 @@ from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from serving.api_keys import api_keys
 from serving.exported import choose_model
 from serving.logs import configure_logging
 from serving.runtime import resolve_provider
-from serving.settings import DEFAULT_HOST, HOST, PREFIX, Settings, port_of_the_environment, read_settings
+from serving.settings import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    HOST,
+    PREFIX,
+    TRACE_ENDPOINT,
+    Settings,
+    port_of_the_environment,
+    read_settings,
+)
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError
@@ -45,8 +55,6 @@ PRIVATE_INTERFACES: Mapping[str, Sequence[tuple[Any, Sequence[str]]]] = {
 }  # fmt: skip
 """Package -> what is used of it without being documented; the reasons are in CONTRIBUTING.md."""
 
-TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
-TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
 UNTRACED = r"^(?!\w+://[^/]*/(predict|model)$)"
 """All addresses but those of the two routes that work: probes are too many, other paths are a client's own words."""
 GRACE_S = 5.0
@@ -62,7 +70,7 @@ def bentoml_options() -> dict[str, Any]:
         # its series are named after raw paths, without bound; ours: serving/telemetry/metrics.py
         "metrics": {"enabled": False},
         # `bentoml serve --host` and `--port` come before these
-        "http": {"host": os.environ.get(HOST) or DEFAULT_HOST, "port": port_of_the_environment()},
+        "http": {"host": os.environ.get(HOST) or DEFAULT_HOST, "port": _port()},
         # ours is structured and has request ids: serving/logs.py
         "logging": {"access": {"enabled": False}},
         "tracing": _tracing(),
@@ -90,6 +98,13 @@ def _tracing() -> dict[str, Any]:
     }
 
 
+def _port() -> int:
+    try:
+        return port_of_the_environment()
+    except ConfigError:  # `read_settings` complains about it
+        return DEFAULT_PORT
+
+
 def _number(name: str, default: float) -> float:
     try:
         value = float(os.environ.get(f"{PREFIX}{name}") or default)
@@ -105,6 +120,7 @@ def check_before_serving() -> None:
         settings = read_settings()
         check_private_interfaces()
         check_tracing()
+        api_keys(settings)
         check_bundle(settings)
         check_port()
     except EmotionError as error:

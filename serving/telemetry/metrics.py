@@ -63,6 +63,7 @@ class Metrics:
         self.request_seconds = Histogram(
             "emotion_request_seconds", "Time from the headers to the answer.", ["route"], buckets=_SECONDS, **own
         )
+        self.wrong_keys = Counter("emotion_wrong_api_keys", "Requests with a wrong API key.", **own)
         self.in_flight = Gauge("emotion_in_flight", "Requests to /predict now.", multiprocess_mode="livesum", **own)
 
     def _about_batches(self, own: Any) -> None:

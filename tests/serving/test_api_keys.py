@@ -83,3 +83,19 @@ def test_a_missing_or_empty_key_file_is_a_mistake_at_the_start(tmp_path):
     (tmp_path / "empty").write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="holds no key"):
         ApiKeys([], tmp_path / "empty")
+
+
+def test_an_emptied_or_vanished_file_is_logged_once(tmp_path, caplog):
+    file, clock = tmp_path / "keys", Clock()
+    file.write_text("key\n", encoding="utf-8")
+    keys = ApiKeys(["fixed"], file, clock=clock)
+    file.write_text("", encoding="utf-8")
+    for _ in range(3):
+        clock.now += 2.0
+        keys.check({"x-api-key": "fixed"})
+    assert caplog.text.count("holds no key any more: whoever has no other key is refused") == 1
+    file.unlink()
+    for _ in range(3):
+        clock.now += 2.0
+        keys.check({"x-api-key": "fixed"})
+    assert caplog.text.count("the API key file cannot be read; the keys known before stay") == 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +209,10 @@ def test_keys_are_asked_for_where_they_are_set(tmp_path, bundle):
             assert refused.headers["www-authenticate"] == "Bearer"
             assert client.get("/model").status_code == 401
             assert client.get("/livez").status_code == 200
+            begun = time.monotonic()
+            wrong = client.post("/predict", json={"text": "i am happy"}, headers={"X-API-Key": "three"})
+            assert (wrong.status_code, time.monotonic() - begun >= 0.25) == (401, True)
+            assert metric(server.url, "emotion_wrong_api_keys_total") == 1
             for headers in ({"X-API-Key": "two"}, {"Authorization": "Bearer one"}):
                 assert client.post("/predict", json={"text": "i am happy"}, headers=headers).status_code == 200
         assert '"request"' not in server.log
@@ -240,3 +247,32 @@ def test_a_port_in_use_and_a_wrong_setting_end_the_command_with_one_line(tmp_pat
     code, output = serve_and_fail(tmp_path, bundle, free_port(), max_texts="many")
     assert code == 2
     assert "error: the environment does not fit the service (EMOTION_MAX_TEXTS: " in output
+
+
+def test_no_path_redirects_anywhere(client):
+    for path in ("/predict/", "/model/", "/docs/", "/livez/", "/page/page.js/"):
+        for method in ("GET", "POST"):
+            answer = client.request(method, path, headers={"Host": "evil.example"})
+            assert answer.status_code == 404, path
+            assert "location" not in answer.headers
+
+
+def test_the_documents_run_no_script_but_their_own(client):
+    policy = client.get("/docs").headers["content-security-policy"]
+    script = re.search(r"<script>(.+?)</script>", client.get("/docs").text).group(1)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_a_misspelt_variable_and_a_key_file_that_is_not_there_end_the_command_with_one_line(tmp_path, bundle):
+    for settings, message in (
+        ({"api_key": "secret"}, "does not know: EMOTION_API_KEY. Did you mean EMOTION_API_KEYS?"),
+        ({"api_key_file": tmp_path / "none"}, "none cannot be read"),
+    ):
+        code, output = serve_and_fail(tmp_path, bundle, **settings)
+        lines = [line for line in output.splitlines() if line.startswith("error: ")]
+        assert (code, len(lines)) == (2, 1), output
+        assert message in lines[0]
+        assert "secret" not in output
+        assert "Traceback" not in output

@@ -57,3 +57,25 @@ def test_a_bundle_packed_beside_the_code_is_served_where_there_is_no_run(monkeyp
     assert read_settings().bundle == tmp_path / "bundle"
     (tmp_path / "runs" / "latest" / "bundle").mkdir(parents=True)
     assert read_settings().bundle == Path("runs/latest/bundle")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("EMOTION_API_KEY", "EMOTION_API_KEYS"),
+        ("EMOTION_MAX_TEXT", "EMOTION_MAX_TEXTS"),
+        ("emotion_bundel", "EMOTION_BUNDLE"),
+        ("EMOTION_TRACE_ENDPOINTS", "EMOTION_TRACE_ENDPOINT"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch, name, nearest):
+    monkeypatch.setenv(name, "zebra-secret")
+    with pytest.raises(ConfigError, match=rf"does not know: {name}\. Did you mean {nearest}\? docs/deploy") as caught:
+        read_settings()
+    assert "zebra" not in str(caught.value)
+
+
+def test_variables_of_the_other_commands_are_left_to_them(monkeypatch):
+    for name in ("EMOTION_TRAIN_OPTIM__LR", "EMOTION_CACHE", "EMOTION_GOEMOTIONS_DIR", "EMOTION_TRACE_SAMPLE_RATE"):
+        monkeypatch.setenv(name, "1")
+    read_settings()

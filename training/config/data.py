@@ -8,7 +8,10 @@ from typing import Literal
 from shared.errors import ConfigError
 from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, ShareBelowOne, TwoOrMore
 
-SourceKind = Literal["sample", "goemotions", "table", "semeval2018_ec", "isear", "meld"]
+SourceKind = Literal[
+    "sample", "goemotions", "table", "semeval2018_ec", "isear", "meld", "brighter", "tweet_eval", "dair_emotion", "xed",
+    "emoevent", "empathetic_dialogues", "dailydialog",
+]  # fmt: skip
 """The kinds of sources; `training.data.sources.READERS` holds one reader for each."""
 
 TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "txt"]
@@ -61,6 +64,10 @@ class LabelKeys(TableKeys):
     annotated: str | None = None
     """Labels that were asked about in every row ("all", or names separated by commas), so that one which does not
     occur is a no; when left out, those that the source declares, or that occur."""
+    language: str | None = None
+    """BRIGHTER, XED, EmoEvent: the language, by the code in their files, such as eng or en."""
+    utterances: bool = False
+    """EmpatheticDialogues: each utterance is a text, in place of the prompt of each conversation."""
     rename: str | None = None
     """Names of the source's labels and those to use, such as "happiness=joy, fury=anger"; several may fall together."""
     drop: str | None = None
@@ -74,7 +81,7 @@ class SourceConfig(LabelKeys):
     """One corpus."""
 
     kind: SourceKind = "sample"
-    """Kind of corpus: sample (embedded), goemotions, table (CSV, JSONL, Parquet), semeval2018_ec, isear or meld."""
+    """Kind of corpus: sample (embedded), table (any CSV, JSONL, Parquet, ...), or a corpus by its name."""
     path: str | None = None
     """Folder or file of the corpus, or its name on the hub; none for sample, and for goemotions from the hub."""
     text_column: str | None = None
@@ -112,7 +119,7 @@ class DataConfig(LabelKeys):
     """Where texts come from, how they are split and how they are cut into tokens."""
 
     source: SourceKind = "sample"
-    """Kind of corpus when there is just one: sample, goemotions, table, semeval2018_ec, isear or meld."""
+    """Kind of corpus when there is just one: sample (embedded), table (any file), or a corpus by its name."""
     path: str | None = None
     """Folder or file of that corpus, or its name on the hub."""
     text_column: str | None = None

@@ -82,7 +82,8 @@ def draw_range(options: RangeOptions) -> tuple[RangeResult, Path]:
     processes.start(options.run.threads)
     preflight(options)
     precision = choose_precision(options.optim.precision)
-    data, encoder = load_data(options.data), build_tokenizer(options)
+    data = load_data(options.data, single_label=options.loss.task == "single_label")
+    encoder = build_tokenizer(options)
     model = build_tuned(options, data)
     result = find_range(model, build_rows(options, data, encoder), options, options.range, precision)
     path = options.run_dir / "lr_range.svg"

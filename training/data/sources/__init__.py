@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from training.config.data import SourceConfig
 from training.data.sources.base import RawCorpus
+from training.data.sources.dialogues import read_dailydialog, read_empathetic_dialogues
 from training.data.sources.goemotions import read_goemotions
 from training.data.sources.isear import read_isear
+from training.data.sources.languages import read_brighter, read_xed
 from training.data.sources.meld import read_meld
 from training.data.sources.sample import read_sample
 from training.data.sources.semeval2018_ec import read_semeval
 from training.data.sources.table import read_table_source
+from training.data.sources.tweets import read_dair_emotion, read_emoevent, read_tweet_eval
 
 READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
     "sample": read_sample,
@@ -20,6 +23,13 @@ READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
     "semeval2018_ec": read_semeval,
     "isear": read_isear,
     "meld": read_meld,
+    "brighter": read_brighter,
+    "tweet_eval": read_tweet_eval,
+    "dair_emotion": read_dair_emotion,
+    "xed": read_xed,
+    "emoevent": read_emoevent,
+    "empathetic_dialogues": read_empathetic_dialogues,
+    "dailydialog": read_dailydialog,
 }
 """The reader of every kind in `training.config.data.SourceKind`."""
 

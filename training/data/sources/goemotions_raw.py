@@ -15,7 +15,9 @@ from training.config.data import SourceConfig
 from training.data.files import read_text
 from training.data.sources.base import WHOLE, RawCorpus, RawSplit
 
-HEADER = ("text", "id", "created_utc", *GOEMOTIONS)
+HEADER = ("text", "id", *GOEMOTIONS)
+TIME = "created_utc"
+"""Seconds since 1970: needed to split by time, and for nothing else."""
 RATERS_FOR_A_LABEL = 2
 """A label stands when two raters or more gave it (Demszky et al. 2020, section 3)."""
 
@@ -40,7 +42,7 @@ def read_raw(path: Path, files: Sequence[Path], source: SourceConfig, licence: s
     texts: dict[str, str] = {}
     created: dict[str, float] = {}
     for file in files:
-        for comment, text, time_s, given in _read_raters(file):
+        for comment, text, time_s, given in _read_raters(file, needs_time=source.temporal_split):
             texts.setdefault(comment, text)
             created.setdefault(comment, time_s)
             votes[comment] = votes[comment] + given if comment in votes else given
@@ -65,20 +67,22 @@ def read_raw(path: Path, files: Sequence[Path], source: SourceConfig, licence: s
     )  # fmt: skip
 
 
-def _read_raters(path: Path) -> list[tuple[str, str, float, np.ndarray]]:
+def _read_raters(path: Path, *, needs_time: bool) -> list[tuple[str, str, float, np.ndarray]]:
     """Rows of one file as (comment id, text, seconds, 0/1 of shape (28,))."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     header = next(reader)
-    lacking = [name for name in HEADER if name not in header]
+    lacking = [name for name in (*HEADER, *([TIME] if needs_time else ())) if name not in header]
     if lacking:
         raise DataFormatError(f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(header)}.")
-    text, comment, time = (header.index(name) for name in ("text", "id", "created_utc"))
+    text, comment = header.index("text"), header.index("id")
+    time = header.index(TIME) if TIME in header else None
     columns = [header.index(name) for name in GOEMOTIONS]
     rows = []
     for row in reader:
         try:
             given = np.array([float(row[column]) for column in columns], dtype=np.float64)
-            rows.append((row[comment], row[text], float(row[time]), given))
+            created = 0.0 if time is None or not (needs_time or row[time].strip()) else float(row[time])
+            rows.append((row[comment], row[text], created, given))
         except (IndexError, ValueError) as error:
             raise DataFormatError(f"{path}, line {reader.line_num}: not a row of ratings ({error}).") from None
     return rows

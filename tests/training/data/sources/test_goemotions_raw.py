@@ -94,8 +94,18 @@ def test_temporal_split_tests_on_the_newest(tmp_path):
 
 def test_missing_column_is_named(tmp_path):
     (tmp_path / "goemotions_1.csv").write_text("text,id,joy\na,b,1\n")
-    with pytest.raises(DataFormatError, match=r"goemotions_1.csv lacks the columns created_utc, admiration"):
+    with pytest.raises(DataFormatError, match=r"goemotions_1.csv lacks the columns admiration, amusement"):
         read_goemotions(SourceConfig("goemotions", str(tmp_path)))
+
+
+def test_the_time_of_writing_is_needed_for_a_split_by_time_alone(tmp_path):
+    header = ["text", "id", *GOEMOTIONS]
+    row = ["so glad", "c1", *(int(name == "joy") for name in GOEMOTIONS)]
+    with (tmp_path / "goemotions_1.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, row, row])
+    assert read_goemotions(SourceConfig("goemotions", str(tmp_path))).splits["all"].texts == ["so glad"]
+    with pytest.raises(DataFormatError, match="lacks the columns created_utc"):
+        read_goemotions(SourceConfig("goemotions", str(tmp_path), temporal_split=True))
 
 
 def test_cell_that_is_no_number_is_named_by_line(tmp_path):
