@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": ("emotion_classifiers.evaluation", "metrics of a bundle on any data, as trained or as served"),
     "data": ("training.data.__main__", "what a corpus holds, before anything is trained on it"),
     "preflight": ("training.preflight", "check data, model and loss as a run would, without training"),
+    "adapt": ("emotion_classifiers.adapt", "decisions that fit your texts, from few labelled rows or from none"),
     "export": ("serving.export", "write ONNX models into a bundle and verify them"),
     "verify": ("serving.verify", "verify a bundle's exported models again"),
     "predict": ("serving.predict", "predict texts, or a whole file"),

@@ -157,6 +157,31 @@ class Model:
         given = {"bootstrap_samples": bootstrap_samples, **({} if split is None else {"data.split": split}), **options}
         return evaluate(self.predictor, data, text=text, labels=labels, options=given)
 
+    def adapt(
+        self,
+        data: Any = None,
+        *,
+        text: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Model:
+        """The same network with decisions that fit other texts, from a child bundle that is sealed beside this one.
+
+        Args:
+            data: labelled rows, as `evaluate` takes them; None where only frequencies or unlabelled texts are known.
+            text: name of the column of texts; found by name and content when None.
+            labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
+            options: any option of `emotion adapt`, like `output`, `frequencies` or `unlabelled`.
+
+        Raises:
+            DataError: when the data cannot be used, or shares no label with the bundle.
+            ConfigError: for an option that is not allowed, or too little to adapt to.
+        """
+        from emotion_classifiers.adapt import adapt_data  # noqa: PLC0415  (who predicts needs no parser)
+
+        child = adapt_data(self.predictor, data, text=text, labels=labels, options=options)
+        return load(child, precision=self.precision)
+
     def _rows(self, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
         """The answer for every text, or why it has none."""
         for start in range(0, len(texts), CHUNK_TEXTS):

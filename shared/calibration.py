@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from shared.errors import BundleFormatError
 from shared.files import read_json, write_json
 
-METHODS = ("none", "temperature", "temperature_per_label")
+METHODS = ("none", "temperature", "temperature_per_label", "bias_corrected_temperature")
 ACTIVATIONS = ("sigmoid", "softmax")
 
 
@@ -32,7 +32,10 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature scaling p = sigmoid(z / T), or softmax(z / T) for single-label tasks (Guo et al. 2017).
+    """Temperature scaling p = sigmoid(z / T + b), or softmax(z / T + b) for single-label tasks (Guo et al. 2017).
+
+    The biases b are 0 but under the method `bias_corrected_temperature` (Alexandari et al. 2020), which adapting a
+    bundle to texts with other label frequencies fits.
 
     Attributes:
         method: one of `METHODS`.
@@ -41,6 +44,7 @@ class Calibration:
         fitted_on: the split it was fitted on, None for the identity.
         before: NLL, Brier score and calibration error before scaling.
         after: the same after scaling.
+        biases: b of every label, shape (L,); 0 when left out.
     """
 
     method: str
@@ -49,6 +53,7 @@ class Calibration:
     fitted_on: str | None = None
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
+    biases: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -57,6 +62,14 @@ class Calibration:
             raise BundleFormatError(f"unknown activation '{self.activation}'; allowed: {', '.join(ACTIVATIONS)}.")
         if not (np.isfinite(self.temperatures).all() and (self.temperatures > 0).all()):
             raise BundleFormatError("calibration temperatures must be positive and finite.")
+        if not np.isfinite(self.biases).all():
+            raise BundleFormatError("calibration biases must be finite.")
+        if self.biases.any() and self.method != "bias_corrected_temperature":
+            raise BundleFormatError(f"calibration biases do not go with the method '{self.method}'.")
+        if self.biases.shape not in (self.temperatures.shape, (1,)):
+            raise BundleFormatError(
+                f"calibration.json has {self.biases.size} biases for {self.temperatures.size} temperatures."
+            )
 
     @classmethod
     def identity(cls, num_labels: int, activation: str = "sigmoid") -> Calibration:
@@ -65,15 +78,21 @@ class Calibration:
 
     def apply(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (N, L), of logits of shape (N, L)."""
-        scaled = np.asarray(logits, dtype=np.float64) / self.temperatures
+        scaled = self.scores(logits)
         return softmax(scaled) if self.activation == "softmax" else sigmoid(scaled)
+
+    def scores(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated logits z / T + b, shape (N, L)."""
+        return np.asarray(logits, dtype=np.float64) / self.temperatures + self.biases
 
     def write(self, path: Path) -> None:
         """Write `calibration.json`."""
+        biases = {"biases": [float(value) for value in self.biases]} if self.biases.any() else {}
         content = {
             "method": self.method,
             "activation": self.activation,
             "temperatures": [float(value) for value in self.temperatures],
+            **biases,
             "fitted_on": self.fitted_on,
             "before": dict(self.before),
             "after": dict(self.after),
@@ -96,6 +115,7 @@ class Calibration:
                 fitted_on=content["fitted_on"],
                 before=content["before"],
                 after=content["after"],
+                biases=np.asarray(content.get("biases", [0.0]), dtype=np.float64),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error

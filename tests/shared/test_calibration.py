@@ -64,3 +64,22 @@ def test_a_broken_file_is_named(tmp_path, content, message):
         (tmp_path / "calibration.json").write_text(content)
     with pytest.raises(BundleFormatError, match=f"calibration.json.*{message}"):
         Calibration.read(tmp_path / "calibration.json")
+
+
+def test_biases_are_added_after_the_temperature_and_come_back_from_the_file(tmp_path):
+    biased = Calibration("bias_corrected_temperature", np.array([2.0, 1.0]), biases=np.array([np.log(3.0), 0.0]))
+    assert biased.apply([[0.0, np.log(3.0)]])[0].tolist() == pytest.approx([0.75, 0.75])
+    assert biased.scores([[2.0, 1.0]])[0].tolist() == pytest.approx([1.0 + np.log(3.0), 1.0])
+    biased.write(tmp_path / "calibration.json")
+    assert Calibration.read(tmp_path / "calibration.json").biases.tolist() == [np.log(3.0), 0.0]
+    Calibration("temperature", np.ones(2)).write(tmp_path / "plain.json")
+    assert "biases" not in (tmp_path / "plain.json").read_text()
+
+
+def test_biases_must_be_finite_one_a_label_and_of_the_method_that_has_them():
+    with pytest.raises(BundleFormatError, match="biases must be finite"):
+        Calibration("bias_corrected_temperature", np.ones(1), biases=np.array([np.nan]))
+    with pytest.raises(BundleFormatError, match="3 biases for 2 temperatures"):
+        Calibration("bias_corrected_temperature", np.ones(2), biases=np.ones(3))
+    with pytest.raises(BundleFormatError, match="biases do not go with the method 'temperature'"):
+        Calibration("temperature", np.ones(2), biases=np.ones(2))

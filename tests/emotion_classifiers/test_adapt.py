@@ -1,0 +1,163 @@
+"""`emotion adapt` and `Model.adapt`: a sealed child whose decisions fit the rows, without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import emotion_classifiers as ec
+from emotion_classifiers.adapt import main, read_frequencies, read_unlabelled
+from serving.predictor import Predictor
+from shared.bundle import Bundle
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from tests.helpers import WORDS
+from tests.serving.bundles import stand_in_bundle
+
+LABELS = ("joy", "sadness", "anger", "neutral")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return stand_in_bundle(tmp_path / "bundle", labels=LABELS)
+
+
+def rows(bundle, count=120, seed=0):
+    """Texts whose labels follow the model's own logits, but at other frequencies than it believes in."""
+    draw = np.random.default_rng(seed)
+    texts = [" ".join(draw.choice(WORDS, 8)) + f" {number}" for number in range(count)]
+    logits = Predictor.load(bundle, threads=1).logits(texts)
+    truth = draw.random(logits.shape) < 1 / (1 + np.exp(-(3 * logits - 2)))
+    return pd.DataFrame({"text": texts, **{name: truth[:, i].astype(int) for i, name in enumerate(LABELS)}})
+
+
+def adapted(argv, capsys):
+    assert main([str(word) for word in argv]) == 0
+    *page, line = capsys.readouterr().out.splitlines()
+    return json.loads(line), "\n".join(page)
+
+
+def test_a_child_decides_for_the_rows_and_is_the_parent_in_all_else(bundle, tmp_path, capsys):
+    rows(bundle).to_csv(tmp_path / "mine.csv", index=False)
+    content, page = adapted([bundle, "--data", tmp_path / "mine.csv", "--threads", "1"], capsys)
+    child, parent = Bundle.read(content["bundle"]), Bundle.read(bundle)
+    assert child.path == tmp_path / "bundle-adapted"
+    assert (content["seal"], content["parent"], content["kept_parent"]) == (child.seal, parent.seal, False)
+    assert child.manifest.provenance["parent"] == parent.seal
+    own = child.manifest.provenance["adapted"]
+    assert (own["rows"], own["precision"], own["kept_parent"]) == (120, "fp32", False)
+    assert own["data_fingerprint"]
+    assert child.calibration.method == "bias_corrected_temperature"
+    assert child.calibration.after["nll"] < child.calibration.before["nll"]
+    assert own["macro_f1"]["adapted"][0] > own["macro_f1"]["parent"][0]
+    assert "| adapted |" in page
+    metrics = child.metrics()
+    assert metrics["adapted"]["num_examples"] == metrics["adapted_parent"]["num_examples"] == 120
+    assert metrics["adapted"]["nll"] < metrics["adapted_parent"]["nll"]
+    for name in ("model.safetensors", "tokenizer.json", "reference.npz", "onnx/model.onnx"):
+        assert (child.path / name).samefile(parent.path / name), name
+    added = [file for file in child.path.rglob("*") if file.is_file() and file.stat().st_nlink == 1]
+    assert sum(file.stat().st_size for file in added) < 100_000
+
+
+def test_the_verification_is_carried_over_and_still_refuses_a_changed_model(bundle, tmp_path, capsys):
+    rows(bundle).to_csv(tmp_path / "mine.csv", index=False)
+    content, _ = adapted([bundle, "--data", tmp_path / "mine.csv", "--output", tmp_path / "child"], capsys)
+    child = Bundle.read(tmp_path / "child")
+    verification = child.verification()
+    assert (verification["bundle_seal"], verification["carried_over_from"]) == (child.seal, content["parent"])
+    texts = ["i am happy", "sad and tired"]
+    before, after = (Predictor.load(path, threads=1) for path in (bundle, child.path))
+    np.testing.assert_array_equal(before.logits(texts), after.logits(texts))
+    assert not np.allclose(before.probabilities(before.logits(texts)), after.probabilities(after.logits(texts)))
+    model = child.onnx_dir / "model.onnx"
+    changed = model.read_bytes() + b" "
+    model.unlink()
+    model.write_bytes(changed)
+    with pytest.raises(ec.errors.VerificationError):
+        Predictor.load(child.path)
+
+
+def test_from_python_a_frame_gives_a_model_that_decides_for_it(bundle, tmp_path):
+    model = ec.load(bundle, threads=1)
+    frame = rows(bundle)
+    child = model.adapt(frame, output=str(tmp_path / "child"), threads=1)
+    assert child.path == tmp_path / "child"
+    assert child.evaluate(frame).nll < model.evaluate(frame).nll
+    assert child.predict(["i am happy"])[0].error is None
+
+
+def test_blank_cells_are_unknown_and_their_label_keeps_the_parents(bundle, tmp_path):
+    frame = rows(bundle).astype({"anger": "object"})
+    frame["anger"] = None
+    child = ec.load(bundle, threads=1).adapt(frame.drop(columns="anger"), output=str(tmp_path / "child"))
+    parent = Bundle.read(bundle)
+    after = child.predictor.bundle
+    assert after.calibration.temperatures[2] == parent.calibration.temperatures[2]
+    assert after.calibration.biases[2] == 0
+    assert after.policies.get()[2] == parent.policies.get()[2]
+
+
+def test_frequencies_and_texts_alone_are_enough(bundle, tmp_path, capsys):
+    frame = rows(bundle, 400)
+    frame[["text"]].to_csv(tmp_path / "texts.csv", index=False)
+    (tmp_path / "f.yaml").write_text("joy: 0.5\nanger: 0.1\n")
+    said, _ = adapted([bundle, "--frequencies", tmp_path / "f.yaml", "--output", tmp_path / "one"], capsys)
+    assert (said["fitted_on"], said["macro_f1"]) == ("adapted to known frequencies", None)
+    seen, _ = adapted([bundle, "--unlabelled", tmp_path / "texts.csv", "--frequencies", tmp_path / "f.yaml",
+                       "--output", tmp_path / "two"], capsys)  # fmt: skip
+    assert seen["fitted_on"] == "adapted to 400 unlabelled texts and known frequencies"
+    predictor = Predictor.load(tmp_path / "two", threads=1)
+    shares = predictor.probabilities(predictor.logits(frame["text"].tolist())).mean(axis=0)
+    assert shares[[0, 2]] == pytest.approx([0.5, 0.1], abs=1e-3)
+
+
+def test_rows_that_say_nothing_keep_the_parent_and_that_is_said(bundle, tmp_path, capsys):
+    frame = rows(bundle, 40)
+    parent = Predictor.load(bundle, threads=1)
+    p = parent.probabilities(parent.logits(frame["text"].tolist()))
+    truth = np.random.default_rng(3).random(p.shape) < p
+    frame[list(LABELS)] = truth.astype(int)
+    frame.to_csv(tmp_path / "same.csv", index=False)
+    content, page = adapted([bundle, "--data", tmp_path / "same.csv", "--output", tmp_path / "child"], capsys)
+    assert content["kept_parent"]
+    assert "40 rows gave no reason to change what was there: it is kept." in page
+    child, before = Bundle.read(tmp_path / "child"), Bundle.read(bundle)
+    assert (child.policies.get() == before.policies.get()).all()
+    assert child.calibration.method == before.calibration.method
+
+
+def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
+    with pytest.raises(ConfigError, match="nothing to adapt to"):
+        main([str(bundle)])
+    (tmp_path / "bundle-adapted").mkdir()
+    (tmp_path / "f.yaml").write_text("joy: 0.5\n")
+    with pytest.raises(ConfigError, match="is there already. Give another --output"):
+        main([str(bundle), "--frequencies", str(tmp_path / "f.yaml")])
+    for content, message in (
+        ("joi: 0.5", "unknown label 'joi'. Did you mean 'joy'"), ("joy: 30", "share of 'joy' is 30; allowed: a number"),
+        ("joy: yes", "share of 'joy' is True"), ("- joy", "holds no frequencies"), ("joy: [", "is not YAML"),
+    ):  # fmt: skip
+        (tmp_path / "f.yaml").write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            read_frequencies(str(tmp_path / "f.yaml"), LABELS)
+    with pytest.raises(DataNotFoundError, match="no file of frequencies at"):
+        read_frequencies(str(tmp_path / "nowhere.yaml"), LABELS)
+    (tmp_path / "texts.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataFormatError, match=r"has no column 'text' \(columns: a, b\).*--text_column"):
+        read_unlabelled(tmp_path / "texts.csv", None)
+
+
+def test_adapting_loads_no_torch(bundle, tmp_path):
+    rows(bundle, 40).to_csv(tmp_path / "mine.csv", index=False)
+    code = (
+        "import sys; from emotion_classifiers.adapt import main\n"
+        f"main([{str(bundle)!r}, '--data', {str(tmp_path / 'mine.csv')!r}])\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

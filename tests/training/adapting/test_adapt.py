@@ -1,0 +1,168 @@
+"""Laws of adapting, on texts of which everything is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from shared.calibration import Calibration
+from shared.errors import ConfigError
+from shared.metrics import average_precision
+from tests.training.adapting.worlds import World, evidence, parent_of, shifted, world
+from training.adapting import adapt as module
+from training.adapting.adapt import Parent, adapt, estimate, present_macro_f1
+from training.adapting.recalibration import fit_recalibration
+
+HOME = world()
+AWAY = World(shifted(HOME.rates), HOME.separations * 0.6, HOME.believed, slope=0.7)
+
+
+@pytest.fixture(scope="module")
+def parent() -> Parent:
+    return parent_of(HOME)
+
+
+def macro_f1(decided, seen: World, *, seed: int = 77, count: int = 6000) -> float:
+    logits, truth = seen.draw(count, seed)
+    return present_macro_f1(truth, decided.decisions(logits), np.ones(truth.shape, dtype=bool))
+
+
+def test_rankings_stay_what_they_are(parent):
+    logits, truth = AWAY.draw(150, 1)
+    found = adapt(parent, evidence(logits, truth))
+    assert not found.kept
+    assert (found.calibration.temperatures > 0).all()
+    others, true = AWAY.draw(1000, 2)
+    before, after = (average_precision(true, each.apply(others)) for each in (parent.calibration, found.calibration))
+    np.testing.assert_allclose(after, before, atol=1e-12)
+
+
+def test_rows_like_those_of_training_give_the_parent_back(parent):
+    kept = 0
+    for seed in range(6):
+        found = adapt(parent, evidence(*HOME.draw(200, seed)))
+        kept += found.kept
+        assert abs(macro_f1(found, HOME) - macro_f1(parent, HOME)) < 0.01
+    assert kept >= 4
+
+
+def test_a_kept_parent_is_the_parent_itself(parent):
+    found = adapt(parent, evidence(*HOME.draw(60, 0)))
+    assert found.kept
+    assert found.calibration is parent.calibration
+    assert found.policies is parent.policies
+
+
+@pytest.mark.slow
+def test_thirty_rows_never_cost_more_than_a_hundredth_on_average(parent):
+    for seen in (HOME, HOME.elsewhere(shifted(HOME.rates, mean=0.0)), AWAY):
+        before = macro_f1(parent, seen, count=3000)
+        after = [macro_f1(adapt(parent, evidence(*seen.draw(30, seed))), seen, count=3000) for seed in range(200)]
+        assert np.mean(after) - before > -0.01
+
+
+def test_rows_of_other_texts_bring_much(parent):
+    for count, gain in ((50, 0.05), (200, 0.07)):
+        found = adapt(parent, evidence(*AWAY.draw(count, 4)))
+        assert macro_f1(found, AWAY) > macro_f1(parent, AWAY) + gain
+
+
+def test_known_frequencies_bring_much_and_are_met(parent):
+    elsewhere = HOME.elsewhere(shifted(HOME.rates, mean=1.5))
+    frequencies = np.where(np.arange(12) < 10, elsewhere.rates, np.nan)
+    alone = adapt(parent, evidence(np.zeros((0, 12)), frequencies=frequencies))
+    assert macro_f1(alone, elsewhere) > macro_f1(parent, elsewhere) + 0.01
+    # the prior shift by hand, from the frequencies that the parent's probabilities take for granted
+    priors = expit(parent.reference_logits).mean(axis=0)
+    np.testing.assert_allclose(alone.calibration.biases[:10], (logit(frequencies) - logit(priors))[:10], atol=1e-9)
+    assert not alone.calibration.biases[10:].any()
+    assert all((alone.policies.values[name][10:] == parent.policies.values[name][10:]).all() for name in ("f1", "half"))
+    texts, _ = elsewhere.draw(500, 9)
+    found = adapt(parent, evidence(np.zeros((0, 12)), unlabelled=texts, frequencies=frequencies))
+    np.testing.assert_allclose(found.calibration.apply(texts).mean(axis=0)[:10], frequencies[:10], atol=1e-6)
+
+
+def test_labels_without_rows_keep_the_parents(parent):
+    logits, truth = AWAY.draw(200, 3)
+    known = np.ones(truth.shape, dtype=bool)
+    known[:, [2, 7]] = False
+    found = adapt(parent, evidence(logits, truth & known, known=known))
+    assert not found.kept
+    for label in (2, 7):
+        assert found.calibration.temperatures[label] == parent.calibration.temperatures[label]
+        assert found.calibration.biases[label] == 0
+        assert all(
+            found.policies.values[name][label] == values[label] for name, values in parent.policies.values.items()
+        )
+
+
+def test_a_masked_cell_counts_nowhere_whatever_stands_in_it(parent):
+    logits, truth = AWAY.draw(120, 3)
+    known = np.random.default_rng(0).random(truth.shape) < 0.7
+    one, other = (adapt(parent, evidence(logits, stands, known=known)) for stands in (truth & known, truth | ~known))
+    np.testing.assert_array_equal(one.calibration.biases, other.calibration.biases)
+    np.testing.assert_array_equal(one.policies.get(), other.policies.get())
+
+
+def test_recalibration_undoes_a_temperature_and_a_shift_that_were_planted():
+    logits, truth = HOME.draw(4000, 5)
+    found = fit_recalibration(2.0 * logits - 1.0, truth, np.ones(truth.shape, dtype=bool))
+    np.testing.assert_allclose(found.slopes, 0.5, atol=0.1)
+    np.testing.assert_allclose(expit(found.apply(2.0 * logits - 1.0)), expit(logits), atol=0.08)
+    np.testing.assert_allclose(expit(found.apply(2.0 * logits - 1.0)).mean(axis=0), truth.mean(axis=0), atol=0.005)
+    assert found.gain[0] > 10 * found.gain[1] > 0
+
+
+def test_the_estimate_is_of_rows_that_were_not_fitted_on(parent, monkeypatch):
+    seen = []
+
+    def spy(parent, known, seed=0):
+        seen.append(len(known.logits))
+        return adapt(parent, known, seed)
+
+    monkeypatch.setattr(module, "adapt", spy)
+    logits, truth = AWAY.draw(100, 6)
+    found = estimate(parent, evidence(logits, truth))
+    assert seen == [80] * 5
+    value, low, high = found.macro_f1["adapted"]
+    assert low < value < high
+    assert found.macro_f1["difference"][0] == pytest.approx(value - found.macro_f1["parent"][0])
+    assert found.parent["num_examples"] == found.adapted["num_examples"] == 100
+
+
+def test_labels_drawn_at_random_are_not_said_to_be_learned(parent):
+    logits, truth = AWAY.draw(200, 6)
+    shuffled = truth[np.random.default_rng(1).permutation(200)]
+    found = estimate(parent, evidence(logits, shuffled))
+    # the best that deciding without looking can do: 2 f / (1 + f) of always yes
+    chance = (2 * shuffled.mean(axis=0) / (1 + shuffled.mean(axis=0)))[shuffled.any(axis=0)].mean()
+    assert found.macro_f1["adapted"][0] < chance + 0.03
+
+
+@pytest.mark.slow
+def test_intervals_cover_what_the_adapted_bundle_does_on_all_texts():
+    home = world(6, rare=0.1)
+    away = World(shifted(home.rates, mean=0.5), home.separations * 0.7, home.believed, slope=0.8)
+    parent = parent_of(home)
+    covered = 0
+    for seed in range(100):
+        known = evidence(*away.draw(200, seed))
+        value = macro_f1(adapt(parent, known), away, count=3000)
+        _, low, high = estimate(parent, known).macro_f1["adapted"]
+        covered += low <= value <= high
+    assert covered >= 88  # of 100; the binomial spread of 90 to 98 per cent
+
+
+def test_what_cannot_be_adapted_is_refused(parent):
+    nothing = np.zeros((0, 12))
+    with pytest.raises(ConfigError, match="nothing to adapt to.*Give labelled rows, texts, or frequencies"):
+        adapt(parent, evidence(nothing))
+    with pytest.raises(ConfigError, match="9 labelled rows are too few.*allowed: 10 or more"):
+        adapt(parent, evidence(*HOME.draw(9, 0)))
+    one_label = Parent(
+        Calibration("temperature", np.ones(12), "softmax"), parent.policies, parent.reference_logits,
+        parent.reference_truth, parent.reference_known,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="gives one label a text"):
+        adapt(one_label, evidence(*HOME.draw(50, 0)))

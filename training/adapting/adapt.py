@@ -1,0 +1,248 @@
+"""From what is known of some texts to the calibration and the policies that fit them, and an honest estimate of both.
+
+Shapes: N labelled rows, M unlabelled texts, L labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.calibration import Calibration, sigmoid
+from shared.errors import ConfigError
+from shared.metrics import evaluate, f1_per_label
+from shared.thresholds import Policies, decide
+from training.adapting.label_shift import (
+    LabelShift,
+    ReferenceRows,
+    estimate_label_shift,
+    importance,
+    names,
+    shifts_to_frequencies,
+)
+from training.adapting.recalibration import Recalibration, fit_recalibration, folds
+from training.adapting.thresholds import SoftRows, refit_policies
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+OUTER_FOLDS = 5
+FEWEST_ROWS = 10
+"""Fewer labelled rows say nothing that a fold could confirm."""
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the texts to adapt to; logits are those of the precision that is served.
+
+    Attributes:
+        logits: of the labelled rows, shape (N, L); N may be 0.
+        truth: shape (N, L).
+        known: annotated cells, shape (N, L).
+        unlabelled: logits of texts without labels, shape (M, L).
+        frequencies: share of the texts that carry each label, shape (L,), NaN where nobody said.
+    """
+
+    logits: Floats
+    truth: Bools
+    known: Bools
+    unlabelled: Floats
+    frequencies: Floats
+
+    def take(self, rows: NDArray[np.int64]) -> Evidence:
+        """Some of the labelled rows, with everything else."""
+        return replace(self, logits=self.logits[rows], truth=self.truth[rows], known=self.known[rows])
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The bundle's own decisions, and its logits on its reference rows."""
+
+    calibration: Calibration
+    policies: Policies
+    reference_logits: Floats
+    reference_truth: Bools
+    reference_known: Bools
+
+    def decisions(self, logits: Floats) -> Bools:
+        """Under the default policy, shape (N, L)."""
+        return decide(self.calibration.apply(logits), self.policies.get())
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """New decisions.
+
+    Attributes:
+        calibration: of the child.
+        policies: of the child.
+        kept: whether the labelled rows gave no reason to leave what the parent, or the frequencies, say.
+        shift: the frequencies that texts without labels have, if there were such.
+        notes: what a user should know, each a sentence.
+    """
+
+    calibration: Calibration
+    policies: Policies
+    kept: bool
+    shift: LabelShift | None = None
+    notes: tuple[str, ...] = ()
+
+    def decisions(self, logits: Floats) -> Bools:
+        """Under the default policy, shape (N, L)."""
+        return decide(self.calibration.apply(logits), self.policies.get())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Nested cross-validation: every row was decided by decisions fitted without it.
+
+    Attributes:
+        adapted: metrics of the adapted decisions.
+        parent: metrics of the parent on the same rows.
+        macro_f1: over the labels with a positive row: value and 95 % interval of `adapted`, `parent` and `difference`.
+    """
+
+    adapted: Mapping[str, Any]
+    parent: Mapping[str, Any]
+    macro_f1: Mapping[str, tuple[float, float, float]]
+
+
+def adapt(parent: Parent, evidence: Evidence, seed: int = 0) -> Adapted:
+    """Fit calibration and policies to what is known.
+
+    First the frequencies, said or estimated from unlabelled texts, move the label priors; then the labelled rows
+    recalibrate what came of it; then every policy is fitted again on expected counts.
+
+    Raises:
+        ConfigError: for a bundle with one label a text, whose probabilities are not each label's own; or for evidence
+            that says nothing.
+    """
+    check_evidence(parent, evidence)
+    calibration, labels = parent.calibration, parent.policies.labels
+    reference = ReferenceRows(
+        calibration.scores(parent.reference_logits), parent.reference_truth, parent.reference_known
+    )
+    rows, texts = calibration.scores(evidence.logits), calibration.scores(evidence.unlabelled)
+    shift, notes = None, []
+    moved = np.zeros(len(labels))
+    if len(texts):
+        shift = estimate_label_shift(texts, reference, parent.policies.get())
+        moved = shift.shifts
+        if shift.doubtful.any():
+            notes.append(
+                "the texts differ from the parent's in more than the frequencies of labels: two estimates disagree for "
+                f"{', '.join(names(labels, shift.doubtful))}; label some rows."
+            )
+    said = np.isfinite(evidence.frequencies)
+    if said.any():
+        seen = np.concatenate([rows, texts])
+        fitted = shifts_to_frequencies(seen, evidence.frequencies) if len(seen) else _prior_shift(reference, evidence)
+        moved = np.where(said, fitted, moved)
+    found = Recalibration.identity(len(labels))
+    if len(rows):
+        found = fit_recalibration(rows + moved, evidence.truth, evidence.known, seed)
+    kept = found.spread is None
+    if kept and not moved.any():
+        return Adapted(calibration, parent.policies, True, shift, tuple(notes))
+    return _child(
+        parent, evidence, found, moved, reference, Adapted(calibration, parent.policies, kept, shift, tuple(notes))
+    )
+
+
+def _prior_shift(reference: ReferenceRows, evidence: Evidence) -> Floats:
+    wanted, priors = np.nan_to_num(evidence.frequencies, nan=0.5), reference.priors
+    return np.asarray(np.log(wanted / (1 - wanted)) - np.log(priors / (1 - priors)))
+
+
+def _child(  # noqa: PLR0917  (the steps of `adapt`)
+    parent: Parent, evidence: Evidence, found: Recalibration, moved: Floats, reference: ReferenceRows, frame: Adapted
+) -> Adapted:
+    """The parent's calibration with the shifts and the recalibration laid into it, and policies fitted after it."""
+    before = parent.calibration
+    fitted_on = _described(evidence)
+    temperatures = before.temperatures / found.slopes
+    biases = found.slopes * (before.biases + moved) + found.shifts
+    calibration = Calibration("bias_corrected_temperature", temperatures, fitted_on=fitted_on, biases=biases)
+    rows = SoftRows(
+        calibration.apply(evidence.logits), evidence.truth, evidence.known, np.ones(evidence.truth.shape)
+    ) + SoftRows.unlabelled(calibration.apply(evidence.unlabelled))  # fmt: skip
+    if not len(rows.probabilities):
+        rows = SoftRows.unlabelled(sigmoid(reference.scores + moved), importance(reference, moved))
+    changed = evidence.known.any(axis=0) | (moved != 0)
+    policies = refit_policies(parent.policies, rows, changed, fitted_on)
+    return replace(frame, calibration=calibration, policies=policies)
+
+
+def _described(evidence: Evidence) -> str:
+    parts = [
+        f"{len(evidence.logits)} labelled rows" if len(evidence.logits) else "",
+        f"{len(evidence.unlabelled)} unlabelled texts" if len(evidence.unlabelled) else "",
+        "known frequencies" if np.isfinite(evidence.frequencies).any() else "",
+    ]
+    return "adapted to " + " and ".join(filter(None, parts))
+
+
+def check_evidence(parent: Parent, evidence: Evidence) -> None:
+    """Refuse what nothing can be learned from.
+
+    Raises:
+        ConfigError: says what is missing.
+    """
+    if parent.calibration.activation == "softmax":
+        raise ConfigError(
+            "this bundle gives one label a text, and adapting is for bundles that may give several.",
+            hint="Train it further on your rows: python -m training.run --model.name BUNDLE",
+        )
+    if 0 < len(evidence.logits) < FEWEST_ROWS:
+        raise ConfigError(
+            f"{len(evidence.logits)} labelled rows are too few to adapt to; allowed: {FEWEST_ROWS} or more.",
+            hint="Label more rows, or give them as texts without labels.",
+        )
+    if not (len(evidence.logits) or len(evidence.unlabelled) or np.isfinite(evidence.frequencies).any()):
+        raise ConfigError("there is nothing to adapt to.", hint="Give labelled rows, texts, or frequencies.")
+
+
+def estimate(parent: Parent, evidence: Evidence, seed: int = 0) -> Estimate:
+    """What adapting brings on texts like the labelled rows, by nested cross-validation: all of it is done again inside.
+
+    The intervals are of the bootstrap over rows (Efron 1979), the same resamples for both.
+    """
+    count, labels = len(evidence.logits), parent.policies.labels
+    probabilities, decisions = np.empty(evidence.truth.shape), np.empty(evidence.truth.shape, dtype=bool)
+    for inside, outside in folds(count, OUTER_FOLDS, seed + 1):
+        fitted = adapt(parent, evidence.take(inside), seed)
+        probabilities[outside] = fitted.calibration.apply(evidence.logits[outside])
+        decisions[outside] = fitted.decisions(evidence.logits[outside])
+    before = parent.decisions(evidence.logits)
+    truth, known = evidence.truth, evidence.known
+    return Estimate(
+        evaluate(truth, probabilities, decisions, labels, known),
+        evaluate(truth, parent.calibration.apply(evidence.logits), before, labels, known),
+        _with_intervals(truth, known, decisions, before, seed),
+    )
+
+
+def present_macro_f1(truth: Bools, decisions: Bools, known: Bools) -> float:
+    """Mean F1 of the labels with a positive row."""
+    present = (truth & known).any(axis=0)
+    return float(f1_per_label(truth, decisions, known)[present].mean()) if present.any() else 0.0
+
+
+def _with_intervals(
+    truth: Bools, known: Bools, adapted: Bools, parent: Bools, seed: int
+) -> dict[str, tuple[float, float, float]]:
+    def values(rows: NDArray[np.int64]) -> tuple[float, float, float]:
+        first, second = (present_macro_f1(truth[rows], found[rows], known[rows]) for found in (adapted, parent))
+        return first, second, first - second
+
+    generator, count = np.random.default_rng(seed), len(truth)
+    drawn = np.array([values(generator.integers(0, count, count)) for _ in range(RESAMPLES)])
+    lows, highs = np.quantile(drawn, [0.025, 0.975], axis=0)
+    table = zip(("adapted", "parent", "difference"), values(np.arange(count)), lows, highs, strict=True)
+    return {name: (value, float(low), float(high)) for name, value, low, high in table}
