@@ -74,7 +74,11 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     suffixes = ", ".join(FORMATS)
     parser.add_argument("--input", help=f"a table with a column of texts ({suffixes}, also .gz), or - for stdin")
     parser.add_argument("--output", help=f"where to write its rows and predictions ({', '.join(WRITTEN)}), or -")
-    parser.add_argument("--format", choices=sorted(set(FORMATS.values())), help="format of stdin and stdout")
+    parser.add_argument(
+        "--format",
+        choices=sorted(set(FORMATS.values())),
+        help="format of stdin and stdout, or of an --input whose suffix does not tell it",
+    )
     parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
     parser.add_argument("--overwrite_columns", action="store_true", help="replace columns of the names that are added")
     parser.add_argument("--encoding", help="of a text file, such as cp1252 (default: UTF-8, or its byte order mark's)")
@@ -88,7 +92,7 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
 def _table_options(options: argparse.Namespace) -> TableOptions:
     columns = None if options.columns is None else tuple(name.strip() for name in options.columns.split(","))
     return TableOptions(
-        format=options.format if options.input == STDIN else None, encoding=options.encoding,
+        format=options.format if options.input == STDIN or options.output != STDIN else None, encoding=options.encoding,
         separator=options.separator, header=None if options.header is None else options.header == "true",
         columns=columns, sheet=options.sheet, quoting=options.quoting, prefix="--",
     )  # fmt: skip

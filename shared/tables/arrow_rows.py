@@ -24,7 +24,7 @@ class ArrowReader:
 
     def __init__(self, source: ByteSource, options: TableOptions, form: Format) -> None:
         self._source, self.name, self._form = source, source.name, form
-        source.spool()
+        source.make_seekable()
         self.notes: list[str] = []
         self.schema = self._opened(lambda batches, schema: schema, 1)
         self.columns = list(self.schema.names)

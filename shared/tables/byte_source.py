@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
 import shutil
 import sys
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,9 +81,7 @@ class ByteSource:
             DataFormatError: when the compressed bytes are damaged.
         """
         with contextlib.ExitStack() as stack:
-            raw = self._raw()
-            if self.path is not None:
-                stack.callback(raw.close)
+            raw = stack.enter_context(self._raw())
             if raw.peek(2)[:2] == GZIP_MAGIC:
                 raw = io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=raw)))  # type: ignore[arg-type]
             try:
@@ -90,12 +90,12 @@ class ByteSource:
                 raise DataFormatError(f"{self.name} is damaged: {error}.") from None
 
     def _raw(self) -> io.BufferedReader:
+        if self._spooled is not None:
+            self._spooled.seek(0)
+            return os.fdopen(os.dup(self._spooled.fileno()), "rb")
         if self.path is not None:
             self._raw_file = self.path.open("rb")
             return self._raw_file
-        if self._spooled is not None:
-            self._spooled.seek(0)
-            return io.BufferedReader(_Unclosed(b"", self._spooled))
         if self._rest is None:
             raise RuntimeError("standard input is opened a second time without spool()")
         rest, self._rest = self._rest, None
@@ -103,11 +103,24 @@ class ByteSource:
 
     def spool(self) -> None:
         """Copy standard input to a temporary file, so that it can be read twice."""
-        if self._rest is None:
-            return
+        if self._rest is not None:
+            self._copy()
+
+    def make_seekable(self) -> None:
+        """Copy what is no plain file to a temporary one, unpacked, so that it can be read in any order."""
+        if self._spooled is None and (self.path is None or self._is_packed()):
+            self._copy()
+
+    def _is_packed(self) -> bool:
+        with self._raw() as raw:
+            return raw.peek(2)[:2] == GZIP_MAGIC
+
+    def _copy(self) -> None:
         spooled = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the source
-        spooled.write(self._head)
-        shutil.copyfileobj(self._rest, spooled)
+        weakref.finalize(self, spooled.close)
+        with self.open() as stream:
+            shutil.copyfileobj(stream, spooled)
+        spooled.flush()
         self._spooled, self._rest = cast(BinaryIO, spooled), None
 
 

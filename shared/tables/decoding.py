@@ -14,6 +14,7 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 BLOCK_BYTES = 2**16
+_UTF16_HINT = "If it is UTF-16 without a byte order mark, give {} utf-16-le."
 
 
 def find_encoding(sample: bytes, name: str, options: TableOptions) -> tuple[str, int, list[str]]:
@@ -34,6 +35,7 @@ def find_encoding(sample: bytes, name: str, options: TableOptions) -> tuple[str,
         return marked or "utf-8", skip, notes
     try:
         wanted = codecs.lookup(options.encoding).name
+        "".encode(wanted)  # a codec such as base64 is no encoding of text
     except LookupError:
         raise ConfigError(
             f"{options.key('encoding')} is '{options.encoding}', which is no encoding that Python knows.",
@@ -93,7 +95,7 @@ def decoded_blocks(
         try:
             text = decoder.decode(block, final=not block and not cut)
         except UnicodeDecodeError as error:
-            raise _wrong_byte(error, offset - kept, line, name=name, options=options) from None
+            raise _wrong_byte(error, offset - kept, line, name=name, encoding=encoding, options=options) from None
         if "\0" in text:
             raise _nul(line + text[: text.index("\0")].count("\n"), name, encoding, options)
         offset += len(block)
@@ -127,9 +129,8 @@ def lines_of(blocks: Iterable[str], end: str = "\n") -> Iterator[str]:
 
 
 def _wrong_byte(
-    error: UnicodeDecodeError, start: int, line: int, *, name: str, options: TableOptions
+    error: UnicodeDecodeError, start: int, line: int, *, name: str, encoding: str, options: TableOptions
 ) -> DataFormatError:
-    encoding = error.encoding
     before = error.object[: error.start].decode(encoding, "replace")
     byte = error.object[error.start]
     hint = (
@@ -137,6 +138,8 @@ def _wrong_byte(
         if encoding.startswith("utf-8")
         else f"Give {options.key('encoding')} its real encoding."
     )
+    if b"\0" in error.object:
+        hint = _UTF16_HINT.format(options.key("encoding"))
     called = {"utf-8": "UTF-8"}.get(encoding, encoding)
     return DataFormatError(
         f"{name} is not {called}: byte 0x{byte:02x} in line {line + before.count(chr(10))}, "
@@ -148,5 +151,5 @@ def _wrong_byte(
 def _nul(line: int, name: str, encoding: str, options: TableOptions) -> DataFormatError:
     return DataFormatError(
         f"{name}, line {line}: holds a NUL character, which no text has (read as {encoding}).",
-        hint=f"If it is UTF-16 without a byte order mark, give {options.key('encoding')} utf-16-le.",
+        hint=_UTF16_HINT.format(options.key("encoding")),
     )

@@ -14,6 +14,7 @@ from shared.tables.decoding import decoded_blocks, find_encoding, lines_of
 from shared.tables.dialect import (
     HEADER_ROWS,
     Dialect,
+    check_one_text_a_line,
     find_dialect,
     header_evidence,
     looks_like_header,
@@ -203,6 +204,8 @@ class LinesReader:
         self.name = source.name
         self.columns = [TEXT_COLUMN]
         self.notes = [*self._text.notes, f"{source.name} is read as one text a line"]
+        if options.format is None:
+            check_one_text_a_line(self._text.sample, source.name, options)
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All lines, at most `rows` at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -17,7 +18,7 @@ NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
 SAMPLE_ROWS = 1000
 HEADER_ROWS = 50
 MAX_FIELD = 2**31 - 1
-_DOUBLED_QUOTES = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+_HAD_TO_BE_QUOTED = re.compile(r'"(?:[^"]|"")*(?:""|\r)(?:[^"]|"")*"')
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 COMMON_NAMES = frozenset(
@@ -66,18 +67,35 @@ def rows_of(
     reader = csv.reader(remaining, delimiter=dialect.separator, strict=True)
     start = 1
     while True:
-        limit = csv.field_size_limit(MAX_FIELD)
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise _broken(name, start + dialect.skip_lines, error, options) from None
-        finally:
-            csv.field_size_limit(limit)
+        with _any_length:
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                raise _broken(name, start + dialect.skip_lines, error, options) from None
         if row is None:
             return
         if row:
             yield start + dialect.skip_lines, row
         start = reader.line_num + 1
+
+
+class _AnyLength:
+    """Cells of any length while the block runs: the limit of the csv module, 131,072, is one for the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._before = csv.field_size_limit(MAX_FIELD)
+
+    def __exit__(self, *error: object) -> None:
+        csv.field_size_limit(self._before)
+        self._lock.release()
+
+
+_any_length = _AnyLength()
 
 
 def _plain_rows(lines: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -89,7 +107,7 @@ def _plain_rows(lines: Iterable[str], dialect: Dialect) -> Iterator[tuple[int, l
 
 def unquoted(cell: str) -> str:
     """A cell that a CSV writer had to quote, without its quotes; others as they stand."""
-    return cell[1:-1].replace('""', '"') if cell[:1] == '"' and _DOUBLED_QUOTES.fullmatch(cell) else cell
+    return cell[1:-1].replace('""', '"') if cell[:1] == '"' and _HAD_TO_BE_QUOTED.fullmatch(cell) else cell
 
 
 def _broken(name: str, line: int, error: csv.Error, options: TableOptions) -> DataFormatError:
@@ -173,6 +191,25 @@ def _any_wrapped(sample: Sequence[str], dialect: Dialect, name: str, options: Ta
     """Whether a cell stands in quotes: then quotes are not plain characters."""
     rows = _sample_rows(sample, dialect, False, name, options) or []
     return any(len(cell) > 1 and cell[0] == cell[-1] == '"' for row in rows for cell in row)
+
+
+def check_one_text_a_line(sample: Sequence[str], name: str, options: TableOptions) -> None:
+    """Refuse a `.txt` that may just as well be a delimited file.
+
+    Raises:
+        DataFormatError: when its lines come out as columns, as many in every line; shows both readings.
+    """
+    for separator in SEPARATORS:
+        rows = [line.rstrip("\r\n").split(separator) for line in sample if line.strip()]
+        enough = len(rows) >= 5 or separator == "\t" or looks_like_header(rows[0])
+        if separator == "," and not looks_like_header(rows[0]):
+            continue
+        if enough and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+            raise DataFormatError(
+                f"{name} can be read as one text a line ({sample[0].strip()[:40]!r}), or as {len(rows[0])} columns "
+                f"separated by {NAMES[separator]} ({', '.join(repr(cell[:20]) for cell in rows[0][:4])}).",
+                hint=f"Give {options.key('separator')} {NAMES[separator]}, or {options.key('format')} txt.",
+            )
 
 
 def _two_readings(

@@ -23,7 +23,7 @@ class WorkbookReader:
 
     def __init__(self, source: ByteSource, options: TableOptions) -> None:
         self._source, self._options, self.name = source, options, source.name
-        source.spool()
+        source.make_seekable()
         self.notes: list[str] = []
         self._has_header = options.header is not False
         first = next(self._rows(), None)
@@ -32,6 +32,11 @@ class WorkbookReader:
         names = ["" if value is None else str(value) for value in first[1]]
         while names and not names[-1]:
             names.pop()
+        if options.columns is not None and len(options.columns) != len(names):
+            raise ConfigError(
+                f"{options.key('columns')} has {len(options.columns)} name{'s' * (len(options.columns) != 1)} "
+                f"({', '.join(options.columns)}), and {self.name} has {len(names)} columns."
+            )
         if not self._has_header:
             names = list(options.columns or (f"column_{place}" for place in range(1, len(names) + 1)))
         self.columns = checked_names(options.columns or names, self.name, options)

@@ -59,8 +59,9 @@ class JsonReader:
             value = DECODER.decode(content[0])
         except ValueError:
             return "object" if len(content) > 1 or not self._text.whole else "lines"
-        if len(content) == 1 and self._text.whole and isinstance(value, dict) and _table_of(value) is not None:
-            return "object"
+        if len(content) == 1 and self._text.whole and isinstance(value, dict):
+            nested = bool(value) and all(isinstance(inner, (list, dict)) for inner in value.values())
+            return "object" if nested or _table_of(value) is not None else "lines"
         return "lines"
 
     def _first_rows(self) -> list[dict[str, Any]]:

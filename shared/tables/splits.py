@@ -23,7 +23,7 @@ _NOT_TABLES = frozenset(
     }
 )  # fmt: skip
 """Files with the suffix of a table that hold something else."""
-RAW_FOLDERS = frozenset(("raw", ".git", ".cache", "__pycache__"))
+SKIPPED_FOLDERS = frozenset(("raw", "__pycache__"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def split_of_name(name: object) -> str | None:
 
 def _split_in(name: str) -> str | None:
     """The split that one of the words of a file's or folder's name tells."""
-    found = {split for word in _WORDS.findall(name.lower()) if (split := split_of_name(word))}
+    words = (word.rstrip("0123456789") for word in _WORDS.findall(name.lower()))
+    found = {split for word in words if (split := split_of_name(word))}
     return found.pop() if len(found) == 1 else None
 
 
@@ -61,16 +62,19 @@ def find_splits(path: Path) -> SplitFiles:
         DataFormatError: when a folder holds several tables that may be one split.
     """
     if path.is_file():
-        return SplitFiles({_split_in(_stem(path)) or WHOLE: [path]})
+        split = _split_in(_stem(path))
+        said = split is None or split_of_name(_stem(path)) == split
+        return SplitFiles(
+            {split or WHOLE: [path]}, [] if said else [f"{path.name} is the {split} split, by a word of its name"]
+        )
     if not path.is_dir():
         raise DataNotFoundError(f"no table at {path}: looked for {path.absolute()}.")
-    files = _tables(path)
+    files, notes = _tables(path)
     if not files:
         raise DataNotFoundError(f"no table in {path.absolute()}: looked for files that end in {', '.join(FORMATS)}.")
     by_split: dict[str, list[Path]] = {}
     for file in files:
         by_split.setdefault(_split_of(file, path) or WHOLE, []).append(file)
-    notes = []
     if len(by_split) > 1 and WHOLE in by_split:
         left = by_split.pop(WHOLE)
         notes.append(f"not read, as no split is in their names: {', '.join(file.name for file in left[:5])}")
@@ -79,15 +83,21 @@ def find_splits(path: Path) -> SplitFiles:
     return SplitFiles({split: by_split[split] for split in (TRAIN, DEV, TEST, WHOLE) if split in by_split}, notes)
 
 
-def _tables(folder: Path) -> list[Path]:
+def _tables(folder: Path) -> tuple[list[Path], list[str]]:
+    """The tables in a folder, or in its sub-folders where it holds none itself; and a note about what is left out."""
     found = [file for file in sorted(folder.rglob("*")) if file.is_file() and _is_table(file, folder)]
     own = [file for file in found if file.parent == folder]
-    return own or found
+    below = sorted({file.relative_to(folder).parts[0] for file in found if file.parent != folder})
+    if own and below:
+        return own, [f"not read, as {folder.name} holds tables itself: the folders {', '.join(below[:5])}"]
+    return own or found, []
 
 
 def _is_table(file: Path, folder: Path) -> bool:
     inside = file.relative_to(folder).parts
-    if any(part.startswith(".") or part in RAW_FOLDERS for part in inside) or file.name.lower() in _NOT_TABLES:
+    if any(part.startswith(".") or part in SKIPPED_FOLDERS for part in inside):
+        return False
+    if file.name.lower() in _NOT_TABLES or file.name.startswith("cache-"):
         return False
     suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
     return suffix in FORMATS
@@ -112,7 +122,9 @@ def _check_one_table(folder: Path, split: str, files: list[Path]) -> None:
     """
     kinds = {(file.parent, re.sub(r"\d+", "#", file.name)) for file in files}
     if len(kinds) > 1:
+        shown = ", ".join(str(file.relative_to(folder)) for file in files[:6])
         raise DataFormatError(
-            f"{folder.absolute()} holds several files for '{split}': {', '.join(file.name for file in files[:6])}.",
-            hint="Give data.path one file, or a folder with one train, dev and test file (or numbered parts of them).",
+            f"{folder.absolute()} holds several files for '{split}': {shown}.",
+            hint="Give data.path one file or sub-folder, or a folder with one train, dev and test file (or numbered "
+            "parts of them).",
         )
