@@ -1,4 +1,4 @@
-"""`python -m training.data`: what a corpus holds, before anything is trained on it."""
+"""`python -m training.data`: what a corpus holds, before anything is trained on it; `get NAME` downloads one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from training.config.parser import parse_options
 
 DESCRIPTION = (
     "Print counts, what was dropped, support and co-occurrence of the labels, lengths, leaks and licences of the "
-    "corpora that a run would use."
+    "corpora that a run would use. `get NAME` downloads a public corpus: goemotions, tweet_eval, ... (`get --help`)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the corpora of a configuration and print what they hold."""
-    config, _ = parse_options(
-        Config, sys.argv[1:] if argv is None else argv, prog="python -m training.data", description=DESCRIPTION
-    )
+    """Read the corpora of a configuration and print what they hold; after `get`, download one."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["get"]:
+        from training.data.fetch import main as get
+
+        get(given[1:])
+        return
+    config, _ = parse_options(Config, given, prog="python -m training.data", description=DESCRIPTION)
     # here and not on top: pandas and scikit-learn take seconds, and neither --help nor a mistake should wait for them
     from shared.modeling.tokenizer_files import load_tokenizer_json
     from shared.tokenizer import TextTokenizer
