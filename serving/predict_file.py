@@ -115,14 +115,14 @@ def predict_table(
         _check_free(table.name, table.columns, added)
     progress = Progress(started_s=time.monotonic())
     with _opened(output, progress) as stream:
-        writer = open_writer(stream, form, table, added, drop=drop)
+        writer = open_writer(stream, form, table, added, lists=[PREDICTED], drop=drop)
         for note in (*table.notes, *getattr(writer, "notes", ())):
             sys.stderr.write(f"note: {note}\n")
         with _Stoppable() as stoppable:
             try:
                 for chunk in table.chunks(CHUNK_ROWS):
                     if not overwrite_columns:
-                        _check_free(chunk.where(0), chunk.columns, added)
+                        _check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
                     columns, empty = _predicted(predictor, chunk, text_column, thresholds, added)
                     with stoppable.held():
                         writer.write(chunk, columns)

@@ -25,15 +25,24 @@ class ParquetTableWriter:
     Args:
         stream: where to.
         table: what the rows are read from; read once before, unless it is Parquet or Arrow, or holds texts alone.
-        added: names of the columns that are added; `predicted` ones are lists of texts where a value is a list.
+        added: names of the columns that are added.
+        lists: those of them that hold lists of texts; the others hold numbers.
         drop: columns of the table that are left out.
 
     Attributes:
         notes: columns whose values no type of Arrow holds, to be shown.
     """
 
-    def __init__(self, stream: BinaryIO, table: Table, added: Sequence[str], *, drop: Sequence[str] = ()) -> None:
-        self._stream, self._drop = stream, frozenset(drop)
+    def __init__(
+        self,
+        stream: BinaryIO,
+        table: Table,
+        added: Sequence[str],
+        *,
+        lists: Sequence[str] = (),
+        drop: Sequence[str] = (),
+    ) -> None:
+        self._drop = frozenset(drop)
         first = table.files[0]
         self.notes: list[str] = []
         if isinstance(first, ArrowReader):
@@ -47,36 +56,32 @@ class ParquetTableWriter:
                 f"column '{name}' is written as text: {found.why}" for name, found in types.items() if found.why
             ]
             self._converters = {name: found.convert for name, found in types.items()}
-        self._added = list(added)
-        self._writer: pq.ParquetWriter | None = None
+        further = {name: pa.list_(pa.string()) if name in lists else pa.float64() for name in added}
+        self._further = further
+        self._schema = pa.schema(
+            [*self._fields, *(pa.field(name, kind) for name, kind in further.items())], self._described(further)
+        )
+        self._writer = pq.ParquetWriter(stream, self._schema)
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
 
     def write(self, chunk: Chunk, added: Mapping[str, Sequence[Any]]) -> None:
         """Write the rows of a chunk with the added columns after their own."""
         own = [self._own(chunk, field) for field in self._fields]
-        further = {name: _added_array(values) for name, values in added.items()}
-        schema = pa.schema(
-            [*self._fields, *(pa.field(name, array.type) for name, array in further.items())],
-            self._described({name: array.type for name, array in further.items()}),
-        )
-        self._held.append(pa.record_batch([*own, *further.values()], schema=schema))
+        further = [pa.array(list(added[name]), kind) for name, kind in self._further.items()]
+        self._held.append(pa.record_batch([*own, *further], schema=self._schema))
         self._held_rows += len(chunk)
         if self._held_rows >= ROW_GROUP_ROWS:
-            self._flush(schema)
+            self._flush()
 
     def close(self) -> None:
         """Write what is held and the footer."""
-        if self._held or self._writer is None:
-            self._flush(self._held[0].schema if self._held else pa.schema(self._fields))
-        if self._writer is not None:
-            self._writer.close()
+        self._flush()
+        self._writer.close()
 
-    def _flush(self, schema: pa.Schema) -> None:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, schema)
+    def _flush(self) -> None:
         if self._held:
-            self._writer.write_table(pa.Table.from_batches(self._held, schema), row_group_size=ROW_GROUP_ROWS)
+            self._writer.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=ROW_GROUP_ROWS)
         self._held, self._held_rows = [], 0
 
     def _own(self, chunk: Chunk, field: pa.Field) -> pa.Array:
@@ -98,11 +103,6 @@ class ParquetTableWriter:
             inner["dtype"] = {"double": "float64"}.get(inner["dtype"], inner["dtype"])
             features[name] = {"feature": inner, "_type": "Sequence"} if pa.types.is_list(kind) else inner
         return {**self._metadata, HUGGINGFACE: json.dumps(content).encode()}
-
-
-def _added_array(values: Sequence[Any]) -> pa.Array:
-    lists = any(isinstance(value, list) for value in values)
-    return pa.array(list(values), pa.list_(pa.string()) if lists else pa.float64())
 
 
 def _text_safe(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -36,7 +36,13 @@ class TableWriter(Protocol):
 
 
 def open_writer(
-    stream: BinaryIO, form: Format, table: Table, added: Sequence[str], *, drop: Sequence[str] = ()
+    stream: BinaryIO,
+    form: Format,
+    table: Table,
+    added: Sequence[str],
+    *,
+    lists: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> TableWriter:
     """A writer of the rows of `table`.
 
@@ -45,6 +51,7 @@ def open_writer(
         form: one of `WRITTEN`.
         table: what the rows are read from; JSON is read once before, where the form needs to know all columns.
         added: names of the columns that are added to its own.
+        lists: those of them that hold lists of names; the others hold numbers.
         drop: columns of the table that are left out.
 
     Raises:
@@ -58,7 +65,7 @@ def open_writer(
     if form == "parquet":
         from shared.tables.arrow_writing import ParquetTableWriter  # noqa: PLC0415  only where Parquet is written
 
-        return ParquetTableWriter(stream, table, added, drop=drop)
+        return ParquetTableWriter(stream, table, added, lists=lists, drop=drop)
     raise ConfigError(f"cannot write {form}: allowed are {', '.join(WRITTEN)}.")
 
 

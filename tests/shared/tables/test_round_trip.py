@@ -43,7 +43,7 @@ def written(path, form, rows=3, **options):
     """The table of a file in another format, a few rows at a time, with added columns."""
     table = open_table(path, TableOptions(**options))
     stream = io.BytesIO()
-    writer = open_writer(stream, form, table, list(ADDED))
+    writer = open_writer(stream, form, table, list(ADDED), lists=["predicted_labels"])
     for chunk in table.chunks(rows):
         writer.write(chunk, {name: [value] * len(chunk) for name, value in ADDED.items()})
     writer.close()
