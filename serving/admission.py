@@ -11,12 +11,14 @@ from serving.engine import Engine
 from serving.settings import Settings
 from shared.errors import InvalidInputError, NotReadyError, OverloadedError, RequestError
 
-PREDICT = "/predict"
-LIMITED = frozenset({PREDICT})
-"""Routes that do work: their number in flight is limited."""
+PREDICT, CLASSIFY, ROOT = "/predict", "/classify", "/"
+PREDICTIONS = frozenset({PREDICT, CLASSIFY, ROOT})
+"""Paths that do work when something is posted to them: the number in flight is limited."""
 
-PROTECTED = LIMITED | {"/model"}
-"""Routes that need a key where keys are set."""
+_PREDICTION_URLS = frozenset(path.encode() for path in PREDICTIONS)
+
+PROTECTED = frozenset({PREDICT, CLASSIFY, "/model"})
+"""Paths that need a key where keys are set, as predictions do."""
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
@@ -24,6 +26,11 @@ MAX_QUEUE_WAIT_FRACTION = 0.4
 """Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by."""
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+def is_prediction(path: str, method: str) -> bool:
+    """Whether a request does work."""
+    return method == "POST" and path in PREDICTIONS
 
 
 class AdmissionControl:
@@ -52,9 +59,11 @@ class AdmissionControl:
         Under overload a 429 must cost next to nothing, or rejecting is all that gets done. Every other answer, good or
         bad, is left to `admit`.
         """
-        if url != PREDICT.encode() or method != b"POST" or not self._engine.ready:
+        if method != b"POST" or url not in _PREDICTION_URLS or not self._engine.ready:
             return None
         named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        if "origin" in named and self._settings.cors_origins:
+            return None  # a browser hides an answer without the headers that the middleware adds
         try:
             timeout_s = self.timeout_s(named)
             self._keys.check(named)
@@ -82,9 +91,10 @@ class AdmissionControl:
             NotReadyError: when no bundle is in service.
             OverloadedError: when too many are in flight, or the queue has no room for one more text.
         """
-        if path in PROTECTED:
+        predicts = is_prediction(path, method)
+        if predicts or path in PROTECTED:
             self._keys.check(headers)
-        if path in LIMITED and method == "POST":
+        if predicts:
             if self.in_flight > self._settings.max_concurrency:
                 raise OverloadedError(f"{self._settings.max_concurrency} requests are in flight already.")
             self.check_room(1, self.timeout_s(headers))

@@ -41,6 +41,8 @@ class EmotionService:
         """Load the bundle beside the event loop, so that `/livez` answers while it warms up."""
         handler = signal.getsignal(signal.SIGTERM)  # uvicorn's, before ours takes its place
         server = find_server(handler)
+        if server is not None:
+            server.config.timeout_keep_alive = STATE.settings.keep_alive_s
         use_bounded_protocol(server, partial(early_rejection, STATE))
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s, server, handler)
         self.tasks = [supervised_task(STATE.engine.start(), "bundle"), supervised_task(end_with_parent(), "parent")]

@@ -64,9 +64,18 @@ class Settings(BaseSettings):
         default=None, description="file with an API key a line; read again when it changes"
     )
 
+    cors_origins: str = Field(
+        default="", description="origins of pages that may ask from a browser, separated by commas; `*` for all"
+    )
+    keep_alive_s: int = Field(default=75, ge=1, description="time an idle connection is kept, in s")
     watch_s: float = Field(default=5.0, ge=0, description="time between looks for another bundle at its path; 0: never")
     drain_s: float = Field(default=1.0, ge=0, description="time to go on accepting after SIGTERM, in s")
     access_log: bool = Field(default=True, description="one JSON line a request, without any text")
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """Origins that `cors_origins` names."""
+        return [origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def model_workers(self) -> int:

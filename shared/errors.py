@@ -98,6 +98,13 @@ class UnauthorizedError(RequestError):
     error = "unauthorized"
 
 
+class UnsupportedEncodingError(RequestError):
+    """The body is in an encoding that is not read (415)."""
+
+    status = 415
+    error = "unsupported_encoding"
+
+
 class TooLargeError(RequestError):
     """The body is larger than the limit (413)."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,20 +16,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from serving.admission import CLASSIFY, PREDICT, ROOT
 from serving.batching.jobs import Row
+from serving.engine import ActiveModel
+from serving.http.bodies import read_body
+from serving.http.compat import ScoresRequest, parse_scores_request, render_scores
 from serving.http.middleware import ERROR_RENDERED, forbid_redirects
 from serving.http.openapi import DOCS_PAGE, DOCS_SCRIPT, document
 from serving.http.responses import describe_model, error_body, error_response, result, rules_for
-from serving.http.schemas import PredictRequest, check_text, parse_request
+from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
-from shared.errors import DeadlineError, RequestError, TooLargeError
+from shared.errors import DeadlineError, InvalidInputError, RequestError
 from shared.thresholds import decide
 
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
 
-MAX_DISCARDED_BYTES = 64 * 1024 * 1024
-"""Read and thrown away of a body that is too large, so that the client gets to read its 413."""
+MIN_COMPRESSED_BYTES = 8192
+"""Shorter answers are sent as they are: on a fast network compressing costs more than it saves."""
 
 PAGE = Path(__file__).parents[1] / "page"
 _PAGE_FILES = {"/": "index.html", **{f"/page/{name}": name for name in ("page.css", "page.js", "icon.svg")}}
@@ -57,7 +62,10 @@ def build_routes(state: ServiceState) -> Starlette:
     """
 
     async def predict(request: Request) -> Response:
-        return await _predict(state, request)
+        return await _predict(state, request, own_form=True)
+
+    async def scores(request: Request) -> Response:
+        return await _predict(state, request, own_form=False)
 
     async def model(_request: Request) -> Response:
         return _json(describe_model(state.engine.require(), state.settings))
@@ -74,7 +82,9 @@ def build_routes(state: ServiceState) -> Starlette:
         return Response(DOCS_PAGE, media_type="text/html", headers=DOCS_HEADERS)
 
     routes = [
-        Route("/predict", predict, methods=["POST"]),
+        Route(PREDICT, predict, methods=["POST"]),
+        Route(CLASSIFY, scores, methods=["POST"]),
+        Route(ROOT, scores, methods=["POST"]),
         Route("/model", model, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
         Route("/docs.json", docs_json, methods=["GET"]),
@@ -86,21 +96,29 @@ def build_routes(state: ServiceState) -> Starlette:
     return application
 
 
-async def _predict(state: ServiceState, request: Request) -> Response:
+async def _predict(state: ServiceState, request: Request, *, own_form: bool) -> Response:
+    """Answer a request in this service's own form where `own_form` allows it, or in one of `serving.http.compat`."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     limit_s = state.admission.timeout_s(request.headers)
     try:
         async with asyncio.timeout(limit_s):
-            body = await _read_body(request, state.settings.max_body_bytes)
+            body = await read_body(request, state.settings.max_body_bytes)
     except TimeoutError:
         raise DeadlineError(f"the body did not arrive within the deadline of {limit_s * 1000:.0f} ms.") from None
     except ClientDisconnect:
         return _gone()
-    asked = parse_request(body, max_texts=state.settings.max_texts)
+    value = parse_json(body)
     left_s = max(0.0, limit_s - (loop.time() - started))
-    answer = await _while_connected(request, _answer(state, asked, left_s))
-    return _gone() if answer is None else _json(answer)
+    work: Coroutine[Any, Any, Any]
+    if own_form and not (isinstance(value, dict) and "inputs" in value):
+        work = _answer(state, parse_request(value, max_texts=state.settings.max_texts), left_s)
+    else:
+        activation = state.engine.require().bundle.calibration.activation
+        scores = parse_scores_request(value, max_texts=state.settings.max_texts, activation=activation)
+        work = _scores(state, scores, left_s)
+    answer = await _while_connected(request, work)
+    return _gone() if answer is None else _json(answer, request)
 
 
 async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float) -> dict[str, Any]:
@@ -115,10 +133,7 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
     if request.single and isinstance(checked[0], RequestError):
         raise checked[0]
-    texts = [text for text in checked if isinstance(text, str)]
-    if texts:
-        state.admission.check_room(len(texts), timeout_s)
-    rows = iter(await active.batcher.submit(texts, timeout_s=timeout_s))
+    rows = iter(await _rows(state, active, [text for text in checked if isinstance(text, str)], timeout_s))
     answers = [next(rows) if isinstance(text, str) else text for text in checked]
     if request.single and isinstance(answers[0], RequestError):
         raise answers[0]
@@ -133,37 +148,41 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     return {"results": results, "policy": rules.policy, "taxonomy": rules.taxonomy.name, "model": bundle.seal}
 
 
+async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float) -> Any:
+    """The scores of every label, in the form of another server, which has no place for the error of a single text.
+
+    Raises:
+        RequestError: when one of the texts cannot be answered.
+    """
+    active = state.engine.require()
+    for place, text in enumerate(request.texts):
+        problem = _checked(text, state.settings.max_characters)
+        if isinstance(problem, RequestError):
+            raise InvalidInputError(f"{request.field}[{place}]: {problem}")
+    rows: list[Row] = []
+    for row in await _rows(state, active, request.texts, timeout_s):
+        if isinstance(row, RequestError):
+            raise row
+        rows.append(row)
+        decided = decide(row.probabilities, active.bundle.policies.get())
+        state.metrics.answered(row, decided, active.bundle.manifest.labels)
+    return render_scores(request, rows, active.bundle)
+
+
+async def _rows(
+    state: ServiceState, active: ActiveModel, texts: Sequence[str], timeout_s: float
+) -> list[Row | RequestError]:
+    """Rows of the texts, once there is room for them in the queue."""
+    if texts:
+        state.admission.check_room(len(texts), timeout_s)
+    return await active.batcher.submit(texts, timeout_s=timeout_s)
+
+
 def _checked(value: Any, max_characters: int) -> str | RequestError:
     try:
         return check_text(value, max_characters=max_characters)
     except RequestError as error:
         return error
-
-
-async def _read_body(request: Request, most_bytes: int) -> bytes:
-    """The body, refused while it is read.
-
-    Raises:
-        TooLargeError: when it is longer than `most_bytes`.
-    """
-    declared = request.headers.get("content-length", "")
-    waiting_for_go = "expect" in request.headers
-    too_large = TooLargeError(f"the body is larger than {most_bytes} bytes.", hint="Send fewer or shorter texts.")
-    if waiting_for_go and declared.isdigit() and int(declared) > most_bytes:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= most_bytes:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-            if size > MAX_DISCARDED_BYTES:
-                break
-    if size > most_bytes:
-        raise too_large
-    return b"".join(chunks)
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any] | None:
@@ -197,9 +216,14 @@ def _refuse(_request: Request, error: Exception) -> Response:
     return Response(body, status, headers={**extra, ERROR_RENDERED: "1"}, media_type="application/json")
 
 
-def _json(content: Any) -> Response:
+def _json(content: Any, request: Request | None = None) -> Response:
+    """A response; compressed where it is long and the client takes gzip."""
     body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    return Response(body, media_type="application/json")
+    accepted = request.headers.get("accept-encoding", "") if request is not None else ""
+    if len(body) < MIN_COMPRESSED_BYTES or "gzip" not in accepted:
+        return Response(body, media_type="application/json")
+    headers = {"content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(gzip.compress(body, compresslevel=1), media_type="application/json", headers=headers)
 
 
 def _page(name: str) -> Any:

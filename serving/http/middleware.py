@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.admission import LIMITED, PROTECTED
+from serving.admission import PREDICTIONS, PROTECTED, TIMEOUT_HEADER, is_prediction
 from serving.api_keys import WrongKeyError
 from serving.http.responses import error_response
 from serving.state import ServiceState
@@ -28,7 +29,7 @@ ERROR_RENDERED = "x-emotion-error-rendered"
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 """Routes that probes call all the time: not logged while they succeed."""
 
-KNOWN = PROTECTED | QUIET | {"/", "/docs", "/docs.json"}
+KNOWN = PROTECTED | PREDICTIONS | QUIET | {"/docs", "/docs.json"}
 
 STATUS_ERRORS: Mapping[int, tuple[str, str, str]] = {
     404: ("not_found", "NotFoundError", "there is nothing at this path; see /docs.json for what there is."),
@@ -42,6 +43,12 @@ UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log h
 WRONG_KEY_DELAY_S = 0.25
 WRONG_KEYS_AT_ONCE = 10
 """Together, 40 guesses a second at most."""
+
+CORS_OPTIONS: dict[str, Any] = {
+    "allow_methods": ("GET", "POST"),
+    "allow_headers": ("authorization", "content-type", "x-api-key", "x-request-id", TIMEOUT_HEADER),
+    "expose_headers": ("retry-after", "x-request-id"),
+}
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -93,13 +100,15 @@ def install_outermost(app: ASGIApp, *, state: ServiceState, direct: ASGIApp | No
             application = scope["app"]
             forbid_redirects(application)
             if getattr(application, "middleware_stack", None) is not None:
-                application.middleware_stack = RequestMiddleware(application.middleware_stack, state, direct)
+                application.middleware_stack = with_cors(
+                    RequestMiddleware(application.middleware_stack, state, direct), state
+                )
             else:
                 logger.error(
                     "Starlette's application has no middleware_stack: BentoML's middleware stays in front of ours, "
                     "which costs every request time and leaves some errors without the schema"
                 )
-                handler = RequestMiddleware(app, state, direct)
+                handler = with_cors(RequestMiddleware(app, state, direct), state)
         await handler(scope, receive, send)
 
     return install
@@ -110,6 +119,20 @@ def forbid_redirects(application: Any) -> None:
     router = getattr(application, "router", None)
     if router is not None:
         router.redirect_slashes = False
+
+
+def with_cors(app: ASGIApp, state: ServiceState) -> ASGIApp:
+    """`app`, for browsers too on pages of the origins that the settings allow; by default there are none."""
+    handler: ASGIApp | None = None
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal handler
+        if handler is None and state.is_open:  # the settings are read while the application starts
+            origins = state.settings.allowed_origins
+            handler = CORSMiddleware(app, allow_origins=origins, **CORS_OPTIONS) if origins else app
+        await (handler or app)(scope, receive, send)
+
+    return call
 
 
 class RequestMiddleware:
@@ -134,13 +157,13 @@ class RequestMiddleware:
         scope["query_string"] = b""  # no route takes one, and a trace would carry it away
         headers = Headers(scope=scope)
         response = ResponseWrapper(self.state, scope, headers, send)
-        limited = response.path in LIMITED
-        self._count(limited)
+        predicts = is_prediction(response.path, response.method)
+        self._count(predicts)
         try:
             if not self.state.is_open:
                 raise NotReadyError("the service is starting.", hint="Wait until GET /readyz answers 200.")
             self.state.admission.admit(response.path, response.method, headers)
-            await (self._predictions if limited else self.app)(scope, receive, response.send)
+            await (self._predictions if predicts else self.app)(scope, receive, response.send)
         except RequestError as error:
             if isinstance(error, WrongKeyError):
                 await self._slow_down()
@@ -149,7 +172,7 @@ class RequestMiddleware:
             logger.exception("unexpected error", extra={"fields": {"request_id": response.request_id}})
             await response.fail(500, framework_error(500), {})
         finally:
-            self._count(-limited)
+            self._count(-predicts)
             self._record(response)
 
     async def _slow_down(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from serving.http.compat import HuggingFaceRequest, InfinityRequest, InfinityResponse, Score
 from serving.http.schemas import ErrorBody, PredictRequest, PredictResponse
 from serving.settings import Settings
 from shared.bundle import Bundle
@@ -15,6 +16,7 @@ _ERRORS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
     413: "The body is too large.",
+    415: "The body is neither plain nor gzip.",
     422: "A field is missing, unknown or has a value that is not allowed.",
     429: "Overloaded; `Retry-After` says when to try again.",
     431: "The request line and headers are too large.",
@@ -51,6 +53,22 @@ def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]
         "servers": [{"url": "."}],
         "paths": {
             "/predict": {"post": _predict(settings)},
+            "/": {
+                "post": _post(
+                    "Scores of every label, as Hugging Face's Inference API and text-embeddings-inference give them.",
+                    "huggingFace",
+                    "HuggingFaceRequest",
+                    {"type": "array", "items": _list_of("Score")},
+                )
+            },
+            "/classify": {
+                "post": _post(
+                    "Scores of every label, as infinity gives them.",
+                    "classify",
+                    "InfinityRequest",
+                    _reference("InfinityResponse"),
+                )
+            },
             "/model": {"get": _get("The bundle in service.", 200, 401, 503)},
             "/livez": {"get": _get("Whether the process lives.", 200, plain=True)},
             "/readyz": {"get": _get("Whether requests are answered.", 200, 503, plain=True)},
@@ -63,32 +81,48 @@ def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
-        for path, method in (("/predict", "post"), ("/model", "get")):
+        for path, method in (("/predict", "post"), ("/", "post"), ("/classify", "post"), ("/model", "get")):
             content["paths"][path][method]["security"] = [{"bearer": []}, {"key": []}]
     return content
 
 
 def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
-    for model in (PredictRequest, PredictResponse, ErrorBody):
+    models = (PredictRequest, PredictResponse, ErrorBody, HuggingFaceRequest, InfinityRequest, InfinityResponse, Score)
+    for model in models:
         schema = model.model_json_schema(ref_template=_REFERENCE)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     request = schemas["PredictRequest"]
-    request["oneOf"] = [{"required": ["texts"]}, {"required": ["text"]}]
     fields = request["properties"]
     described = {name: {"description": field["description"]} for name, field in fields.items()}
     text = {"type": "string", "minLength": 1, "maxLength": settings.max_characters, "pattern": _VISIBLE}
     fields["text"] = text | described["text"]
     many = {"type": "array", "items": {}, "minItems": 1, "maxItems": settings.max_texts}
     fields["texts"] = many | described["texts"]
+    _limit(schemas["HuggingFaceRequest"]["properties"]["inputs"], text, settings)
+    _limit(schemas["InfinityRequest"]["properties"]["input"], text, settings)
     if bundle is not None:
+        schemas["HuggingFaceParameters"]["properties"]["function_to_apply"]["anyOf"][0]["enum"] = [
+            bundle.calibration.activation
+        ]
         labels = {"type": "object", "propertyNames": {"enum": list(bundle.manifest.labels)}}
         labels["additionalProperties"] = {"type": "number", "minimum": 0, "maximum": 1}
         fields["thresholds"] = _or_null(labels) | described["thresholds"]
         fields["policy"] = _or_null({"enum": list(bundle.policies.values)}) | described["policy"]
         fields["taxonomy"] = _or_null({"enum": list(taxonomies_for(bundle.label_set))}) | described["taxonomy"]
     return schemas
+
+
+def _limit(field: dict[str, Any], text: dict[str, Any], settings: Settings) -> None:
+    """Write the limits of the settings into a field that is a text, or a list of texts or of lists with one each."""
+    for form in field["anyOf"]:
+        if form["type"] == "string":
+            form.update(text)
+        else:
+            form.update(minItems=1, maxItems=settings.max_texts)
+            items = form["items"]
+            (items if items["type"] == "string" else items["items"]).update(text)
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +143,22 @@ def _predict(settings: Settings) -> dict[str, Any]:
             **_errors(*_ERRORS),
         },
     }
+
+
+def _post(summary: str, operation: str, request: str, response: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "operationId": operation,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _reference(request)}}},
+        "responses": {
+            "200": {"description": "Every label.", "content": {"application/json": {"schema": response}}},
+            **_errors(*_ERRORS),
+        },
+    }
+
+
+def _list_of(model: str) -> dict[str, Any]:
+    return {"type": "array", "items": _reference(model)}
 
 
 def _get(summary: str, *statuses: int, plain: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
-from serving.http.schemas import PredictRequest
+from serving.http.schemas import DIGITS, PredictRequest
 from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
@@ -22,9 +22,6 @@ from shared.thresholds import decide
 if TYPE_CHECKING:  # an answer is made without a service too
     from serving.engine import ActiveModel
     from serving.settings import Settings
-
-DIGITS = 6
-"""Decimals of a probability in an answer."""
 
 PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers")
 """Installed packages that answers depend on."""

@@ -22,6 +22,9 @@ from shared.errors import BadRequestError, InvalidInputError
 from shared.text import normalise
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+DIGITS = 6
+"""Decimals of a probability in an answer."""
+
 _EXAMPLE = '{"texts": ["I passed the exam!"]}'
 
 
@@ -132,14 +135,12 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError
 
 
-def parse_request(body: bytes, *, max_texts: int) -> PredictRequest:
-    """The checked request in a body.
+def parse_request(value: Any, *, max_texts: int) -> PredictRequest:
+    """The checked request that the JSON of a body is.
 
     Raises:
-        BadRequestError: when the body is not JSON.
         InvalidInputError: when a field is missing, unknown or has a value that is not allowed.
     """
-    value = parse_json(body)
     if not isinstance(value, dict):
         raise InvalidInputError("the body must be a JSON object.", hint=f"Send {_EXAMPLE}")
     try:
@@ -151,13 +152,13 @@ def parse_request(body: bytes, *, max_texts: int) -> PredictRequest:
     return request
 
 
-def describe(error: ValidationError) -> str:
+def describe(error: ValidationError, form: type[BaseModel] = PredictRequest) -> str:
     """A validation error in words that repeat nothing the client sent except the names of known fields."""
     problems = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
-            problems.append(f"unknown field (allowed: {', '.join(PredictRequest.model_fields)})")
+            problems.append(f"unknown field (allowed: {', '.join(form.model_fields)})")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             problems.append(f"{name}: {message}" if name else message)

@@ -21,7 +21,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from serving.admission import PREDICT, RawHeaders
+from serving.admission import RawHeaders
 from serving.http.middleware import record, request_id
 from serving.http.responses import error_response
 from serving.state import ServiceState
@@ -96,7 +96,7 @@ def early_rejection(state: ServiceState, method: bytes, url: bytes, headers: Raw
         "x-request-id": request_id(given),
         **extra,
     }
-    record(state, PREDICT, "POST", status, request_id=lines["x-request-id"], seconds=time.perf_counter() - started)
+    record(state, url.decode(), "POST", status, request_id=lines["x-request-id"], seconds=time.perf_counter() - started)
     return "".join(f"{key}: {value}\r\n" for key, value in lines.items()).encode("latin-1") + b"\r\n" + body
 
 

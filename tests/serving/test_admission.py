@@ -17,7 +17,7 @@ from tests.serving.batching.fakes import FakeModel, expected, running, values
 HEADERS = [(b"host", b"x"), (b"content-length", b"2")]
 
 
-def admission(batcher=None, *, ready: bool = True, keys: tuple[str, ...] = (), **settings: int) -> AdmissionControl:
+def admission(batcher=None, *, ready: bool = True, keys: tuple[str, ...] = (), **settings: object) -> AdmissionControl:
     """Admission to a queue of eight texts at most, unless `settings` say otherwise."""
 
     def require():
@@ -26,7 +26,9 @@ def admission(batcher=None, *, ready: bool = True, keys: tuple[str, ...] = (), *
         return SimpleNamespace(batcher=batcher)
 
     engine = SimpleNamespace(ready=ready, require=require)
-    limits = Settings.model_construct(**{"queue_texts": 8, "max_concurrency": 4, "deadline_ms": 5000, **settings})
+    limits = Settings.model_construct(
+        **{"queue_texts": 8, "max_concurrency": 4, "deadline_ms": 5000, "cors_origins": "", **settings}
+    )
     return AdmissionControl(limits, ApiKeys(keys), engine)  # type: ignore[arg-type]
 
 
@@ -198,3 +200,18 @@ def test_counts_add_up_when_requests_are_cancelled_rejected_and_late_at_random()
         assert outcomes["rejected"] > 0
 
     asyncio.run(main())
+
+
+def test_a_browser_gets_its_rejection_from_the_middleware_which_adds_what_it_needs():
+    from_a_page = [*HEADERS, (b"origin", b"https://journal.example")]
+    assert rejected_early(admission(FULL, cors_origins="https://journal.example"), from_a_page) is None
+    assert rejected_early(admission(FULL, cors_origins=""), from_a_page) is not None
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/classify"])
+def test_every_way_to_predict_is_limited_and_protected(path):
+    assert rejected_early(admission(FULL), url=path.encode()) is not None
+    with pytest.raises(OverloadedError, match="the queue is full"):
+        admission(FULL).admit(path, "POST", {})
+    with pytest.raises(UnauthorizedError):
+        admission(queue(), keys=("secret",)).admit(path, "POST", {})

@@ -130,12 +130,15 @@ def fuzzed_json(random: Random) -> Attack:
 def other_encodings(random: Random) -> Attack:
     """Bodies that are not UTF-8 JSON: other encodings, a byte order mark, compressed, nothing at all."""
     good = json.dumps({"text": f"{MARKER} é"}, ensure_ascii=False)
+    packed = gzip.compress(good.encode(), mtime=0)
     body = random.choice([
         good.encode("utf-16"), good.encode("utf-32-be"), good.encode("latin-1"), b"\xef\xbb\xbf" + good.encode(),
-        gzip.compress(good.encode(), mtime=0), b"", b"text=" + MARKER.encode(), good.replace('"', "'").encode(),
+        packed, b"", b"text=" + MARKER.encode(), good.replace('"', "'").encode(),
         good.encode()[:-1], good.encode() * 2, random.randbytes(200),
     ])  # fmt: skip
-    return Attack("other encodings", (post(body, {"Content-Encoding": "gzip"}),), one_of(400))
+    return Attack(
+        "other encodings", (post(body, {"Content-Encoding": "gzip"}),), one_of(200 if body == packed else 400)
+    )
 
 
 def far_too_large(random: Random) -> Attack:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.http.schemas import check_text, parse_request
+from serving.http.schemas import check_text, parse_json, parse_request
 from shared.errors import BadRequestError, InvalidInputError
 
 CANARY = "zebra-crossing-4711"
 
 
 def parse(value, **options):
-    return parse_request(json.dumps(value).encode(), max_texts=options.get("max_texts", 10))
+    return parse_request(parse_json(json.dumps(value).encode()), max_texts=options.get("max_texts", 10))
 
 
 def test_texts_and_a_single_text_are_both_requests():
@@ -76,7 +76,7 @@ def test_a_wrong_field_is_named_and_nothing_of_the_client_is_repeated(value, mes
 )
 def test_what_is_not_json_is_a_bad_request(body, message):
     with pytest.raises(BadRequestError) as caught:
-        parse_request(body, max_texts=10)
+        parse_request(parse_json(body), max_texts=10)
     assert message in str(caught.value)
 
 
@@ -92,7 +92,7 @@ fields = st.sampled_from(["text", "texts", "policy", "thresholds", "top_k", "tax
 )
 def test_any_bytes_are_a_request_or_a_typed_error(body):
     with contextlib.suppress(BadRequestError, InvalidInputError):
-        parse_request(body, max_texts=10)
+        parse_request(parse_json(body), max_texts=10)
 
 
 @pytest.mark.parametrize(
