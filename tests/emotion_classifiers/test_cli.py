@@ -94,6 +94,7 @@ def complete(script, *words):
 def test_bash_completes_commands_and_their_options(scripts):
     assert complete(scripts["bash"], "emotion", "pre") == ["preflight", "predict"]
     assert complete(scripts["bash"], "emotion", "train", "--optim.ep") == ["--optim.epochs", "--optim.epsilon"]
+    assert complete(scripts["bash"], "emotion", "adapt", "--freq") == ["--frequencies"]
     assert complete(scripts["bash"], "emotion", "export", "--prec") == ["--precision"]
     assert complete(scripts["bash"], "emotion", "nothing", "--prec") == []
 
