@@ -31,7 +31,7 @@ system: setup  ## judge the service's promises at full size: 20,000 attacks, 10,
 
 test-pythons:  ## the quick tests on every Python from 3.11 to 3.13 that is on this machine
 	@found=0; for version in 3.11 3.12 3.13; do \
-	  if command -v python$$version >/dev/null; then found=1; echo "== python$$version"; \
+	  if python$$version --version >/dev/null 2>&1; then found=1; echo "== python$$version"; \
 	    $(MAKE) --no-print-directory setup PYTHON=python$$version VENV=.venv-$$version && \
 	    .venv-$$version/bin/python -m pytest -q -m "not slow and not system" || exit 1; fi; done; \
 	  test $$found = 1 || { echo "none of python3.11, python3.12, python3.13 is on this machine"; exit 1; }
