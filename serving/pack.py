@@ -95,6 +95,8 @@ def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
 
     A container listens on every interface, which is its own.
     """
+    from serving.signature import SIGNATURE
+
     versions: Mapping[str, str] = (bundle.verification() or {}).get("versions", {})
     runtime = RUNTIMES[gpu]
     verified_with = next((versions[name] for name in (runtime, *RUNTIMES.values()) if name in versions), None)
@@ -109,6 +111,7 @@ def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
             "packages": [
                 *(f"{name}=={found}" if found else name for name, found in pins.items()),
                 *REQUIREMENTS,
+                *(["cryptography>=43"] if (bundle.onnx_dir / SIGNATURE).is_file() else []),
             ],
         },
         "docker": {"env": {"EMOTION_HOST": "0.0.0.0"}},
@@ -117,11 +120,12 @@ def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
 
 def _copy_served(bundle: Bundle, model: ExportedModel, target: Path) -> None:
     """Every sealed file but the trained weights, the one model, and its part of the verification."""
+    from serving.signature import SIGNATURE
     from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, WEIGHTS
 
     source = bundle.path.resolve()
     names = [MANIFEST, *(name for name in bundle.manifest.files if name != WEIGHTS)]
-    onnx = [file.name for file in (model.path, data_file(model.path)) if file.is_file()]
+    onnx = [file.name for file in (model.path, data_file(model.path), bundle.onnx_dir / SIGNATURE) if file.is_file()]
     for name in (*names, *(f"{ONNX_FOLDER}/{name}" for name in onnx)):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)

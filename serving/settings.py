@@ -1,4 +1,4 @@
-"""What the service can be told by environment variables, with defaults that suit a small CPU container."""
+"""Settings of the service, environment variables with defaults that suit a small CPU container."""
 
 from __future__ import annotations
 
@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         default="", description="origins of pages that may ask from a browser, separated by commas; `*` for all"
     )
     keep_alive_s: int = Field(default=75, ge=1, description="time an idle connection is kept, in s")
+    seal: str | None = Field(default=None, description="seal of the only bundle to serve; any verified one if unset")
+    public_key: Path | None = Field(
+        default=None, description="PEM file with the Ed25519 key of the signer whose bundles are served"
+    )
     watch_s: float = Field(default=5.0, ge=0, description="time between looks for another bundle at its path; 0: never")
     drain_s: float = Field(default=1.0, ge=0, description="time to go on accepting after SIGTERM, in s")
     access_log: bool = Field(default=True, description="one JSON line a request, without any text")

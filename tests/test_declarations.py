@@ -19,7 +19,7 @@ ROOMS = {
     "emotion_classifiers": ("train", "serve", "client", "hub"),
     "shared": ("train", "serve", "excel"),
     "training": ("train", "search"),
-    "serving": ("serve", "export"),
+    "serving": ("serve", "export", "sign"),
     "benchmarks": ("bench", "train", "export", "serve"),
     "tests": tuple(EXTRAS),
 }

@@ -1,1 +1,1 @@
-"""HTTP: the routes, the gate before them, the documents."""
+"""HTTP: the application and its routes, the middleware before them, schemas of requests and responses."""

@@ -34,6 +34,7 @@ from serving.settings import (
     port_of_the_environment,
     read_settings,
 )
+from serving.signature import check_pins
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
 from shared.errors import ConfigError, EmotionError
@@ -136,6 +137,7 @@ def check_bundle(settings: Settings) -> None:
         VerificationError: when its model is unverified, failed, or is stale.
     """
     bundle = Bundle.read(settings.bundle, weights=False)
+    check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
 
 
