@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,21 @@ class TextTokenizer:
     def vocab_size(self) -> int:
         """Number of token ids, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids that stand around every text."""
+        return (*self._prefix, *self._suffix)
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of the token for what the vocabulary lacks; None where nothing is unknown to it (bytes)."""
+        model = json.loads(self._tokenizer.to_str())["model"]
+        if model.get("byte_fallback"):
+            return None
+        if model["type"] == "Unigram":
+            return None if model["unk_id"] is None else int(model["unk_id"])
+        return None if model.get("unk_token") is None else self._tokenizer.token_to_id(model["unk_token"])
 
     @property
     def fingerprint(self) -> str:

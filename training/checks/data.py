@@ -10,18 +10,27 @@ from shared.errors import PreflightError
 from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
 from training.checks.check import Check
+from training.data.clean import near_duplicates
 from training.data.corpus import Corpus, Splits
 
 LENGTH_SAMPLE = 2000
 """Texts whose tokens are counted."""
+MOST_UNKNOWN = 0.25
+"""Share of a split's tokens that the vocabulary may lack."""
+MOST_POSITIVE = 0.8
+"""Share of the annotated entries of three labels or more that may be positive: above it the labels were misread."""
+MOST_CONFLICTS, FEWEST_CONFLICTS = 0.5, 10
+"""Share of a split's texts whose copies may have different labels, and how many are needed to judge."""
 
 
 def data_checks(data: Splits, tokenizer: TextTokenizer) -> list[Check]:
     """Checks of the splits."""
     return [
         Check("labels", lambda: check_labels(data.train, data.labels)),
+        Check("conflicts", lambda: check_conflicts(data)),
         Check("leaks", lambda: check_leaks(data)),
         Check("lengths", lambda: check_lengths(data.train.texts, tokenizer)),
+        Check("unknown_tokens", lambda: check_unknown_tokens(data, tokenizer)),
     ]
 
 
@@ -45,12 +54,36 @@ def check_labels(train: Corpus, labels: LabelSet) -> str:
             f"labels that cannot be learnt from {len(train):,} rows: {'; '.join(problems)}.",
             hint="Name the labels to learn with --data.labels, add a corpus, or raise --data.max_train_rows.",
         )
+    share = positive.sum() / annotated.sum()
+    if len(labels) >= 3 and share > MOST_POSITIVE:
+        raise PreflightError(
+            f"nearly all labels are on nearly all rows ({share:.0%} of the entries): the labels were probably misread.",
+            hint="Look at what `python -m training.data` says of the columns and cells.",
+        )
     rarest, commonest = int(positive.argmin()), int(positive.argmax())
     return (
         f"{len(labels)} labels in {len(train):,} rows, from {labels.names[rarest]} ({positive[rarest]:,}) "
         f"to {labels.names[commonest]} ({positive[commonest]:,}); "
         f"{train.hard_targets.sum(axis=1).mean():.2f} labels a row"
     )
+
+
+def check_conflicts(data: Splits) -> str:
+    """How many texts had copies with different labels.
+
+    Raises:
+        PreflightError: when most had: then each row is a rating, or the labels are not in the column that was read.
+    """
+    conflicts = sum(count.conflicts for count in data.report.counts)
+    for count in data.report.counts:
+        texts = count.read - count.empty - count.duplicates
+        if count.conflicts >= FEWEST_CONFLICTS and count.conflicts > MOST_CONFLICTS * texts:
+            raise PreflightError(
+                f"{count.conflicts:,} of {texts:,} texts of {count.source} {count.split} occur several times with "
+                "different labels: the rows are ratings, or the labels are in another column.",
+                hint="Say how ratings become labels with --data.aggregate, or name the column: --data.label_column.",
+            )
+    return f"{conflicts:,} texts had copies with different labels"
 
 
 def check_leaks(data: Splits) -> str:
@@ -67,7 +100,10 @@ def check_leaks(data: Splits) -> str:
                 f"{len(shared):,} texts of train are also in {name}, so that its metrics would flatter the model.",
                 hint="Remove them from the training file.",
             )
-    return "no text of train is also in dev or test"
+    held_out = {name: split for name, split in data.named().items() if split is not data.train}
+    near = {name: near_duplicates(data.train.keys, split.keys) for name, split in held_out.items()}
+    alike = ", ".join(f"{count:,} of {name}" for name, count in near.items() if count)
+    return f"no text of train is also in dev or test{f'; nearly equal to one are {alike}' if alike else ''}"
 
 
 def check_lengths(texts: Sequence[str], tokenizer: TextTokenizer) -> str:
@@ -87,3 +123,27 @@ def check_lengths(texts: Sequence[str], tokenizer: TextTokenizer) -> str:
         )
     middle, high = np.percentile(lengths, (50, 99))
     return f"median {middle:.0f} tokens, 99 % up to {high:.0f}; {cut:.1%} longer than {tokenizer.max_length}"
+
+
+def check_unknown_tokens(data: Splits, tokenizer: TextTokenizer) -> str:
+    """Which share of each split's tokens the vocabulary lacks, over an even sample.
+
+    Raises:
+        PreflightError: when a split has too many: the model cannot read its language or script.
+    """
+    unknown = tokenizer.unknown_id
+    if unknown is None:
+        return "none: the vocabulary covers all bytes"
+    shares = {}
+    for name, split in data.named().items():
+        rows = tokenizer.encode(split.texts[:: max(1, len(split) // LENGTH_SAMPLE)])
+        ids = np.concatenate([row.ids for row in rows])
+        special = np.isin(ids, tokenizer.special_ids)
+        shares[name] = float((ids[~special] == unknown).sum() / max(1, (~special).sum()))
+    said = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    if max(shares.values()) > MOST_UNKNOWN:
+        raise PreflightError(
+            f"the vocabulary of the model lacks much of what the texts hold (unknown tokens: {said}).",
+            hint="Choose a checkpoint for that language, a multilingual one for example, with --model.name.",
+        )
+    return said

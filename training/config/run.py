@@ -8,8 +8,9 @@ from typing import Literal
 from training.config.types import NonNegativeInt, PositiveInt
 
 CheckName = Literal[
-    "versions", "disk", "labels", "leaks", "lengths", "initial_loss", "outputs", "one_batch", "gradients"
-]
+    "versions", "disk", "labels", "conflicts", "leaks", "lengths", "unknown_tokens", "initial_loss", "outputs",
+    "one_batch", "gradients",
+]  # fmt: skip
 """The checks that can be skipped, in the order in which they run."""
 
 TrackerName = Literal["tensorboard", "mlflow", "wandb"]

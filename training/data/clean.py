@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,21 @@ def _winner(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> NDArray[np
     votes = (copies * asked).sum(axis=0)
     best = votes == votes.max()
     return np.asarray(best if best.sum() == 1 else np.zeros_like(best), dtype=np.float32)
+
+
+_SEEN_ALIKE = re.compile(r"https?://\S+|www\.\S+|@\w+|[\u200b-\u200f\u2060\ufeff]|[^\w\s]|_")
+"""What may differ between two copies of a text: addresses, names of users, zero-width signs, punctuation."""
+
+
+def near_keys(keys: Sequence[str]) -> list[str]:
+    """Texts without case, punctuation, addresses, user names and zero-width signs; "" where nothing is left."""
+    return [" ".join(_SEEN_ALIKE.sub(" ", key).casefold().split()) for key in keys]
+
+
+def near_duplicates(train: Sequence[str], held_out: Sequence[str]) -> int:
+    """Held-out texts that differ from one of train in case, punctuation, addresses, user names or nothing."""
+    seen = set(near_keys(train)) - {""}
+    return sum(key in seen for key in near_keys(held_out))
 
 
 def repeated_rows(keys: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
-from training.data.clean import remove_leaks
+from training.data.clean import near_duplicates, remove_leaks
 from training.data.corpus import Corpus, Splits
 from training.data.label_choice import choose_labels, named_labels
 from training.data.label_mapping import map_labels
@@ -206,11 +206,20 @@ def _report(
     both = len(keys[DEV] & keys[TEST])
     if both:
         notes.append(f"{both:,} texts stand in dev and in test; both are kept as they are")
+    for name in (DEV, TEST):
+        near = near_duplicates(splits[TRAIN].keys, splits[name].keys) if splits[TRAIN] and splits.get(name) else 0
+        if near:
+            notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:
         dropped = [name for name in raw.labels if name.casefold() not in {label.casefold() for label in labels.names}]
         if dropped:
             notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
     support = {name: corpus.support(labels) for name, corpus in splits.items() if corpus is not None}
+    for name in (DEV, TEST):
+        absent = [label for label, count in support.get(name, {}).items() if not count and support[TRAIN][label]]
+        if absent:
+            shown = f"{', '.join(absent[:8])}{', ...' if len(absent) > 8 else ''}"
+            notes.append(f"{name} has no row of {len(absent):,} labels, which it cannot judge: {shown}")
     rare = [f"{name} {count}" for name, count in support[TRAIN].items() if count < config.min_label_support]
     if rare:
         notes.append(f"labels with fewer than {config.min_label_support} training rows: {', '.join(rare)}")

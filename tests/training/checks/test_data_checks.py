@@ -10,9 +10,16 @@ from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
 from tests.training.rows import LABELS, tiny_corpus
 from training.checks.check import run_checks
-from training.checks.data import check_labels, check_leaks, check_lengths, data_checks
+from training.checks.data import (
+    check_conflicts,
+    check_labels,
+    check_leaks,
+    check_lengths,
+    check_unknown_tokens,
+    data_checks,
+)
 from training.data.corpus import Splits
-from training.data.report import DataReport
+from training.data.report import DataReport, SplitCounts
 
 NAMES = LabelSet(LABELS)
 TRAIN = tiny_corpus(40, seed=0)
@@ -32,7 +39,7 @@ def with_column(column, value, known=True):
 def test_a_good_corpus_passes_and_each_check_says_what_it_saw(tiny_model):
     tokenizer = TextTokenizer.from_file(tiny_model / "tokenizer.json", max_length=32)
     lines = run_checks(data_checks(splits(), tokenizer))
-    assert [line.split(":")[0] for line in lines] == ["labels", "leaks", "lengths"]
+    assert [line.split(":")[0] for line in lines] == ["labels", "conflicts", "leaks", "lengths", "unknown_tokens"]
     assert "3 labels in 40 rows" in lines[0]
 
 
@@ -69,5 +76,43 @@ def test_failures_are_told_together_with_how_to_skip_them(tiny_model):
     with pytest.raises(PreflightError, match=r"labels: .*leaks: .*lengths: .*--preflight.skip '\[labels, leaks, len"):
         run_checks(checks)
     lines = run_checks(checks, ["labels", "leaks", "lengths"])
-    assert lines == ["labels: skipped", "leaks: skipped", "lengths: skipped"]
+    assert [line for line in lines if line.endswith("skipped")] == [
+        "labels: skipped",
+        "leaks: skipped",
+        "lengths: skipped",
+    ]
     assert np.isfinite(corpus.targets).all()
+
+
+def test_a_script_that_the_vocabulary_lacks_is_refused(tiny_model):
+    tokenizer = TextTokenizer.from_file(tiny_model / "tokenizer.json", max_length=32)
+    assert check_unknown_tokens(splits(), tokenizer).startswith("train ")
+    foreign = replace(tiny_corpus(10, seed=1), texts=[f"ሰላም ለዓለም ደስታ {'ሀ' * row}" for row in range(1, 11)])
+    with pytest.raises(PreflightError, match=r"unknown tokens: train \d+\.\d%, dev 100\.0%\)\. Choose a checkpoint"):
+        check_unknown_tokens(splits(dev=foreign), tokenizer)
+
+
+def test_nearly_all_labels_on_nearly_all_rows_are_refused():
+    targets = np.ones_like(TRAIN.targets)
+    targets[0] = 0
+    with pytest.raises(PreflightError, match=r"nearly all labels are on nearly all rows \(98% of the entries\)"):
+        check_labels(replace(TRAIN, targets=targets), NAMES)
+
+
+def test_texts_that_are_mostly_in_conflict_are_refused():
+    counts = SplitCounts("table", "train", read=60, duplicates=30, conflicts=20, kept=30)
+    data = splits()
+    assert check_conflicts(data) == "0 texts had copies with different labels"
+    with pytest.raises(PreflightError, match=r"20 of 30 texts of table train occur several times with different"):
+        check_conflicts(replace(data, report=DataReport((), (counts,), (), {})))
+
+
+def test_near_duplicates_across_splits_are_counted():
+    texts = [
+        TRAIN.texts[0].upper() + "!!",
+        f"@someone {TRAIN.texts[1]} https://x.y/z",
+        TRAIN.texts[2] + "\u200b.",
+        "new",
+    ]
+    near = replace(tiny_corpus(4, seed=1), texts=texts)
+    assert check_leaks(splits(dev=near)).endswith("nearly equal to one are 3 of dev")
