@@ -163,7 +163,7 @@ class ColumnType:
             return self._number()
         if self._kinds == {"lists"} and self._items is not None:
             inner, why = self._items._resolved()
-            return (pa.string(), f"its lists hold {why}") if why else (pa.list_(inner), "")
+            return (pa.string(), f"in its lists, {why}") if why else (pa.list_(inner), "")
         kind = next(iter(self._kinds))
         if len(self._kinds) == 1 and kind in _SINGLE:
             return _SINGLE[kind], ""
@@ -184,7 +184,7 @@ class ColumnType:
         digits = max(len(str(abs(self._low))), len(str(abs(self._high))))
         if digits <= 38:
             return pa.decimal128(38, 0), ""
-        return pa.string(), f"whole numbers of {digits} digits"
+        return pa.string(), f"it holds whole numbers of {digits} digits"
 
 
 def float_or_none(value: Any) -> float | None:

@@ -88,6 +88,7 @@ HEADERLESS = [
     ("a.tsv", "hello there\t2\tid1\nhow so\t3\tid2\n", "'2' is a number, as all of column 2"),
     ("a.csv", "i feel fine,joy\nso sad,sadness\nglad,joy\n", "'joy' occurs again in column 2"),
     ("a.csv", "0.5,a\n0.7,b\n", "'0.5' is a number, as all of column 1"),
+    ("a.tsv", "hello there\tjoy\nhow so\tfear\n", "'joy' is a label, above others such as 'fear'"),
     ("a.csv", "5;so so;joy\n6;well;joy\n7;a;fear\n", "'5' is a number"),
 ]
 
@@ -99,6 +100,20 @@ def test_first_row_that_looks_like_data_is_refused_until_the_user_says_what_it_i
     rows = content.count("\n")
     assert len(opened(tmp_path / name, content, header=False).read_all()) == rows
     assert len(opened(tmp_path / name, content, header=True).read_all()) == rows - 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "comment_text,0,1\nso so,1,0\nwell,0,0\n",
+        "quote,joy,anger\nso so,1,\nwell,,1\n",
+        "what,mood\nso so,joy\nwell,joy\n",
+    ],
+)
+def test_header_of_names_is_no_data(tmp_path, content):
+    table = opened(tmp_path / "a.csv", content)
+    assert table.columns == content.split("\n")[0].split(",")
+    assert (len(table.read_all()), table.notes) == (2, [])
 
 
 def test_columns_of_a_file_without_header_have_the_names_given_or_numbers(tmp_path):

@@ -121,6 +121,13 @@ def test_standard_input_may_be_surveyed_before_it_is_read():
     assert table.read_all().columns["b"][-2:] == [None, 2]
 
 
+def test_standard_input_is_read_once():
+    table = open_table("-", TableOptions(format="csv"), io.BytesIO(b"text\na\n"))
+    assert len(table.read_all()) == 1
+    with pytest.raises(RuntimeError, match=r"standard input is opened a second time without spool"):
+        table.read_all()
+
+
 def test_format_of_standard_input_must_be_said():
     with pytest.raises(ConfigError, match=r"format of standard input is not known\. Give --format, for example csv"):
         open_table("-", TableOptions(prefix="--"))
