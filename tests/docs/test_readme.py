@@ -81,3 +81,9 @@ def test_every_recipe_is_named():
 def test_the_layout_names_every_room(room):
     assert re.search(rf"^{room}/ ", README, re.MULTILINE)
     assert (ROOT / room).is_dir()
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == pages
