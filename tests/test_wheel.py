@@ -98,19 +98,12 @@ def test_the_readmes_commands_work_with_the_wheel_alone(installed):
     _check_service(serve, folder, environment)
 
 
-def variables_for(command: str, environment: dict[str, str]) -> dict[str, str]:
-    """The environment without the keys of a run, where the command is none: unknown variables are refused."""
-    if shlex.split(command)[1] in ("train", "data"):
-        return environment
-    return {name: value for name, value in environment.items() if not name.startswith("EMOTION_TRAIN_")}
-
-
 def shell(command: str, folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
         command,
         shell=True,
         cwd=folder,
-        env=variables_for(command, environment),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -124,7 +117,7 @@ def _check_service(command: str, folder: Path, environment: dict[str, str]) -> N
     port = free_port()
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [*shlex.split(command), "--port", str(port)], cwd=folder, env=variables_for(command, environment),
+            [*shlex.split(command), "--port", str(port)], cwd=folder, env=environment,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:

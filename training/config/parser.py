@@ -25,6 +25,11 @@ PRINT_CONFIG = "--print_config"
 _Options = TypeVar("_Options")
 
 
+def _variable(key: str) -> str:
+    """The environment variable of a key."""
+    return f"{ENV_PREFIX}_{key.upper().replace('.', '__')}"
+
+
 @dataclass(frozen=True)
 class Setting:
     """One key with the value it was given, and where: the command line, a file, the environment or a call."""
@@ -173,14 +178,15 @@ class _Reader:
         return stray[: len(positionals)]
 
     def add_environment(self) -> None:
-        """Take in `$EMOTION_TRAIN_CONFIG`, a file, and then the variables of single keys."""
-        variables = {f"{ENV_PREFIX}_{key.upper().replace('.', '__')}": key for key in self.known}
+        """Take in `$EMOTION_TRAIN_CONFIG`, a file, and then the variables of keys; those of runs may stay set."""
+        variables = {_variable(key): key for key in self.known}
+        of_runs = {_variable(key) for key, _ in leaves(Config)}
         if file := os.environ.get(f"{ENV_PREFIX}_CONFIG"):
             self.add_file(file)
         for variable, value in sorted(os.environ.items()):
             if variable in variables:
                 self.settings.append(Setting(variables[variable], value, f"in ${variable}"))
-            elif variable.startswith(f"{ENV_PREFIX}_") and variable != f"{ENV_PREFIX}_CONFIG":
+            elif variable.startswith(f"{ENV_PREFIX}_") and variable not in (f"{ENV_PREFIX}_CONFIG", *of_runs):
                 key = variable.removeprefix(f"{ENV_PREFIX}_").replace("__", ".").lower()
                 meant = meant_key(key, self.known)
                 name = next((name for name, its_key in variables.items() if its_key == meant), None)

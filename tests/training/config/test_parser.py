@@ -7,6 +7,7 @@ import yaml
 
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig, SourceConfig, load
+from training.config.evaluate import EvaluateOptions
 from training.config.parser import parse_options
 from training.config.schema import CHANGES_NOTHING
 from training.config.types import Dropout, PositiveInt
@@ -106,6 +107,16 @@ def test_an_unknown_variable_names_the_nearest(monkeypatch):
     assert "unknown variable EMOTION_TRAIN_OPTIM__LERNING." in fails()  # near to nothing: no hint misleads
     monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LEARNING_RATE", "1")
     assert "EMOTION_TRAIN_OPTIM__LEARNING_RATE (did you mean EMOTION_TRAIN_OPTIM__LR?)" in fails()
+
+
+def test_a_variable_of_runs_is_no_mistake_for_another_command(monkeypatch):
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LR", "0.01")
+    monkeypatch.setenv("EMOTION_TRAIN_DATA__TEXT_COLUMN", "body")
+    options, _ = parse_options(EvaluateOptions, [], prog="test", description="")
+    assert options.data.text_column == "body"
+    monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LRR", "0.01")
+    with pytest.raises(ConfigError, match=r"unknown variable EMOTION_TRAIN_OPTIM__LRR\."):
+        parse_options(EvaluateOptions, [], prog="test", description="")
 
 
 def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):
