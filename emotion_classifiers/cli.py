@@ -21,6 +21,7 @@ VERBS = {
     "predict": ("serving.predict", "predict texts, or a whole file"),
     "serve": ("serving.server.launch", "serve a bundle over HTTP, with a page to try it"),
     "pack": ("serving.pack", "pack a bundle and the service into one Bento"),
+    "seal": ("serving.signature", "sign a bundle, so that a service can be held to its signer"),
     "sweep": ("training.sweep", "train with several seeds: mean and interval"),
     "kfold": ("training.kfold", "cross-validation"),
     "search": ("training.search", "search for the best values of some keys"),
@@ -31,7 +32,7 @@ VERBS = {
 """Verb -> module with a `main`, and what it does."""
 
 EXTRAS = {"export": "export,serve", "verify": "serve", "predict": "serve", "serve": "serve", "pack": "serve",
-          "search": "train,search"}  # fmt: skip
+          "seal": "serve,sign", "search": "train,search"}  # fmt: skip
 """Verb -> the extras of the package that it needs, where that is not `train`."""
 
 OURS = frozenset({"emotion_classifiers", "serving", "shared", "training"})

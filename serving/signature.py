@@ -70,14 +70,14 @@ def check_signature(bundle: Bundle, key_file: Path) -> None:
     if not path.is_file():
         raise VerificationError(f"{bundle.path} is not signed: it has no onnx/{SIGNATURE}.", hint=hint)
     content = read_json(path)
-    statement = {name: content.get(name) for name in ("seal", "models")}
+    statement: dict[str, Any] = {name: content.get(name) for name in ("seal", "models")}
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only who uses keys has it
 
     try:
         public.verify(base64.b64decode(str(content.get("signature")), validate=True), _bytes(statement))
     except (InvalidSignature, binascii.Error):
         raise VerificationError(f"the signature of {bundle.path} is not by {key_file}.", hint=hint) from None
-    wanted, signed = signed_statement(bundle), statement["models"]
+    wanted, signed = signed_statement(bundle), statement["models"] or {}
     unsigned = [name for name, digest in wanted["models"].items() if signed.get(name) != digest]
     if statement["seal"] != wanted["seal"] or unsigned:
         changed = ", ".join(unsigned) or "bundle.json"

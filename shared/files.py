@@ -8,17 +8,47 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.errors import BundleFormatError
 
+SETTLED_NS = 100_000_000
+"""A file that changed more recently may change again within a tick of the file system's clock: it is read again."""
+
+FileState = tuple[int, int, int, int, int]
+"""Device, inode, size, and times of the last change of content and of anything; the last cannot be set by a user."""
+
+_digests: dict[FileState, str] = {}
+
 
 def sha256_file(path: Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
+    """Hexadecimal sha256 of a file's bytes; those of a file that this process has read are known until it changes."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        before = _state(stream.fileno())
+        if before in _digests:
+            return _digests[before]
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if _state(stream.fileno()) == before and time.time_ns() - before[4] > SETTLED_NS:
+            _digests[before] = digest
+        return digest
+
+
+def known_digests() -> dict[FileState, str]:
+    """The digests that this process knows, for another process on this machine."""
+    return dict(_digests)
+
+
+def learn_digests(digests: Mapping[FileState, str]) -> None:
+    """Believe digests that another process, one that is trusted, has computed."""
+    _digests.update(digests)
+
+
+def _state(descriptor: int) -> FileState:
+    state = os.fstat(descriptor)
+    return (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from serving.logs import configure_logging
 from serving.predictor import Predictor
 from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, token_ids
 from shared.errors import EmotionError
+from shared.files import learn_digests
 
 logger = logging.getLogger("emotion.model_process")
 
@@ -52,6 +53,7 @@ def _output() -> BinaryIO:
 def _load(load: Load) -> tuple[Predictor, float]:
     """The model, warm, and the seconds that the longest text takes."""
     os.nice(load.niceness)
+    learn_digests(load.digests)
     predictor = Predictor.load(load.path, precision=load.precision, provider=load.provider, threads=load.threads)
     for text in WARM_UP_TEXTS:
         predictor.logits([text])

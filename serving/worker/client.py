@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed
+from shared.files import known_digests
 
 ROOT = Path(__file__).parents[2]
 """Holds the packages that the process imports."""
@@ -95,7 +96,9 @@ class ModelProcess:
             timeout_s,
         )  # fmt: skip
         try:
-            own.loaded = await own._ask(Load(path, precision, provider, threads, NICENESS), LOAD_TIMEOUT_S)
+            own.loaded = await own._ask(
+                Load(path, precision, provider, threads, NICENESS, known_digests()), LOAD_TIMEOUT_S
+            )
             own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:
             await own.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.files import FileState
 from shared.tokenizer import Encoded
 
 HEAD = struct.Struct("<I")
@@ -52,6 +53,8 @@ class Load:
     provider: str | None
     threads: int | None
     niceness: int
+    digests: Mapping[FileState, str]
+    """Of files that whoever asks has read: they need not be read again while they have not changed."""
 
 
 @dataclass(frozen=True)

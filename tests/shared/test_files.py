@@ -1,6 +1,11 @@
+import hashlib
+import os
+import time
+
 import pytest
 
 from shared import files
+from shared.files import sha256_file
 
 
 def leftovers(folder):
@@ -54,3 +59,53 @@ def test_json_never_holds_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float values"):
         files.write_json(tmp_path / "x.json", {"a": float("nan")})
     assert leftovers(tmp_path) == []
+
+
+def settled(path, content: bytes):
+    """A file whose last change lies a moment back."""
+    path.write_bytes(content)
+    time.sleep(0.15)
+    return path
+
+
+def count_reads(monkeypatch) -> list[int]:
+    reads = []
+    digest = hashlib.file_digest
+
+    def counting(stream, name):
+        reads.append(1)
+        return digest(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counting)
+    return reads
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path, reads = settled(tmp_path / "file", b"one"), count_reads(monkeypatch)
+    for _ in range(3):
+        assert sha256_file(path) == hashlib.sha256(b"one").hexdigest()
+    assert len(reads) == 1
+    before = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # the size and the time of the content as before
+    assert sha256_file(path) == hashlib.sha256(b"two").hexdigest()
+    assert len(reads) == 2
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path, monkeypatch):
+    path, reads = tmp_path / "file", count_reads(monkeypatch)
+    path.write_bytes(b"one")
+    sha256_file(path)
+    sha256_file(path)
+    assert len(reads) == 2
+
+
+def test_another_process_may_be_told_what_is_known(tmp_path, monkeypatch):
+    path = settled(tmp_path / "file", b"one")
+    sha256_file(path)
+    known = files.known_digests()
+    monkeypatch.setattr(files, "_digests", {})
+    reads = count_reads(monkeypatch)
+    files.learn_digests(known)
+    assert sha256_file(path) == hashlib.sha256(b"one").hexdigest()
+    assert reads == []
