@@ -85,7 +85,7 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--separator", help="between columns: a character, comma, semicolon, tab or pipe")
     parser.add_argument("--header", choices=("true", "false"), help="whether the first row names the columns")
     parser.add_argument("--columns", help="names of all columns, separated by commas, where there is no header")
-    parser.add_argument("--quoting", choices=("csv", "none"), help="none where quotes are plain characters")
+    parser.add_argument("--quoting", choices=("csv", "escaped", "none"), help="of cells (default: csv, or what fits)")
     parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
 
 

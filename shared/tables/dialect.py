@@ -40,7 +40,8 @@ class Dialect:
 
     Attributes:
         separator: between cells.
-        quoting: "csv" where quotes enclose a cell and are doubled within, "none" where they are plain characters.
+        quoting: "csv" where quotes enclose a cell and are doubled within, "escaped" where a backslash stands before
+            those within, "none" where they are plain characters.
         skip_lines: lines before the first row: 1 for `sep=;`.
         notes: choices made, to be shown.
     """
@@ -67,7 +68,8 @@ def rows_of(
     if dialect.quoting == "none":
         yield from _plain_rows(remaining, dialect)
         return
-    reader = csv.reader(remaining, delimiter=dialect.separator, strict=True)
+    escape = "\\" if dialect.quoting == "escaped" else None
+    reader = csv.reader(remaining, delimiter=dialect.separator, escapechar=escape, strict=True)
     start = 1
     while True:
         with _any_length:
@@ -120,7 +122,8 @@ def _broken(name: str, line: int, error: csv.Error, options: TableOptions) -> Da
         what = f"the row that begins in line {line} is not quoted as CSV is ({error})"
     return DataFormatError(
         f"{name}, line {line}: {what}.",
-        hint=f"Where quotes are plain characters, give {options.key('quoting')} none.",
+        hint=f"Where quotes are plain characters, give {options.key('quoting')} none; where a backslash stands before "
+        "a quote within a cell, escaped.",
     )
 
 

@@ -147,7 +147,11 @@ def _table_of(content: dict[str, Any]) -> list[Any] | None:
     rows = [value for value in lists if value and all(isinstance(row, dict) for row in value)]
     if len(rows) == 1 == len(lists):
         return rows[0]
-    if not content or not (len(lists) == len(content) or all(isinstance(value, dict) for value in content.values())):
+    if (
+        rows
+        or not content
+        or not (len(lists) == len(content) or all(isinstance(value, dict) for value in content.values()))
+    ):
         return None
     columns = {name: dict(enumerate(v)) if isinstance(v, list) else v for name, v in content.items()}
     keys = list(next(iter(columns.values())))

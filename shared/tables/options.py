@@ -9,7 +9,7 @@ from typing import Literal
 from shared.errors import ConfigError
 
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "txt"]
-Quoting = Literal["csv", "none"]
+Quoting = Literal["csv", "escaped", "none"]
 
 FORMATS: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
@@ -33,7 +33,8 @@ class TableOptions:
         header: whether the first row holds the names of the columns.
         columns: their names, in place of the header's or where there is none.
         sheet: of a workbook, by name or by number from 1; the only one when None.
-        quoting: "csv" where quotes enclose cells, "none" where they are plain characters.
+        quoting: "csv" where quotes enclose cells and are doubled within, "escaped" where a backslash stands before them
+            there, "none" where they are plain characters.
         prefix: what stands before the name of an option in messages.
     """
 

@@ -34,8 +34,8 @@ class TableKeys:
     """Tables: names of all columns in order, where the file has no header or in place of it."""
     sheet: str | None = None
     """Tables: sheet of a workbook (.xlsx) by name or number from 1; needed when there are several."""
-    quoting: Literal["csv", "none"] | None = None
-    """Tables: csv where quotes enclose cells, none where they are plain characters; detected when left out."""
+    quoting: Literal["csv", "escaped", "none"] | None = None
+    """Tables: csv, escaped (a backslash before quotes within a cell) or none (plain characters); detected."""
     format: TableFormat | None = None
     """Tables: csv, tsv, jsonl, json, parquet, arrow, xlsx or txt, where the suffix of the file does not tell it."""
 

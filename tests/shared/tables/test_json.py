@@ -80,6 +80,7 @@ def test_numbers_keep_how_they_were_written_and_count_as_numbers(tmp_path):
         ("a.json", '[{"a": 1}] x', r"content after the end of the list"),
         ("a.json", '{"a": [1, 2], "b": [1]}', r"is one JSON object that is no table"),
         ("a.json", '{\n"a": 1,\n"b": [1]}', r"is one JSON object that is no table"),
+        ("a.json", '{"train": [{"x": 1}], "test": [{"x": 2}]}', r"is one JSON object that is no table"),
         ("a.json", '{"a": [{"x": 1}], "b": [{"x": 1}, {"x": 2}]}', r"is one JSON object that is no table"),
     ],
 )
