@@ -120,3 +120,12 @@ def test_a_log_that_nobody_reads_stops_nobody(tmp_path):
         drain.start()
     finally:
         servers.stop(process)
+
+
+def test_it_starts_without_a_home_and_writes_below_bentoml_home_alone(tmp_path, monkeypatch):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    monkeypatch.delenv("HOME", raising=False)
+    before = {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
+    with serving(tmp_path / "server", bundle) as server:
+        assert httpx.post(f"{server.url}/predict", json={"text": "i am happy"}, timeout=10).status_code == 200
+    assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
