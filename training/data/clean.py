@@ -56,17 +56,15 @@ def merge_duplicates(
         known: annotated entries, shape (N, L); all when None.
         single_label: whether a text has exactly one label.
     """
-    rows_of: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows_of.setdefault(key, []).append(row)
-    first = np.array([rows[0] for rows in rows_of.values()], dtype=np.intp)
+    repeats = repeated_groups(keys)
+    later = [row for rows in repeats for row in rows[1:]]
+    first = np.delete(np.arange(len(keys)), later)
     if known is None:
         known = np.ones(targets.shape, dtype=np.bool_)
     merged, seen = targets[first], known[first]
     conflicts, ties = 0, []
-    for position, rows in enumerate(rows_of.values()):
-        if len(rows) == 1:
-            continue
+    for rows in repeats:
+        position = int(np.searchsorted(first, rows[0]))
         copies, asked = targets[rows], known[rows]
         if (copies == copies[0]).all() and (asked == asked[0]).all():
             continue
@@ -110,20 +108,31 @@ _SEEN_ALIKE = re.compile(r"https?://\S+|www\.\S+|@\w+|[\u200b-\u200f\u2060\ufeff
 """What may differ between two copies of a text: addresses, names of users, zero-width signs, punctuation."""
 
 
-def near_keys(keys: Sequence[str]) -> list[str]:
-    """Texts without case, punctuation, addresses, user names and zero-width signs; "" where nothing is left."""
-    return [" ".join(_SEEN_ALIKE.sub(" ", key).casefold().split()) for key in keys]
-
-
 def near_duplicates(train: Sequence[str], held_out: Sequence[str]) -> int:
     """Held-out texts that differ from one of train in case, punctuation, addresses, user names or nothing."""
-    seen = set(near_keys(train)) - {""}
-    return sum(key in seen for key in near_keys(held_out))
+    ours, theirs = _near_hashes(train), _near_hashes(held_out)
+    return int((np.isin(theirs, ours) & (theirs != hash(""))).sum())
+
+
+def _near_hashes(keys: Sequence[str]) -> NDArray[np.int64]:
+    """Hashes of texts without case, punctuation, addresses, user names and zero-width signs, shape (N,)."""
+    alike = (" ".join(_SEEN_ALIKE.sub(" ", key).casefold().split()) for key in keys)
+    return np.fromiter(map(hash, alike), dtype=np.int64, count=len(keys))
+
+
+def repeated_groups(keys: Sequence[str]) -> list[list[int]]:
+    """The rows of every text that stands more than once, in order; hashes find them, the texts themselves decide."""
+    hashes = np.fromiter(map(hash, keys), dtype=np.int64, count=len(keys))
+    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    rows_of: dict[str, list[int]] = {}
+    for row in np.flatnonzero(counts[place] > 1).tolist():
+        rows_of.setdefault(keys[row], []).append(row)
+    return [rows for rows in rows_of.values() if len(rows) > 1]
 
 
 def repeated_rows(keys: Sequence[str]) -> int:
     """Rows whose text stood before."""
-    return len(keys) - len(set(keys))
+    return sum(len(rows) - 1 for rows in repeated_groups(keys))
 
 
 def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.intp]:
@@ -147,6 +156,7 @@ def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
     """Take out of every training part the texts that stand in a held-out split, or in an earlier training part."""
     held = {name: {key for part in parts if part.split == name for key in part.keys} for name in (TEST, DEV)}
     seen: set[str] = set()
+    several = sum(part.split == TRAIN for part in parts) > 1
     cleaned = []
     for part in parts:
         if part.split != TRAIN:
@@ -160,6 +170,7 @@ def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
         rows = rows_outside(part.keys, seen)
         repeated = part.counted_rows.duplicates + len(part) - len(rows)
         part = part.take(rows).counted(leaked=leaked, duplicates=repeated)  # noqa: PLW2901
-        seen.update(part.keys)
+        if several:
+            seen.update(part.keys)
         cleaned.append(part)
     return cleaned

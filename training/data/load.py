@@ -206,8 +206,9 @@ def _report(
     both = len(keys[DEV] & keys[TEST])
     if both:
         notes.append(f"{both:,} texts stand in dev and in test; both are kept as they are")
-    for name in (DEV, TEST):
-        near = near_duplicates(splits[TRAIN].keys, splits[name].keys) if splits[TRAIN] and splits.get(name) else 0
+    train = splits[TRAIN]
+    for name, held_out in splits.items():
+        near = near_duplicates(train.keys, held_out.keys) if train and held_out and name != TRAIN else 0
         if near:
             notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:

@@ -12,6 +12,8 @@ from training.data.corpus import Corpus, Splits
 from training.data.sources.base import DEV, TEST, TRAIN
 
 TOP_PAIRS = 15
+CHUNK = 4096
+"""Texts tokenised at a time."""
 PERCENTILES = (50, 95, 99, 100)
 
 
@@ -81,8 +83,11 @@ def length_table(corpora: Mapping[str, Corpus], tokenizer: TextTokenizer | None)
             lengths = [len(text.split()) for text in corpus.texts]
             cut = ""
         else:
-            encoded = tokenizer.encode(corpus.texts)
-            lengths = [row.num_tokens for row in encoded]
-            cut = f"   {sum(row.truncated for row in encoded):,} longer than {tokenizer.max_length}, head and tail kept"
+            lengths, longer = [], 0
+            for start in range(0, len(corpus), CHUNK):
+                encoded = tokenizer.encode(corpus.texts[start : start + CHUNK])
+                lengths += [row.num_tokens for row in encoded]
+                longer += sum(row.truncated for row in encoded)
+            cut = f"   {longer:,} longer than {tokenizer.max_length}, head and tail kept"
         lines.append(name.ljust(20) + "".join(f"{value:7.0f}" for value in np.percentile(lengths, PERCENTILES)) + cut)
     return lines

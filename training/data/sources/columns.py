@@ -27,6 +27,8 @@ SPELLED_OUT = ("{}_name", "{}_names", "{}_text", "{}_str", "label_name", "label_
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "")
 BINARY = frozenset(("0", "1", "0.0", "1.0", "true", "false", "yes", "no"))
 MOST_SHOWN = 12
+MOST_DIFFERENT = 1000
+"""Different values that are looked at: no column of flags, answers or class ids has more."""
 
 Values = Mapping[str, Sequence[Any]]
 
@@ -167,13 +169,17 @@ class _Finder:
         return len(pairs) == len({i for i, _ in pairs}) == len({n for _, n in pairs})
 
     def _filled(self, column: str) -> set[str]:
-        """Its different values as text, without the empty ones."""
+        """Its different values as text, without the empty ones; of very many the first."""
         values = self.values[column]
-        if any(isinstance(value, (list, dict)) for value in values):
-            return {"a list"}
-        return {
-            text for value in set(values) if value is not None and (text := str(value).strip()).lower() not in MISSING
-        }
+        texts: set[str] = set()
+        for value in values:
+            if isinstance(value, (list, dict)):
+                return {"a list"}
+            if value is not None and (text := str(value).strip()).lower() not in MISSING:
+                texts.add(text)
+                if len(texts) > MOST_DIFFERENT:
+                    return {*texts, "many values"}
+        return texts
 
     def _holds_emotions(self, column: str) -> bool:
         found = self._filled(column)

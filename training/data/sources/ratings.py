@@ -74,7 +74,7 @@ def aggregate_rows(
     Raises:
         DataFormatError: when the rows are ratings and no rule is given.
     """
-    if not len(keys):
+    if not len(keys) or (said.aggregate is None and not has_repeats(keys)):
         return None
     targets, known = rows.targets, rows.known
     group, first = _groups(keys)
@@ -97,6 +97,12 @@ def aggregate_rows(
         first[kept], soft[kept].astype(np.float32), rated[kept] > 0,
         {"texts whose raters agree on no label": len(first) - len(kept)}, (note,),
     )  # fmt: skip
+
+
+def has_repeats(keys: Sequence[str]) -> bool:
+    """Whether any text may stand twice."""
+    hashes = np.fromiter(map(hash, keys), dtype=np.int64, count=len(keys))
+    return len(np.unique(hashes)) < len(hashes)
 
 
 def _groups(keys: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -68,7 +68,9 @@ def label_tables(
     rows = labels.take(kept)
     texts, ids = [values.texts[row] for row in kept], [values.ids[row] for row in kept]
     splits_of = [splits_of[row] for row in kept]
-    keys = [f"{split} {normalise(text or '')}" for split, text in zip(splits_of, texts, strict=True)]
+    keys = [normalise(text or "") for text in texts]
+    if list(tables) != [WHOLE] or columns.split:
+        keys = [f"{split} {key}" for split, key in zip(splits_of, keys, strict=True)]
     grouped = aggregate_rows(keys, rows, _answers(tables, columns, kept), source, str(first.path))
     if grouped is not None:
         texts, ids = [texts[row] for row in grouped.rows], [ids[row] for row in grouped.rows]
