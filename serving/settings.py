@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.bundle import default_bundle_path
@@ -24,6 +26,13 @@ OTHER_VARIABLES = (TRACE_ENDPOINT, TRACE_SAMPLE_RATE, f"{PREFIX}CACHE", f"{PREFI
 """Of this project, but no settings of the service; nor are those that begin with EMOTION_TRAIN_."""
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 3000
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(value: str) -> list[Network]:
+    return [ipaddress.ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()]
 
 
 def packed_or_newest_bundle() -> Path:
@@ -74,7 +83,22 @@ class Settings(BaseSettings):
     )
     watch_s: float = Field(default=5.0, ge=0, description="time between looks for another bundle at its path; 0: never")
     drain_s: float = Field(default=1.0, ge=0, description="time to go on accepting after SIGTERM, in s")
+    trusted_proxies: str = Field(
+        default="",
+        description="addresses or networks of proxies whose X-Forwarded-For is trusted, by commas",
+    )
     access_log: bool = Field(default=True, description="one JSON line a request, without any text")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        _networks(value)
+        return value
+
+    @cached_property
+    def proxies(self) -> list[Network]:
+        """Networks that `trusted_proxies` names."""
+        return _networks(self.trusted_proxies)
 
     @property
     def allowed_origins(self) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.admission import PREDICTIONS, PROTECTED, TIMEOUT_HEADER, is_prediction
 from serving.api_keys import WrongKeyError
 from serving.http.responses import error_response
+from serving.settings import Network
 from serving.state import ServiceState
 from shared.errors import NotReadyError, RequestError
 
@@ -50,6 +52,9 @@ CORS_OPTIONS: dict[str, Any] = {
     "expose_headers": ("retry-after", "x-request-id"),
 }
 
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+"""Of W3C's trace context, https://www.w3.org/TR/trace-context/#traceparent-header."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -58,19 +63,44 @@ def request_id(given: str) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def record(state: ServiceState, path: str, method: str, status: int, *, request_id: str, seconds: float) -> None:
+def client_address(peer: str, forwarded: str, proxies: Sequence[Network]) -> str:
+    """The address of the client: the last in X-Forwarded-For that is no trusted proxy's, if a trusted proxy sent it.
+
+    Whoever is not trusted may write anything there, so `peer`, who is connected, is then the client.
+    """
+    found = peer
+    for hop in (peer, *reversed([part.strip() for part in forwarded.split(",") if part.strip()])):
+        try:
+            address = ipaddress.ip_address(hop)
+        except ValueError:
+            return found
+        found = str(address)
+        if not any(address in network for network in proxies):
+            return found
+    return found
+
+
+def record(
+    state: ServiceState, path: str, method: str, status: int, *, request_id: str, seconds: float, peer: str,
+    headers: Mapping[str, str],
+) -> None:  # fmt: skip
     """Count and log a request that has its answer: a time and a line, never a text."""
     route = path if path in KNOWN else "other"
     state.metrics.finished(route, status, seconds)
     quiet = route in QUIET and status < 400
     if state.settings.access_log and not quiet:
+        proxies = state.settings.proxies
         fields = {
             "request_id": request_id,
+            "client": client_address(peer, headers.get("x-forwarded-for", ""), proxies) if proxies else peer,
             "method": method,
             "route": route,
             "status": status,
             "duration_ms": round(seconds * 1000, 2),
         }
+        trace = _TRACE_PARENT.fullmatch(headers.get("traceparent", ""))
+        if trace:
+            fields["trace_id"] = trace[1]
         logger.info("request", extra={"fields": fields})
 
 
@@ -191,7 +221,7 @@ class RequestMiddleware:
             seconds = time.perf_counter() - response.started
             record(
                 self.state, response.path, response.method, response.status,
-                request_id=response.request_id, seconds=seconds,
+                request_id=response.request_id, seconds=seconds, peer=response.peer, headers=response.headers,
             )  # fmt: skip
 
 
@@ -201,6 +231,8 @@ class ResponseWrapper:
     def __init__(self, state: ServiceState, scope: Scope, headers: Headers, send: Send) -> None:
         self._state = state
         self.started = time.perf_counter()
+        self.headers = headers
+        self.peer: str = (scope.get("client") or ("",))[0]
         self.path: str = scope["path"]
         self.method: str = scope["method"] if scope["method"].isalpha() and len(scope["method"]) < 10 else "other"
         self.request_id = request_id(headers.get("x-request-id", ""))

@@ -34,8 +34,8 @@ MAX_HEAD_BYTES = 64 * 1024
 READ_ON_S = 1.0
 """Time for a client to read why it is rejected, and for the rest of a request whose connection was to be closed."""
 
-RejectEarly = Callable[[bytes, bytes, RawHeaders], bytes | None]
-"""Method, URL and headers -> head and body of a 429 without its status line, or None to go on."""
+RejectEarly = Callable[[bytes, bytes, RawHeaders, str], bytes | None]
+"""Method, URL, headers and address of the peer -> head and body of a 429 without its status line, or None to go on."""
 
 _REJECTIONS = {
     400: ("Bad Request", "bad_request", "BadRequestError", "this is not valid HTTP."),
@@ -80,7 +80,7 @@ def use_bounded_protocol(server: Any, reject_early: RejectEarly) -> None:
         )
 
 
-def early_rejection(state: ServiceState, method: bytes, url: bytes, headers: RawHeaders) -> bytes | None:
+def early_rejection(state: ServiceState, method: bytes, url: bytes, headers: RawHeaders, peer: str) -> bytes | None:
     """What `AdmissionControl.reject_early` decides, rendered, counted and logged as every other answer is."""
     if not state.is_open:
         return None
@@ -88,15 +88,18 @@ def early_rejection(state: ServiceState, method: bytes, url: bytes, headers: Raw
     error = state.admission.reject_early(method, url, headers)
     if error is None:
         return None
-    given = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
+    named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
     status, body, extra = error_response(error)
     lines = {
         "content-type": "application/json",
         "content-length": str(len(body)),
-        "x-request-id": request_id(given),
+        "x-request-id": request_id(named.get("x-request-id", "")),
         **extra,
     }
-    record(state, url.decode(), "POST", status, request_id=lines["x-request-id"], seconds=time.perf_counter() - started)
+    record(
+        state, url.decode(), "POST", status, request_id=lines["x-request-id"], seconds=time.perf_counter() - started,
+        peer=peer, headers=named,
+    )  # fmt: skip
     return "".join(f"{key}: {value}\r\n" for key, value in lines.items()).encode("latin-1") + b"\r\n" + body
 
 
@@ -185,7 +188,8 @@ class BoundedProtocol(HttpToolsProtocol):
         plain = self.parser.should_keep_alive() and not self.expect_100_continue and not self._answering
         if self._reject_early is None or not plain:
             return None
-        return self._reject_early(self.parser.get_method(), self.url, self.headers)
+        peer = self.client[0] if self.client else ""
+        return self._reject_early(self.parser.get_method(), self.url, self.headers, peer)
 
     @property
     def _answering(self) -> bool:

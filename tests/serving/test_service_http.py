@@ -163,6 +163,16 @@ def logged_ids(server):
     return {json.loads(line).get("request_id") for line in lines if line.startswith("{")}
 
 
+def test_a_line_of_the_log_has_the_clients_address_and_its_trace(client, server):
+    trace = "ab" * 16
+    client.get("/model", headers={"X-Request-Id": "traced-1", "traceparent": f"00-{trace}-{'cd' * 8}-01"})
+    deadline = time.monotonic() + 10
+    while not (lines := [json.loads(line) for line in server.log.splitlines() if '"traced-1"' in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (lines[0]["client"], lines[0]["trace_id"], lines[0]["route"]) == ("127.0.0.1", trace, "/model")
+
+
 def test_metrics_count_what_was_answered(client, server):
     def counted() -> list[float]:
         return [

@@ -79,3 +79,9 @@ def test_variables_of_the_other_commands_are_left_to_them(monkeypatch):
     for name in ("EMOTION_TRAIN_OPTIM__LR", "EMOTION_CACHE", "EMOTION_GOEMOTIONS_DIR", "EMOTION_TRACE_SAMPLE_RATE"):
         monkeypatch.setenv(name, "1")
     read_settings()
+
+
+def test_a_proxy_that_is_no_address_is_refused(monkeypatch):
+    monkeypatch.setenv("EMOTION_TRUSTED_PROXIES", "10.0.0.0/8, proxy")
+    with pytest.raises(ConfigError, match=r"EMOTION_TRUSTED_PROXIES: .*'proxy' does not appear to be"):
+        read_settings()

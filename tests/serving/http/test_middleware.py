@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.http.middleware import install_outermost
+from serving.http.middleware import client_address, install_outermost
+from serving.settings import Settings
 from serving.state import ServiceState
 
 
@@ -68,3 +69,23 @@ def test_a_starlette_without_a_middleware_stack_is_logged_and_requests_are_still
     assert calls == []
     assert sent[0]["status"] == 503  # the service has not started
     assert b"the service is starting" in sent[1]["body"]
+
+
+PROXIES = Settings(trusted_proxies="10.0.0.0/8, ::1").proxies
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),  # two proxies of ours
+        ("10.0.0.1", "1.2.3.4, 203.0.113.9", "203.0.113.9"),  # the client itself wrote the first
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),  # nobody we trust: what it writes is not believed
+        ("", "203.0.113.9", ""),
+    ],
+)
+def test_the_address_of_a_client_is_believed_from_trusted_proxies_alone(peer, forwarded, expected):
+    assert client_address(peer, forwarded, PROXIES) == expected

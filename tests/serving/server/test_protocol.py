@@ -201,7 +201,7 @@ def state_that_rejects(error: OverloadedError | None) -> ServiceState:
 
 def test_an_early_rejection_follows_the_error_schema_and_is_counted():
     state = state_that_rejects(FULL)
-    rejection = early_rejection(state, b"POST", b"/predict", [(b"host", b"x"), (b"x-request-id", b"abc-1")])
+    rejection = early_rejection(state, b"POST", b"/predict", [(b"host", b"x"), (b"x-request-id", b"abc-1")], "10.0.0.1")
     head, _, body = rejection.partition(b"\r\n\r\n")
     assert set(head.split(b"\r\n")) == {
         b"content-type: application/json", b"content-length: %d" % len(body), b"x-request-id: abc-1", b"retry-after: 3",
@@ -213,8 +213,8 @@ def test_an_early_rejection_follows_the_error_schema_and_is_counted():
 
 
 def test_who_is_not_rejected_or_comes_before_the_start_passes():
-    assert early_rejection(state_that_rejects(None), b"POST", b"/predict", []) is None
-    assert early_rejection(ServiceState(), b"POST", b"/predict", []) is None
+    assert early_rejection(state_that_rejects(None), b"POST", b"/predict", [], "") is None
+    assert early_rejection(ServiceState(), b"POST", b"/predict", [], "") is None
 
 
 async def say_ok(scope, receive, send):
