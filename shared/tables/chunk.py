@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+MAX_CHARACTERS = 2**23
+"""Characters after which a chunk ends though it could have more rows, so that long texts do not add up."""
+
+T = TypeVar("T")
+
+
+def in_pieces(rows: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Rows in lists of at most `most`, and no more than it takes to reach `MAX_CHARACTERS` characters.
+
+    Args:
+        rows: what to cut into lists.
+        most: rows of a list.
+        size: characters of a row.
+    """
+    piece: list[T] = []
+    held = 0
+    for row in rows:
+        piece.append(row)
+        held += size(row)
+        if len(piece) == most or held >= MAX_CHARACTERS:
+            yield piece
+            piece, held = [], 0
+    if piece:
+        yield piece
 
 
 @dataclass(frozen=True)

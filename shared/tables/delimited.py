@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
-from shared.tables.chunk import Chunk
+from shared.tables.chunk import Chunk, in_pieces
 from shared.tables.decoding import decoded_blocks, find_encoding, lines_of
 from shared.tables.dialect import (
     HEADER_ROWS,
@@ -146,26 +146,20 @@ class DelimitedReader:
         Raises:
             DataFormatError: for a row with more or fewer cells than the header.
         """
-        width = len(self.columns)
         numbered = rows_of(self._text.lines(), self.dialect, self.name, self._options)
         if self.header:
             next(numbered, None)
-        numbers: list[int] = []
-        cells: list[list[str]] = []
+        for piece in in_pieces(self._fitting(numbered), rows, lambda row: sum(map(len, row[1]))):
+            numbers, cells = zip(*piece, strict=True)
+            columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
+            yield Chunk(columns, self.name, numbers)
+
+    def _fitting(self, numbered: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        width = len(self.columns)
         for number, row in numbered:
             if len(row) != width:
                 raise self._wrong_width(number, row)
-            numbers.append(number)
-            cells.append(row)
-            if len(cells) == rows:
-                yield self._chunk(numbers, cells)
-                numbers, cells = [], []
-        if cells:
-            yield self._chunk(numbers, cells)
-
-    def _chunk(self, numbers: list[int], cells: list[list[str]]) -> Chunk:
-        columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
-        return Chunk(columns, self.name, numbers)
+            yield number, row
 
     def _wrong_width(self, line: int, row: Sequence[str]) -> DataFormatError:
         what = "the header has" if self.header else "the first row has"
@@ -211,6 +205,6 @@ class LinesReader:
         """All lines, at most `rows` at once."""
         lines = (line.removesuffix("\n").removesuffix("\r") for line in self._text.lines())
         start = 1
-        while texts := list(islice(lines, rows)):
+        for texts in in_pieces(lines, rows, len):
             yield Chunk({TEXT_COLUMN: texts}, self.name, list(range(start, start + len(texts))))
             start += len(texts)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from shared.errors import DataFormatError
 from shared.tables.byte_source import ByteSource
-from shared.tables.chunk import Chunk
+from shared.tables.chunk import Chunk, in_pieces
 from shared.tables.delimited import TextSource
 from shared.tables.json_list import JsonList
 from shared.tables.options import TableOptions
@@ -84,7 +84,7 @@ class JsonReader:
             DataFormatError: for invalid JSON, or something else than objects.
         """
         found = self._objects()
-        while part := list(islice(found, rows)):
+        for part in in_pieces(found, rows, lambda row: len(row[2])):
             names = dict.fromkeys(chain(self.columns, *(row for _, row, _ in part)))
             columns = {name: [row.get(name) for _, row, _ in part] for name in names}
             yield Chunk(

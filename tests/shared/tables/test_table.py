@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.errors import DataFormatError
-from shared.tables import TableOptions, open_table
+from shared.tables import TableOptions, chunk, open_table
 
 
 def read(path, content, **options):
@@ -30,3 +30,14 @@ def test_json_lines_keep_integers_beside_nulls_and_nested_values(tmp_path):
     rows = [{"prev": None, "text": "a", "deep": {"x": [1, "b"]}}, {"prev": 1745216389265584132, "text": "b"}]
     found = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
     assert found.columns == {"prev": [None, 1745216389265584132], "text": ["a", "b"], "deep": [{"x": [1, "b"]}, None]}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt"])
+def test_chunks_end_early_where_texts_are_long(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(chunk, "MAX_CHARACTERS", 1000)
+    texts = ["so glad"] * 5 + ["so " * 300] * 4 + ["a"]
+    lines = [json.dumps({"text": text}) for text in texts] if name == "a.jsonl" else texts
+    (tmp_path / name).write_text("\n".join(["text"] * (name == "a.csv") + lines))
+    found = list(open_table(tmp_path / name).chunks(4))
+    assert [text for part in found for text in part.columns["text"]] == texts
+    assert [len(part) for part in found] == [4, 3, 2, 1]
