@@ -18,46 +18,33 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from benchmarks.traffic import BROKEN, OK, REFUSED, TIMEOUT, WRONG
-from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, NotReadyError
+from shared.errors import ConfigError, DataFormatError, EmptyDataError, NotReadyError
+from shared.tables import TableOptions, open_table
 
 
 def read_texts(path: Path | None) -> list[str]:
-    """Texts of a file, or of the embedded corpus when None.
+    """Texts of a table, or of the embedded corpus when None.
 
-    `.jsonl`: the field `text` of each line; `.tsv`: the first column, as GoEmotions has it; else a text a line.
+    The column `text`, else the first; a `.tsv` has no header and its texts first, as GoEmotions has it.
 
     Raises:
-        DataNotFoundError: when there is no such file.
-        DataFormatError: for a line of JSON without a text.
-        EmptyDataError: when it holds no text.
+        DataError: when the file is not there, cannot be read, or holds no text.
     """
     if path is None:
         from training.config.data import SourceConfig
         from training.data.sources.sample import read_sample
 
         return [str(text) for split in read_sample(SourceConfig(kind="sample")).splits.values() for text in split.texts]
-    if not path.is_file():
-        raise DataNotFoundError(f"there is no file of texts at {path}.")
-    texts = path.read_text(encoding="utf-8").splitlines()
-    if path.suffix == ".jsonl":
-        texts = [_json_text(path, number, line) for number, line in enumerate(texts, 1) if line.strip()]
-    elif path.suffix == ".tsv":
-        texts = [line.split("\t")[0] for line in texts]
-    texts = [text for text in texts if text.strip()]
+    options = TableOptions(header=False) if path.suffix == ".tsv" else TableOptions()
+    rows = open_table(path, options).read_all()
+    column = rows.columns.get("text", next(iter(rows.columns.values())))
+    for number, text in zip(rows.numbers, column, strict=True):
+        if not isinstance(text, str):
+            raise DataFormatError(f"{path}, {rows.unit} {number}: {text!r} is no text.")
+    texts = [text for text in column if text.strip()]
     if not texts:
         raise EmptyDataError(f"{path} holds no text.")
     return texts
-
-
-def _json_text(path: Path, number: int, line: str) -> str:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    text = row.get("text") if isinstance(row, dict) else None
-    if not isinstance(text, str):
-        raise DataFormatError(f'{path}, line {number}: not an object with a string "text".')
-    return text
 
 
 def request_bodies(texts: Sequence[str], texts_per_request: int, seed: int = 0) -> Iterator[bytes]:
@@ -76,24 +63,16 @@ def _shuffled(texts: Sequence[str], seed: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """The service under load.
+    """The service under load."""
 
-    Attributes:
-        url: its root.
-        path: where texts are posted.
-        headers: sent with every request.
-        timeout_s: after which a request is given up.
-        texts_per_request: an answer must have as many results.
-        connections: most at a time; 0 is without limit, so that the client never queues what the service should be
-            seen to queue. Waiting for a free one counts as latency.
-    """
-
-    url: str
-    path: str = "/predict"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float = 10.0
-    texts_per_request: int = 1
-    connections: int = 0
+    url: str  # its root
+    path: str = "/predict"  # where texts are posted
+    headers: Mapping[str, str] = field(default_factory=dict)  # sent with every request
+    timeout_s: float = 10.0  # after which a request is given up
+    texts_per_request: int = 1  # an answer must have as many results
+    connections: int = (
+        0  # most at a time; 0: no limit, so that the client never queues what the service should be seen to
+    )
 
 
 class Client:

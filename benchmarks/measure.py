@@ -25,25 +25,15 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure.
+    """How long to measure."""
 
-    Attributes:
-        max_rounds: most rounds; every contender has one turn in each.
-        min_rounds: fewest rounds, whatever they take.
-        budget_s: no further round is begun after this many seconds, once there are `min_rounds`.
-        warmup: untimed calls of each contender before the first round.
-        turn_s: a turn repeats a short call until it has lasted about this long, and keeps the median.
-        seed: of the order of the turns, drawn anew in each round.
-        fresh: how often all of it is done with contenders set up anew, where that can make a difference.
-    """
-
-    max_rounds: int = 15
-    min_rounds: int = 5
-    budget_s: float = 30.0
-    warmup: int = 2
-    turn_s: float = 0.02
-    seed: int = 0
-    fresh: int = 1
+    max_rounds: int = 15  # most rounds; every contender has one turn in each
+    min_rounds: int = 5  # fewest rounds, whatever they take
+    budget_s: float = 30.0  # no further round is begun after it, once there are `min_rounds`
+    warmup: int = 2  # untimed calls of each contender before the first round
+    turn_s: float = 0.02  # a turn repeats a short call until it has lasted about this long, and keeps the median
+    seed: int = 0  # of the order of the turns, drawn anew in each round
+    fresh: int = 1  # how often all is done with contenders set up anew, where that can make a difference
 
 
 def interleave(calls: Mapping[str, Call], plan: Plan, clock: Clock = time.perf_counter) -> dict[str, Seconds]:

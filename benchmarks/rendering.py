@@ -40,23 +40,14 @@ def spread(summary: Summary | None) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One promise after a run.
+    """One promise after a run."""
 
-    Attributes:
-        promise: in words.
-        where: the cell or cells it speaks of.
-        bound: the number promised.
-        measured: the number of this run, None where it was not measured.
-        spread: quartiles around it, where it is a ratio of times.
-        at_most: whether the bound is an upper one.
-    """
-
-    promise: str
-    where: str
-    bound: float
-    measured: float | None
-    spread: Summary | None = None
-    at_most: bool = False
+    promise: str  # in words
+    where: str  # the cell or cells it speaks of
+    bound: float  # the number promised
+    measured: float | None  # the number of this run, None where it was not measured
+    spread: Summary | None = None  # quartiles around it, where it is a ratio of times
+    at_most: bool = False  # whether the bound is an upper one
 
     @property
     def met(self) -> bool | None:

@@ -37,69 +37,42 @@ class Step(NamedTuple):
 
 
 class Footprint(NamedTuple):
-    """A contender alone in a process.
+    """A contender alone in a process."""
 
-    Attributes:
-        import_s: importing its library.
-        load_s: from the file to its first logits after that.
-        idle_mib: resident memory after that first small batch.
-        peak_mib: largest resident memory up to the end of the large batch.
-    """
-
-    import_s: float
-    load_s: float
-    idle_mib: float
-    peak_mib: float
+    import_s: float  # importing its library
+    load_s: float  # from the file to its first logits after that
+    idle_mib: float  # resident memory after that first small batch
+    peak_mib: float  # largest resident memory up to the end of the large batch
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contender that ran.
+    """A contender that ran."""
 
-    Attributes:
-        precision: of its large products.
-        file_bytes: size of what it loads.
-        difference: largest absolute difference of its logits from those of HF eager, on padded rows.
-        footprint: load time and memory; None when not measured.
-    """
-
-    precision: str
-    file_bytes: int
-    difference: float
-    footprint: Footprint | None = None
+    precision: str  # of its large products
+    file_bytes: int  # size of what it loads
+    difference: float  # largest one of its logits from those of HF eager, on padded rows
+    footprint: Footprint | None = None  # load time and memory; None when not measured
 
 
 @dataclass(frozen=True)
 class Results:
-    """One run.
+    """One run."""
 
-    Attributes:
-        title: of the model measured.
-        shape: its sizes.
-        threads: every contender had.
-        clock: what the seconds are of.
-        machine: see `describe_machine`.
-        limits: of the machine, the better of before and after.
-        entries: the contenders that ran, by name.
-        missing: name and reason of those that did not.
-        cells: seconds a call (R,), per cell and contender, rounds aligned within a cell.
-        training_shape: sizes of the network trained.
-        steps: seconds a training step (R,), per step and contender.
-        base_files: bytes of our fp32 and int8 files of DeBERTa-v3-base; empty when not measured.
-    """
-
-    title: str
-    shape: ModelShape
-    threads: int
-    clock: str
-    machine: Mapping[str, Any]
-    limits: Limits
-    entries: Mapping[str, Entry]
-    missing: Mapping[str, str]
-    cells: Mapping[Cell, Mapping[str, Seconds]]
-    training_shape: ModelShape
-    steps: Mapping[Step, Mapping[str, Seconds]]
-    base_files: Mapping[str, int] = field(default_factory=dict)
+    title: str  # of the model measured
+    shape: ModelShape  # its sizes
+    threads: int  # every contender had
+    clock: str  # what the seconds are of
+    machine: Mapping[str, Any]  # see `describe_machine`
+    limits: Limits  # of the machine, the better of before and after
+    entries: Mapping[str, Entry]  # the contenders that ran, by name
+    missing: Mapping[str, str]  # name and reason of those that did not
+    cells: Mapping[Cell, Mapping[str, Seconds]]  # seconds a call (R,), rounds aligned within a cell
+    training_shape: ModelShape  # sizes of the network trained
+    steps: Mapping[Step, Mapping[str, Seconds]]  # seconds a training step (R,)
+    base_files: Mapping[str, int] = field(
+        default_factory=dict
+    )  # bytes of our files of DeBERTa-v3-base; empty when not measured
 
     def summary(self, cell: Cell, name: str) -> Summary | None:
         """Seconds a call; None where it did not run."""

@@ -64,23 +64,14 @@ CONNECTIONS = 2048
 
 @dataclass(frozen=True)
 class Extent:
-    """How much to measure.
+    """How much to measure."""
 
-    Attributes:
-        clients: at saturation.
-        seconds: of each turn under load.
-        rounds: turns of each server.
-        alone: texts of the lone client.
-        overload_s: time far above saturation; 0 leaves it out.
-        deadline_ms: sent with the requests of that time.
-    """
-
-    clients: int = 64
-    seconds: float = 10.0
-    rounds: int = 3
-    alone: int = 200
-    overload_s: float = 0.0
-    deadline_ms: float = 2000.0
+    clients: int = 64  # at saturation
+    seconds: float = 10.0  # of each turn under load
+    rounds: int = 3  # turns of each server
+    alone: int = 200  # texts of the lone client
+    overload_s: float = 0.0  # time far above saturation; 0 leaves it out
+    deadline_ms: float = 2000.0  # sent with the requests of that time
 
 
 def compare(bundle: Path, peers: Sequence[Peer], texts: Sequence[str], extent: Extent) -> Comparison:

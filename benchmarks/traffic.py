@@ -28,19 +28,12 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request; times in seconds from the start of the run.
+    """One request; times in seconds from the start of the run."""
 
-    Attributes:
-        due: when it should have been sent: its arrival, or the moment its client was free.
-        sent: when it was.
-        done: when its outcome was known.
-        outcome: ok; http 429 and the like; or what else went wrong.
-    """
-
-    due: float
-    sent: float
-    done: float
-    outcome: str
+    due: float  # when it should have been sent: its arrival, or the moment its client was free
+    sent: float  # when it was
+    done: float  # when its outcome was known
+    outcome: str  # ok; http 429 and the like; or what else went wrong
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,11 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Workbench:
-    """What all contenders start from.
+    """What all contenders start from."""
 
-    Attributes:
-        checkpoint: folder of the model in Hugging Face's layout.
-        cache: where prepared files of this model are kept between runs.
-        bundle: the sealed bundle whose own exports stand for ours; None with random weights.
-    """
-
-    checkpoint: Path
-    cache: Path
-    bundle: Path | None = None
+    checkpoint: Path  # folder of the model in Hugging Face's layout
+    cache: Path  # where prepared files of this model are kept between runs
+    bundle: Path | None = None  # the sealed bundle whose own exports stand for ours; None with random weights
 
     def prepared(self, name: str, key: str, make: Callable[[Path], object]) -> Path:
         """Folder `name` in the cache, filled by `make` the first time; a failure leaves nothing behind.
@@ -56,21 +50,13 @@ class Workbench:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to run the model.
+    """One way to run the model."""
 
-    Attributes:
-        name: as it stands in tables.
-        precision: of its large products: fp32, int8 or fp16.
-        prepare: makes or finds the file it loads; raises `UnavailableError` where it cannot.
-        open: loads that file on so many threads.
-        library: what it imports, told apart from loading when its start is timed.
-    """
-
-    name: str
-    precision: str
-    prepare: Callable[[Workbench], Path]
-    open: Callable[[Path, int], Run]
-    library: str
+    name: str  # as it stands in tables
+    precision: str  # of its large products: fp32, int8 or fp16
+    prepare: Callable[[Workbench], Path]  # makes or finds the file it loads; raises `UnavailableError` where it cannot
+    open: Callable[[Path, int], Run]  # loads that file on so many threads
+    library: str  # what it imports, told apart from loading when its start is timed
 
 
 def versions_key(*packages: str) -> str:

@@ -24,28 +24,16 @@ FIRST_TEXT_ID = 5
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a DeBERTa-v2.
+    """The sizes of a DeBERTa-v2."""
 
-    Attributes:
-        name: as it stands in reports.
-        layers: number of layers.
-        width: D, of the states.
-        heads: H.
-        inner: width of the feed-forward layer.
-        vocabulary: number of token ids; a smaller one saves time and memory and changes no product.
-        v3: normalised relative embeddings and no absolute positions, as DeBERTa-v3 has them; the starter has the
-            opposite.
-        pooling: "cls", or "mean" where every token's last state reaches the logits.
-    """
-
-    name: str
+    name: str  # as it stands in reports
     layers: int
-    width: int
-    heads: int
-    inner: int
-    vocabulary: int
-    v3: bool = True
-    pooling: str = "cls"
+    width: int  # D, of the states
+    heads: int  # H
+    inner: int  # width of the feed-forward layer
+    vocabulary: int  # a smaller one saves time and memory and changes no product
+    v3: bool = True  # normalised relative embeddings and no absolute positions; the starter has the opposite
+    pooling: str = "cls"  # "cls", or "mean" where every token's last state reaches the logits
 
     @property
     def key(self) -> str:

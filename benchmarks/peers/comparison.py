@@ -26,17 +26,11 @@ QUICK_REFUSAL_MS = 50.0
 
 @dataclass(frozen=True)
 class Round:
-    """One server at saturation for some seconds.
+    """One server at saturation for some seconds."""
 
-    Attributes:
-        content: the digest of the load.
-        cpu_ms: processor time of the server for each request.
-        memory_mib: of the server, after it.
-    """
-
-    content: Mapping[str, Any]
-    cpu_ms: float
-    memory_mib: float
+    content: Mapping[str, Any]  # the digest of the load
+    cpu_ms: float  # processor time of the server for each request
+    memory_mib: float  # of the server, after it
 
     @property
     def throughput(self) -> float:
@@ -46,29 +40,17 @@ class Round:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One run.
+    """One run; `steady` and `overload` are of ours, empty where they were not run."""
 
-    Attributes:
-        machine: see `describe_machine`.
-        bundle: what was served.
-        clients: at saturation.
-        saturation: rounds of each server, aligned.
-        alone_s: seconds a request of one client, shape (K,), the same K texts for each server.
-        predictor_s: seconds of the bare predictor on these texts, in a process with nothing else to do.
-        steady: the digest of ours at `STEADY_SHARE` of its saturation; empty when not run.
-        overload: the digest of ours far above saturation, with what came after; empty when not run.
-        missing: servers that could not be started, and why.
-    """
-
-    machine: Mapping[str, Any]
-    bundle: str
-    clients: int
-    saturation: Mapping[str, Sequence[Round]]
-    alone_s: Mapping[str, Seconds]
-    predictor_s: Seconds
-    steady: Mapping[str, Any] = field(default_factory=dict)
-    overload: Mapping[str, Any] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, Any]  # see `describe_machine`
+    bundle: str  # what was served
+    clients: int  # at saturation
+    saturation: Mapping[str, Sequence[Round]]  # rounds of each server, aligned
+    alone_s: Mapping[str, Seconds]  # seconds a request of one client, shape (K,)
+    predictor_s: Seconds  # of the bare predictor on the same K texts
+    steady: Mapping[str, Any] = field(default_factory=dict)  # digest at `STEADY_SHARE` of saturation
+    overload: Mapping[str, Any] = field(default_factory=dict)  # digest far above it, and what came after
+    missing: Mapping[str, str] = field(default_factory=dict)  # servers that could not be started, and why
 
     def throughput(self, name: str) -> Summary:
         """Requests a second at saturation."""

@@ -27,13 +27,16 @@ def test_the_embedded_corpus_has_texts_of_mixed_lengths() -> None:
 
 
 def test_files_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFoundError, match="no file of texts at .*nowhere.txt"):
+    with pytest.raises(DataNotFoundError, match="no input file at .*nowhere.txt"):
         read_texts(tmp_path / "nowhere.txt")
     (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
-    with pytest.raises(EmptyDataError, match="holds no text"):
+    with pytest.raises(EmptyDataError, match="is empty"):
         read_texts(tmp_path / "empty.txt")
+    (tmp_path / "blank.jsonl").write_text('{"text": " "}\n', encoding="utf-8")
+    with pytest.raises(EmptyDataError, match="holds no text"):
+        read_texts(tmp_path / "blank.jsonl")
     (tmp_path / "bad.jsonl").write_text('{"text": "one"}\n{"texts": 1}\n', encoding="utf-8")
-    with pytest.raises(DataFormatError, match="line 2: not an object"):
+    with pytest.raises(DataFormatError, match="line 2: None is no text"):
         read_texts(tmp_path / "bad.jsonl")
 
 
