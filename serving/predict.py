@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serving.predict_file import output_format, predict_table
 from shared.cli import CommandParser, positive, run_command
@@ -18,7 +17,6 @@ from shared.errors import ConfigError, InvalidInputError
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
-from shared.thresholds import decide
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded once the options are known to be right
     from serving.predictor import Predictor
@@ -29,27 +27,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     if options.input is None:
         _check_texts(options.text)
-        predictor, thresholds = _load(options)
-        _show(predictor, options.text, thresholds, as_json=options.json)
+        predictor = _load(options)
+        _show(predictor, options.text, options.policy, as_json=options.json)
         return
     reading = _table_options(options)
     form = output_format(options.output, options.format or _format_of_input(options, reading))
     table = open_table(options.input, reading)
-    predictor, thresholds = _load(options)
+    predictor = _load(options)
     done = predict_table(
-        predictor, table, options.output, form, text_column=options.text_column, thresholds=thresholds,
+        predictor, table, options.output, form, text_column=options.text_column, policy=options.policy,
         overwrite_columns=options.overwrite_columns,
     )  # fmt: skip
     sys.stderr.write(f"{done}\n")
 
 
-def _load(options: argparse.Namespace) -> tuple[Predictor, NDArray[np.float64]]:
+def _load(options: argparse.Namespace) -> Predictor:
     from serving.predictor import Predictor
 
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
-    return predictor, predictor.policies.get(options.policy)
+    predictor.policies.get(options.policy)  # an unknown one is refused before anything is predicted
+    return predictor
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -110,9 +109,9 @@ def _check_texts(texts: Sequence[str]) -> None:
             raise InvalidInputError("the text is empty: it holds no visible character.")
 
 
-def _show(predictor: Predictor, texts: Sequence[str], thresholds: NDArray[np.float64], *, as_json: bool) -> None:
+def _show(predictor: Predictor, texts: Sequence[str], policy: str | None, *, as_json: bool) -> None:
     probabilities = predictor.probabilities(predictor.logits(texts))
-    for text, row, decided in zip(texts, probabilities, decide(probabilities, thresholds), strict=True):
+    for text, row, decided in zip(texts, probabilities, predictor.policies.decide(probabilities, policy), strict=True):
         ranked = [(predictor.labels[i], float(row[i]), bool(decided[i])) for i in np.argsort(-row, kind="stable")]
         if as_json:
             content: dict[str, Any] = {

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.cli import is_terminal
 from shared.errors import ConfigError, DataFormatError
 from shared.tables import STDIN, Chunk, Table
@@ -23,7 +20,6 @@ from shared.tables.options import FORMATS, Format
 from shared.tables.values import to_text
 from shared.tables.writing import WRITTEN, open_writer
 from shared.text import normalise
-from shared.thresholds import decide
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
@@ -79,7 +75,7 @@ def predict_table(
     form: Format,
     *,
     text_column: str,
-    thresholds: NDArray[np.float64],
+    policy: str | None = None,
     overwrite_columns: bool = False,
 ) -> str:
     """Write the rows of `table` with their labels and probabilities; a text that is empty or null has none.
@@ -93,7 +89,7 @@ def predict_table(
         output: a file, or "-" for standard output.
         form: of the output.
         text_column: the column of the texts.
-        thresholds: of the L labels, shape (L,).
+        policy: name of the decision policy; the bundle's default when None.
         overwrite_columns: whether columns of the table that have the names of the added ones are replaced.
 
     Returns:
@@ -123,7 +119,7 @@ def predict_table(
                 for chunk in table.chunks(CHUNK_ROWS):
                     if not overwrite_columns:
                         _check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
-                    columns, empty = _predicted(predictor, chunk, text_column, thresholds, added)
+                    columns, empty = _predicted(predictor, chunk, text_column, policy, added)
                     with stoppable.held():
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)
@@ -149,14 +145,14 @@ def _check_free(where: str, columns: Mapping[str, Any] | Sequence[str], added: S
 
 
 def _predicted(
-    predictor: Predictor, chunk: Chunk, text_column: str, thresholds: NDArray[np.float64], added: Sequence[str]
+    predictor: Predictor, chunk: Chunk, text_column: str, policy: str | None, added: Sequence[str]
 ) -> tuple[dict[str, list[Any]], int]:
     """The added columns of a chunk, and how many of its texts are empty."""
     values = chunk.columns.get(text_column) or [None] * len(chunk)
     texts = [_text(value, chunk, row) for row, value in enumerate(values)]
     usable = [row for row, text in enumerate(texts) if normalise(text)]
     probabilities = predictor.probabilities(predictor.logits([texts[row] for row in usable]))
-    decided = predictor.bundle.label_set.names_of(decide(probabilities, thresholds))
+    decided = predictor.bundle.label_set.names_of(predictor.policies.decide(probabilities, policy))
     place_of = dict(zip(usable, range(len(usable)), strict=True))
     places = [place_of.get(row) for row in range(len(texts))]
     labels = [[] if place is None else list(decided[place]) for place in places]

@@ -75,6 +75,35 @@ def samples_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None =
     return _mean(_ratio(2 * (y & d).sum(axis=1), y.sum(axis=1) + d.sum(axis=1))[answered])
 
 
+def weighted_f1(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Mean of the labels' F1, each weighted by its support."""
+    tp, _, fn = counts(truth, decisions, known)
+    return float(_ratio(f1_per_label(truth, decisions, known) @ (tp + fn), (tp + fn).sum()))
+
+
+def accuracy(truth: ArrayLike, decisions: ArrayLike, known: ArrayLike | None = None) -> float:
+    """Share of the examples with a label whose decisions are that label and no other, for single-label tasks."""
+    (y, d), mask = _arrays(truth, decisions, known=known)
+    y, d = (y > 0.5) & mask, d.astype(bool)
+    return _mean((y == d).all(axis=1)[y.any(axis=1)].astype(np.float64))
+
+
+def confusion_matrix(
+    truth: ArrayLike, decisions: ArrayLike, labels: Sequence[str], known: ArrayLike | None = None
+) -> dict[str, dict[str, int]]:
+    """True label -> decided label -> examples, of those with a label and a decision; pairs that do not occur are left
+    out.
+    """
+    (y, d), mask = _arrays(truth, decisions, known=known)
+    y, d = (y > 0.5) & mask, d.astype(bool)
+    table = y.T.astype(np.int64) @ d.astype(np.int64)
+    return {
+        name: {labels[int(j)]: int(table[i, j]) for j in np.flatnonzero(table[i])}
+        for i, name in enumerate(labels)
+        if table[i].any()
+    }
+
+
 def average_precision(
     truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None
 ) -> NDArray[np.float64]:
@@ -150,6 +179,8 @@ def evaluate(
     decisions: ArrayLike,
     labels: Sequence[str],
     known: ArrayLike | None = None,
+    *,
+    single_label: bool = False,
 ) -> dict[str, Any]:
     """Every metric of one split under one policy, ready for JSON (None where there is nothing to measure).
 
@@ -159,12 +190,20 @@ def evaluate(
         decisions: bool, shape (N, L).
         labels: names of the L columns.
         known: annotated entries, shape (N, L); all when None.
+        single_label: whether an example has exactly one label: accuracy, weighted F1 and confusion matrix too.
     """
     tp, fp, fn = counts(truth, decisions, known)
     precision, recall, f1 = _ratio(tp, tp + fp), _ratio(tp, tp + fn), f1_per_label(truth, decisions, known)
     ap = average_precision(truth, probabilities, known)
     has_ap = ~np.isnan(ap)
     scored = annotated(truth, known)
+    of_one_label: dict[str, Any] = {}
+    if single_label:
+        of_one_label = {
+            "accuracy": accuracy(truth, decisions, known),
+            "weighted_f1": weighted_f1(truth, decisions, known),
+            "confusion_matrix": confusion_matrix(truth, decisions, labels, known),
+        }
     return {
         "num_examples": len(np.asarray(truth)),
         "not_annotated": [name for name, here in zip(labels, scored, strict=True) if not here],
@@ -172,6 +211,7 @@ def evaluate(
         "micro_f1": micro_f1(truth, decisions, known),
         "samples_f1": samples_f1(truth, decisions, known),
         "macro_ap": float(ap[has_ap].mean()) if has_ap.any() else None,
+        **of_one_label,
         **probability_metrics(truth, probabilities, known),
         "per_label": {
             name: {

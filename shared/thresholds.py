@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 from shared.errors import BundleFormatError, InvalidInputError
 from shared.files import read_json, write_json
 
+ARGMAX = "argmax"
+"""The policy of single-label tasks: the one label with the highest probability."""
+HIGHEST = "the highest probability"
+"""What `thresholds.json` says of that policy in place of thresholds."""
 
-def decide(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[np.bool_]:
-    """Decisions p >= t, shape (N, L), of probabilities (N, L) and thresholds (L,)."""
-    return np.asarray(probabilities) >= np.asarray(thresholds)
+
+def decide(probabilities: ArrayLike, thresholds: ArrayLike, *, argmax: bool = False) -> NDArray[np.bool_]:
+    """Decisions p >= t, shape (N, L) or (L,), of probabilities of that shape and thresholds (L,).
+
+    With `argmax` no label but that with the highest probability is decided, the first of several equal ones.
+    """
+    p = np.asarray(probabilities)
+    decided = p >= np.asarray(thresholds)
+    if argmax:
+        decided = decided & (np.arange(p.shape[-1]) == p.argmax(axis=-1, keepdims=True))
+    return np.asarray(decided, dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Policies:
 
     Attributes:
         labels: names of the L labels, in order.
-        values: policy name -> thresholds, shape (L,), each in 0..1.
+        values: policy name -> thresholds, shape (L,), each in 0..1; 0 for every label under `argmax`.
         fitted_on: the split the fitted policies come from.
         default: the policy used when none is named.
     """
@@ -56,12 +69,22 @@ class Policies:
             raise InvalidInputError(f"unknown policy '{chosen}'.", hint=f"Allowed: {', '.join(self.values)}.")
         return self.values[chosen]
 
+    def decide(self, probabilities: ArrayLike, name: str | None = None) -> NDArray[np.bool_]:
+        """Decisions of a policy, the default one for None, of probabilities of shape (N, L) or (L,).
+
+        Raises:
+            InvalidInputError: for an unknown name; the known ones are listed.
+        """
+        return decide(probabilities, self.get(name), argmax=(name or self.default) == ARGMAX)
+
     def write(self, path: Path) -> None:
-        """Write `thresholds.json`, readable as policy -> label -> threshold."""
-        policies = {
+        """Write `thresholds.json`, readable as policy -> label -> threshold, with the rule itself for `argmax`."""
+        policies: dict[str, Any] = {
             name: dict(zip(self.labels, (float(value) for value in thresholds), strict=True))
             for name, thresholds in self.values.items()
         }
+        if ARGMAX in policies:
+            policies[ARGMAX] = HIGHEST
         content = {"default": self.default, "fitted_on": self.fitted_on, "policies": policies}
         write_json(path, content)
 
@@ -74,8 +97,10 @@ class Policies:
         """
         content = read_json(path)
         try:
-            policies = content["policies"]
-            labels = tuple(next(iter(policies.values())))
+            policies = dict(content["policies"])
+            labels = tuple(next(values for values in policies.values() if values != HIGHEST))
+            if policies.get(ARGMAX) == HIGHEST:
+                policies[ARGMAX] = dict.fromkeys(labels, 0.0)
             for name, values in policies.items():
                 if tuple(values) != labels:
                     raise BundleFormatError(f"{path.name}: policy '{name}' names other labels than the first policy.")

@@ -19,7 +19,7 @@ from shared.environment import package_versions
 from shared.errors import BundleFormatError
 from shared.metrics import brier, macro_f1, micro_f1, nll
 from shared.reference import Reference
-from shared.thresholds import decide
+from shared.thresholds import ARGMAX, decide
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers", "torch",
             "transformers")  # fmt: skip
@@ -108,7 +108,10 @@ def compare(bundle: Bundle, reference: Reference, logits: NDArray[np.float32], t
     found = bundle.calibration.apply(np.nan_to_num(logits))
     rounding = SIGMOID_SLOPE * (tolerance.max_logit_difference or 0.0) / bundle.calibration.temperatures
     decided = {
-        name: (decide(trained, thresholds), decisions_outside_tolerance(found, trained, thresholds, rounding))
+        name: (
+            bundle.policies.decide(trained, name),
+            decisions_outside_tolerance(found, trained, thresholds, rounding, argmax=name == ARGMAX),
+        )
         for name, thresholds in bundle.policies.values.items()
     }
     before, after = decided[bundle.policies.default]
@@ -132,16 +135,26 @@ def decisions_outside_tolerance(
     trained: NDArray[np.float64],
     thresholds: NDArray[np.float64],
     rounding: NDArray[np.float64],
+    *,
+    argmax: bool = False,
 ) -> NDArray[np.bool_]:
-    """Decisions on `found`, those within rounding of their threshold taken from `trained`."""
-    close = np.abs(trained - thresholds) <= rounding
-    return np.where(close, decide(trained, thresholds), decide(found, thresholds))
+    """Decisions on `found`, those within rounding of their threshold taken from `trained`.
+
+    With `argmax` a label's threshold is the highest probability of the other labels, which may be rounded too.
+    """
+    if argmax:
+        highest = np.sort(trained, axis=1)[:, [-1]]
+        second = np.sort(trained, axis=1)[:, [-2]] if trained.shape[1] > 1 else np.zeros_like(highest)
+        close = np.abs(trained - np.where(trained == highest, second, highest)) <= 2 * rounding
+    else:
+        close = np.abs(trained - thresholds) <= rounding
+    return np.where(close, decide(trained, thresholds, argmax=argmax), decide(found, thresholds, argmax=argmax))
 
 
 def reference_metrics(bundle: Bundle, reference: Reference, logits: NDArray[np.float32]) -> dict[str, Any]:
     """Metrics, on the N reference rows, of the model that gave these logits (N, L), decided by the default policy."""
     probabilities = bundle.calibration.apply(logits)
-    labels, known, decisions = reference.labels, reference.known, decide(probabilities, bundle.policies.get())
+    labels, known, decisions = reference.labels, reference.known, bundle.policies.decide(probabilities)
     return {
         "split": reference.split,
         "policy": bundle.policies.default,

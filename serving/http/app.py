@@ -141,7 +141,9 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     for answer in answers:
         if isinstance(answer, Row):
             results.append(result(answer, rules, bundle))
-            state.metrics.answered(answer, decide(answer.probabilities, rules.thresholds), bundle.manifest.labels)
+            state.metrics.answered(
+                answer, decide(answer.probabilities, rules.thresholds, argmax=rules.argmax), bundle.manifest.labels
+            )
         else:
             results.append({"error": error_body(answer)})
             state.metrics.refused_text(answer)

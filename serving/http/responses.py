@@ -17,7 +17,7 @@ from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
-from shared.thresholds import decide
+from shared.thresholds import ARGMAX, decide
 
 if TYPE_CHECKING:  # an answer is made without a service too
     from serving.engine import ActiveModel
@@ -35,6 +35,7 @@ class DecisionRules:
         policy: name of the policy.
         taxonomy: its groups are the labels of the answer.
         thresholds: one for each of the model's L labels, shape (L,).
+        argmax: whether the most probable label alone is decided.
         top_k: list the k most probable labels in place of the decided ones.
         probabilities: add every label's probability.
     """
@@ -42,6 +43,7 @@ class DecisionRules:
     policy: str
     taxonomy: Taxonomy
     thresholds: NDArray[np.float64]
+    argmax: bool
     top_k: int | None
     probabilities: bool
 
@@ -62,7 +64,9 @@ def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
     thresholds = policies.values[policy]
     if request.thresholds:
         thresholds = _overridden(thresholds, request.thresholds, bundle.manifest.labels)
-    return DecisionRules(policy, taxonomies[taxonomy], thresholds, request.top_k, request.probabilities)
+    return DecisionRules(
+        policy, taxonomies[taxonomy], thresholds, policy == ARGMAX, request.top_k, request.probabilities
+    )
 
 
 def _overridden(
@@ -81,7 +85,7 @@ def _overridden(
 def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
     """The answer for one text, a `TextResult`."""
     names, probabilities, thresholds = _grouped(row.probabilities, rules, bundle)
-    decided = decide(probabilities, thresholds)
+    decided = decide(probabilities, thresholds, argmax=rules.argmax)
     ranked = np.argsort(-probabilities, kind="stable")
     shown = ranked[decided[ranked]] if rules.top_k is None else ranked[: rules.top_k]
     answer: dict[str, Any] = {

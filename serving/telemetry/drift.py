@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from serving.batching.jobs import Row
 from shared.bundle import Bundle
-from shared.thresholds import decide
 
 WINDOW = 4000
 """Texts looked back at: the index is over the last 2,000 to 4,000."""
@@ -61,7 +60,7 @@ class Drift:
 
     def __init__(self, bundle: Bundle) -> None:
         reference = bundle.reference()
-        self._thresholds = bundle.policies.get()
+        self._policies = bundle.policies
         probabilities = bundle.calibration.apply(reference.logits[:REFERENCE_ROWS])
         confidence = probabilities.max(axis=1)
         lengths = np.array([row.num_tokens for row in bundle.tokenizer().encode(reference.texts[:REFERENCE_ROWS])])
@@ -97,7 +96,7 @@ class Drift:
 
     def _label_counts(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Decided labels of each text and, in the last column, whether none was: shape (N, L + 1)."""
-        decided = decide(probabilities, self._thresholds)
+        decided = self._policies.decide(probabilities)
         return np.column_stack([decided, ~decided.any(axis=1)]).astype(np.float64)
 
 

@@ -9,11 +9,14 @@ from shared.errors import ConfigError
 
 ACTIVATIONS = ("gelu", "tanh", "none")
 
+DEFAULT_DROPOUT = 0.1
+"""Of the head, where nothing else is asked for."""
+
 _DEBERTA = ("deberta", "deberta-v2")
 _DROPOUT_FIELDS = {
     "hidden_dropout": ("hidden_dropout_prob", "dropout", "mlp_dropout"),
     "attention_dropout": ("attention_probs_dropout_prob", "attention_dropout"),
-    "head.dropout": ("classifier_dropout", "seq_classif_dropout", "cls_dropout"),
+    "head.dropout": ("classifier_dropout", "seq_classif_dropout", "cls_dropout", "classifier_dropout_prob"),
 }
 
 
@@ -25,7 +28,7 @@ class HeadOptions:
         width: outputs of the dense layer; the encoder's width when None. Mean pooling only.
         activation: of the dense layer; "none" leaves the layer out (mean pooling only). None means "gelu", or
             whatever the architecture's own head has.
-        dropout: probability in front of the last linear layer.
+        dropout: probability in front of the last linear layer; None means 0.1 where it can be set.
         input_dropout: probability in front of the dense layer.
 
     Raises:
@@ -34,7 +37,7 @@ class HeadOptions:
 
     width: int | None = None
     activation: str | None = None
-    dropout: float = 0.1
+    dropout: float | None = None
     input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -45,14 +48,14 @@ class HeadOptions:
         if self.activation == "none" and self.width is not None:
             raise ConfigError(f"the head has no dense layer (activation none), so width {self.width} has no meaning.")
         for name, value in (("dropout", self.dropout), ("input_dropout", self.input_dropout)):
-            if not 0 <= value < 1:
+            if value is not None and not 0 <= value < 1:
                 raise ConfigError(f"the head's {name} is {value}; it must be in [0, 1).")
 
 
 def store_head(config: Any, head: HeadOptions) -> None:
     """Write the head's options into a configuration, for `stored_head`."""
     config.head_width, config.head_activation = head.width, head.activation
-    config.head_dropout, config.head_input_dropout = head.dropout, head.input_dropout
+    config.head_dropout, config.head_input_dropout = dropout_of(head), head.input_dropout
 
 
 def stored_head(config: Any) -> HeadOptions:
@@ -60,7 +63,7 @@ def stored_head(config: Any) -> HeadOptions:
     return HeadOptions(
         width=getattr(config, "head_width", None),
         activation=getattr(config, "head_activation", None),
-        dropout=getattr(config, "head_dropout", 0.1),
+        dropout=getattr(config, "head_dropout", DEFAULT_DROPOUT),
         input_dropout=getattr(config, "head_input_dropout", 0.0),
     )
 
@@ -84,7 +87,7 @@ def store_native_head(config: Any, head: HeadOptions) -> None:
             )
         config.pooler_hidden_size = config.hidden_size
         config.pooler_hidden_act = head.activation or "gelu"
-        config.pooler_dropout, config.cls_dropout = head.input_dropout, head.dropout
+        config.pooler_dropout, config.cls_dropout = head.input_dropout, dropout_of(head)
         return
     if head.activation is not None or head.input_dropout:
         raise ConfigError(
@@ -92,7 +95,18 @@ def store_native_head(config: Any, head: HeadOptions) -> None:
             hint="Leave head.activation and head.input_dropout out, or use mean pooling.",
         )
     if any(hasattr(config, name) for name in _DROPOUT_FIELDS["head.dropout"]):
-        set_dropout(config, "head.dropout", head.dropout)
+        set_dropout(config, "head.dropout", dropout_of(head))
+    elif head.dropout is not None:
+        raise ConfigError(
+            f"the head's dropout is {head.dropout}; with cls pooling the head of a {config.model_type} model has none "
+            "of its own.",
+            hint="Leave the head's dropout out and set the encoder's hidden dropout, or use mean pooling.",
+        )
+
+
+def dropout_of(head: HeadOptions) -> float:
+    """Probability in front of the last linear layer."""
+    return DEFAULT_DROPOUT if head.dropout is None else head.dropout
 
 
 def set_dropout(config: Any, option: str, value: float | None) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from shared.modeling.head import HeadOptions, stored_head
+from shared.modeling.head import HeadOptions, dropout_of, stored_head
 
 
 class MeanPooler(nn.Module):
@@ -52,7 +52,7 @@ class MeanPoolingClassifier(PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.mean_pooler = MeanPooler(config.hidden_size, stored_head(config))
-        self.dropout = nn.Dropout(stored_head(config).dropout)
+        self.dropout = nn.Dropout(dropout_of(stored_head(config)))
         self.classifier = nn.Linear(self.mean_pooler.width, config.num_labels)
         if encoder is None:
             encoder = AutoModel.from_config(encoder_config, **encoder_options(encoder_config))

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from serving.export import export_bundle
-from serving.exporting.verification import TOLERANCES, Tolerance, compare, failures
+from serving.exporting.verification import TOLERANCES, Tolerance, compare, decisions_outside_tolerance, failures
 from serving.predictor import Predictor
 from serving.verify import main, verify_bundle
 from shared.bundle import Bundle
@@ -228,3 +228,12 @@ def test_logits_that_are_not_finite_fail(exported):
     broken[0, 0] = np.nan
     comparison = compare(bundle, reference, broken, TOLERANCES["int8"])
     assert "some logits are not finite" in list(failures(comparison, TOLERANCES["int8"]))
+
+
+def test_of_two_labels_within_rounding_of_each_other_either_may_be_the_highest():
+    trained = np.array([[0.400, 0.399, 0.201], [0.6, 0.3, 0.1]])
+    swapped = np.array([[0.399, 0.400, 0.201], [0.3, 0.6, 0.1]])
+    flips = decisions_outside_tolerance(swapped, trained, np.zeros(3), np.full(3, 0.001), argmax=True)
+    assert flips.tolist() == [[True, False, False], [False, True, False]]  # the second row is a flip
+    exact = decisions_outside_tolerance(swapped, trained, np.zeros(3), np.full(3, 0.0001), argmax=True)
+    assert exact.tolist() == [[False, True, False], [False, True, False]]

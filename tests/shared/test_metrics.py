@@ -85,3 +85,33 @@ def test_the_bootstrap_interval_of_a_mean_is_that_of_the_normal_law():
     half_width = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half_width, values.mean() + half_width), abs=0.02)
     assert (low, high) == metrics.bootstrap_interval(lambda rows: values[rows].mean(), 400, samples=2000)
+
+
+def test_metrics_of_one_label_a_text_equal_scikit_learn():
+    generator = np.random.default_rng(5)
+    names = ["a", "b", "c", "d"]
+    truth, found = generator.choice(4, size=200, p=[0.6, 0.3, 0.1, 0.0]), generator.choice(4, size=200)
+    y, d = np.eye(4)[truth], np.eye(4, dtype=bool)[found]
+    assert metrics.accuracy(y, d) == pytest.approx(sk.accuracy_score(truth, found))
+    assert metrics.weighted_f1(y, d) == pytest.approx(sk.f1_score(truth, found, average="weighted", zero_division=0))
+    expected = sk.confusion_matrix(truth, found, labels=range(4))
+    table = metrics.confusion_matrix(y, d, names)
+    assert [[table.get(t, {}).get(f, 0) for f in names] for t in names] == expected.tolist()
+    assert "d" not in table  # a label that does not occur has no row
+    report = metrics.evaluate(y, d * 0.9, d, names, single_label=True)
+    assert (report["accuracy"], report["confusion_matrix"]) == (metrics.accuracy(y, d), table)
+    assert "accuracy" not in metrics.evaluate(y, d * 0.9, d, names)
+
+
+def test_accuracy_leaves_out_examples_whose_label_is_unknown():
+    truth, decisions = np.eye(3)[[0, 1, 2, 0]], np.eye(3, dtype=bool)[[0, 2, 2, 0]]
+    known = np.ones((4, 3), dtype=bool)
+    known[3] = False
+    assert metrics.accuracy(truth, decisions, known) == pytest.approx(2 / 3)
+    assert metrics.accuracy(truth, decisions & False, known) == 0.0  # nothing decided is not right
+    assert metrics.confusion_matrix(truth, decisions, list("abc"), known) == {
+        "a": {"a": 1},
+        "b": {"c": 1},
+        "c": {"c": 1},
+    }
+    assert np.isnan(metrics.accuracy(truth, decisions, known & False))

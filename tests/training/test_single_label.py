@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from shared.bundle import Bundle
 from shared.errors import DataFormatError
@@ -49,6 +51,34 @@ def test_the_bundle_of_a_softmax_run_gives_shares_and_knows_its_task(tiny_model,
     assert np.allclose(probabilities.sum(axis=1), 1.0)
     assert (probabilities.argmax(axis=1) == reference.labels.argmax(axis=1)).mean() > 0.9
     assert bundle.metrics()["test"]["macro_f1"] > 0.8
+
+
+def test_the_most_probable_label_is_the_decision_and_accuracy_chooses_the_weights(tiny_model, table, tmp_path, capfd):
+    main(
+        arguments(
+            tiny_model, table, tmp_path, "--optim.epochs=2", "--eval.best_by=accuracy", "--eval.stop_metrics=[accuracy]"
+        )
+    )
+    assert re.search(r"dev accuracy \d\.\d{4} \(best\)", capfd.readouterr().err)
+    bundle = Bundle.read(tmp_path / "runs" / "default" / "bundle")
+    assert bundle.policies.default == "argmax"
+    reference, metrics = bundle.reference(), bundle.metrics()["dev"]
+    truth, found = reference.labels.argmax(axis=1), reference.logits.argmax(axis=1)
+    assert (reference.split, metrics["policy"]) == ("dev", "argmax")
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, found))
+    assert metrics["weighted_f1"] == pytest.approx(f1_score(truth, found, average="weighted", zero_division=0))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(truth, found, average="macro", zero_division=0))
+    assert sum(sum(row.values()) for row in metrics["confusion_matrix"].values()) == len(truth)
+    assert metrics["policies"]["argmax"]["accuracy"] == metrics["accuracy"]
+    page = (bundle.path / "report.html").read_text(encoding="utf-8")
+    assert "<h3>Confusion matrix</h3>" in page
+    assert re.search(r"accuracy</span><b>" + f"{metrics['accuracy']:.4f}", page)
+    card = (bundle.path / "README.md").read_text(encoding="utf-8")
+    assert "exactly one label holds" in card
+    header, _, row = re.search(r"\| split .*\n.*\n.*", card)[0].splitlines()
+    assert len({line.count("|") for line in card.split("## Metrics")[1].splitlines() if line.startswith("|")}) == 1
+    assert header.split("|")[6:8] == [" accuracy ", " weighted F1 "]
+    assert f"{metrics['accuracy']:.4f}" in row
 
 
 def test_rows_with_several_labels_are_refused(tiny_model, table, tmp_path):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.calibration import Calibration, sigmoid
 from shared.errors import ConfigError
 from shared.metrics import evaluate, f1_per_label
-from shared.thresholds import Policies, decide
+from shared.thresholds import Policies
 from training.adapting.label_shift import (
     LabelShift,
     ReferenceRows,
@@ -72,7 +72,7 @@ class Parent:
 
     def decisions(self, logits: Floats) -> Bools:
         """Under the default policy, shape (N, L)."""
-        return decide(self.calibration.apply(logits), self.policies.get())
+        return self.policies.decide(self.calibration.apply(logits))
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Adapted:
 
     def decisions(self, logits: Floats) -> Bools:
         """Under the default policy, shape (N, L)."""
-        return decide(self.calibration.apply(logits), self.policies.get())
+        return self.policies.decide(self.calibration.apply(logits))
 
 
 @dataclass(frozen=True)

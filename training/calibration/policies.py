@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.thresholds import Policies
+from shared.thresholds import ARGMAX, Policies
 from training.config import CalibrationConfig
 
 Floats = NDArray[np.float64]
@@ -90,9 +90,16 @@ def recall_thresholds(counts: Counts, target: float) -> Floats:
 
 
 def fit_policies(
-    truth: Bools, probabilities: Floats, known: Bools, *, labels: tuple[str, ...], config: CalibrationConfig, split: str
+    truth: Bools,
+    probabilities: Floats,
+    known: Bools,
+    *,
+    labels: tuple[str, ...],
+    config: CalibrationConfig,
+    split: str,
+    single_label: bool = False,
 ) -> Policies:
-    """All named policies, fitted on calibrated probabilities.
+    """All named policies, fitted on calibrated probabilities; `argmax` too, as the default, for single-label tasks.
 
     Args:
         truth: shape (N, L).
@@ -101,6 +108,7 @@ def fit_policies(
         labels: names of the L columns.
         config: shrinkage and the targets of precision@p and recall@r.
         split: name of the split these rows are from.
+        single_label: whether a text has exactly one label.
     """
     counts = count_on_grid(truth, probabilities, known)
     everywhere = np.ones(len(labels))
@@ -112,7 +120,10 @@ def fit_policies(
         f"precision@{config.precision_target:g}": precision_thresholds(counts, config.precision_target),
         f"recall@{config.recall_target:g}": recall_thresholds(counts, config.recall_target),
     }
-    return Policies(labels, values, fitted_on=split)
+    if not single_label:
+        return Policies(labels, values, fitted_on=split)
+    values[ARGMAX] = 0.0 * everywhere
+    return Policies(labels, values, fitted_on=split, default=ARGMAX)
 
 
 def _middle_of_best(values: Floats) -> int:

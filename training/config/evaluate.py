@@ -17,8 +17,13 @@ class EvalConfig:
     """Rows in one forward pass of evaluation."""
     patience: PositiveInt | None = 3
     """Stop after this many evaluations on dev in which none of `stop_metrics` got better; never when null."""
-    stop_metrics: list[Literal["macro_f1", "micro_f1", "brier", "loss"]] = field(default_factory=lambda: ["macro_f1"])
-    """What has to stall for a stop, all of it together; F1 with thresholds tuned on dev, before calibration."""
+    stop_metrics: list[Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1", "brier", "loss"]] = field(
+        default_factory=lambda: ["macro_f1"]
+    )
+    """What has to stall for a stop, all of it together; F1 with thresholds tuned on dev, before calibration, and of the
+    most probable label with loss.name cross_entropy, which accuracy and weighted_f1 need."""
+    best_by: Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1"] = "macro_f1"
+    """Which metric on dev decides whose weights are kept; accuracy and weighted_f1 need loss.name cross_entropy."""
     bootstrap_samples: NonNegativeInt = 1000
     """Resamples for the intervals of the report; 0 leaves the intervals out."""
 

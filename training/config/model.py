@@ -22,7 +22,8 @@ class ModelConfig:
     """Activation of the head's hidden layer; "none": no hidden layer (mean pooling only); null: gelu, or what the
     architecture's own head has; "auto" = none for the starter, else null."""
     head_dropout: Dropout | None = None
-    """Dropout probability before the output layer; 0.1 when left out."""
+    """Dropout probability before the output layer; 0.1 when left out. With cls pooling only of architectures whose head
+    has one of its own (DeBERTa, BERT, RoBERTa, ELECTRA, DistilBERT, ALBERT, ModernBERT; not MPNet)."""
     hidden_dropout: Dropout | None = None
     """Dropout probability of the encoder's hidden states; as in the checkpoint when left out."""
     attention_dropout: Dropout | None = None

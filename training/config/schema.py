@@ -74,6 +74,7 @@ class Config:
                 "give both, or neither."
             )
         self._check_patience()
+        self._check_metrics()
         if self.tuning.unfreeze == "plateau" and self.tuning.unfreeze_every % 1:
             raise ConfigError(
                 f"tuning.unfreeze_every is {self.tuning.unfreeze_every}; with tuning.unfreeze plateau it counts "
@@ -84,6 +85,16 @@ class Config:
                 "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
                 "allowed here: temperature, none."
             )
+
+    def _check_metrics(self) -> None:
+        """Refuse metrics of one label a text where a text may have several."""
+        for key, names in (("eval.best_by", [self.eval.best_by]), ("eval.stop_metrics", self.eval.stop_metrics)):
+            for name in names:
+                if name in ("accuracy", "weighted_f1") and self.loss.task != "single_label":
+                    raise ConfigError(
+                        f"{key} has {name}, which needs one label a text; loss.name is {self.loss.name}.",
+                        hint="Add --loss.name cross_entropy, or name macro_f1 or micro_f1.",
+                    )
 
     def _check_patience(self) -> None:
         """Refuse to wait for a plateau longer than the run waits before it stops."""

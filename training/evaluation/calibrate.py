@@ -46,6 +46,7 @@ def calibrate_and_evaluate(
     policies = fit_policies(
         dev.truth, calibration.apply(dev.logits), dev.known,
         labels=data.labels.names, config=config.calibration, split="dev",
+        single_label=config.loss.task == "single_label",
     )  # fmt: skip
     splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
     figures = partial(

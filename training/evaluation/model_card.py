@@ -33,7 +33,7 @@ def render_model_card(
     Args:
         config: the resolved configuration.
         data: the splits.
-        metrics: figures by split.
+        metrics: by split.
         policies: thresholds.
         tokenizer: its truncation is described.
     """
@@ -43,7 +43,7 @@ def render_model_card(
     )  # fmt: skip
     environment.filters["number"] = number
     kinds = [info.kind for info in data.sources]
-    name = config.model.name
+    name, single_label = config.model.name, config.loss.task == "single_label"
     return environment.get_template("model_card.md.j2").render(
         name=f"{config.run.name} emotion classifier",
         base_model=_hub_name(name),
@@ -51,7 +51,8 @@ def render_model_card(
         dataset=", ".join(kinds),
         dataset_type=kinds[0],
         splits=metrics,
-        shown=_SHOWN,
+        shown=({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN,
+        single_label=single_label,
         labels=data.labels.names,
         tuning=config.tuning.method,
         pooling=pooling_of(config.model),

@@ -11,12 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from shared.calibration import Calibration
-from shared.thresholds import Policies, decide
+from shared.thresholds import Policies
 from training.callbacks.trends import notes
 from training.evaluation import plots
 from training.evaluation.scoring import SplitPredictions
 
 CONFUSIONS = 12
+LARGEST_MATRIX = 40
+"""Labels up to which the confusion matrix of a single-label task is drawn; `metrics.json` holds it in any case."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _describe(
         ),
         "label_rows": _label_rows(metrics, policies, train_support),
         "bars": plots.label_bars(f1, intervals.get("per_label", {})),
-        "confusions": confusions(split, decide(probabilities, policies.get()), policies.labels),
+        "matrix": _matrix(metrics, policies.labels),
+        "confusions": confusions(split, policies.decide(probabilities), policies.labels),
     }
 
 
@@ -123,6 +126,8 @@ def _headline(metrics: Mapping[str, Any]) -> list[tuple[str, float | None, str]]
         "macro_f1": "macro F1", "micro_f1": "micro F1", "samples_f1": "samples F1", "macro_ap": "mean AP",
         "brier": "Brier score", "nll": "NLL",
     }  # fmt: skip
+    if "accuracy" in metrics:
+        shown = {"accuracy": "accuracy", "weighted_f1": "weighted F1", **shown}
     return [(title, metrics[key], _range(intervals.get(key))) for key, title in shown.items()]
 
 
@@ -147,6 +152,14 @@ def _label_rows(
         }
         for name, row in metrics["per_label"].items()
     ]
+
+
+def _matrix(metrics: Mapping[str, Any], labels: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """Rows of the confusion matrix, true label and counts by decided label; empty where there is none to draw."""
+    table = metrics.get("confusion_matrix")
+    if table is None or len(labels) > LARGEST_MATRIX:
+        return []
+    return [(name, [table.get(name, {}).get(decided, 0) for decided in labels]) for name in labels]
 
 
 def _range(interval: Sequence[float] | None) -> str:

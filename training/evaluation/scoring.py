@@ -13,8 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.calibration import Calibration
-from shared.metrics import annotated, evaluate, macro_f1, micro_f1, probability_metrics, samples_f1
-from shared.thresholds import Policies, decide
+from shared.metrics import (
+    accuracy,
+    annotated,
+    evaluate,
+    macro_f1,
+    micro_f1,
+    probability_metrics,
+    samples_f1,
+    weighted_f1,
+)
+from shared.thresholds import Policies
 from training.data.corpus import Corpus
 
 Floats = NDArray[np.float64]
@@ -64,11 +73,14 @@ def score(
         seed: of the resampling.
     """
     probabilities = calibration.apply(split.logits)
-    decisions = decide(probabilities, policies.get())
+    decisions = policies.decide(probabilities)
+    single_label = calibration.activation == "softmax"
     result: dict[str, Any] = {
         "policy": policies.default,
-        **evaluate(split.truth, probabilities, decisions, policies.labels, split.known),
-        "policies": {name: _f1_row(split, decide(probabilities, policies.get(name))) for name in policies.values},
+        **evaluate(split.truth, probabilities, decisions, policies.labels, split.known, single_label=single_label),
+        "policies": {
+            name: _short_row(split, policies.decide(probabilities, name), single_label) for name in policies.values
+        },
     }
     uncalibrated = Calibration.identity(len(policies.labels), calibration.activation).apply(split.logits)
     result["baselines"] = {"uncalibrated": probability_metrics(split.truth, uncalibrated, split.known)}
@@ -80,8 +92,10 @@ def score(
     return result
 
 
-def _f1_row(split: SplitPredictions, decisions: Bools) -> dict[str, float]:
+def _short_row(split: SplitPredictions, decisions: Bools, single_label: bool) -> dict[str, float]:
     measures = {"macro_f1": macro_f1, "micro_f1": micro_f1, "samples_f1": samples_f1}
+    if single_label:
+        measures |= {"accuracy": accuracy, "weighted_f1": weighted_f1}
     return {name: measure(split.truth, decisions, split.known) for name, measure in measures.items()}
 
 

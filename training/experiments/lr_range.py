@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import logging
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TrainingError
 from shared.files import replacing_file
-from shared.modeling.device import torch_device
 from training.checks.stages import preflight
 from training.config import Config
 from training.config.experiments import RangeConfig, RangeOptions
 from training.data.collate import Collator
 from training.data.load import load_data
 from training.evaluation import plots
+from training.loop.arguments import training_arguments
 from training.loop.rows import TrainingRows, build_rows
+from training.loop.trainer import EmotionTrainer
 from training.model.classifier import build_tokenizer
 from training.model.tuning import build_tuned
-from training.optim.optimiser import build_optimizer
 from training.runtime import processes
 from training.runtime.allocator import keep_freed_memory
 from training.runtime.precision import Precision, choose_precision
+
+log = logging.getLogger("training")
 
 SMOOTHING = 0.9
 """Share of the last smoothed loss that is kept."""
@@ -42,7 +47,7 @@ class RangeResult:
 
     Attributes:
         rates: learning rate of every step, rising, shape (S,).
-        losses: loss of its batch before the step, shape (S,).
+        losses: loss of its batches before the step, shape (S,).
     """
 
     rates: NDArray[np.float64]
@@ -83,9 +88,9 @@ def draw_range(options: RangeOptions) -> tuple[RangeResult, Path]:
     preflight(options)
     precision = choose_precision(options.optim.precision)
     data = load_data(options.data, single_label=options.loss.task == "single_label")
-    encoder = build_tokenizer(options)
+    tokenizer = build_tokenizer(options)
     model = build_tuned(options, data)
-    result = find_range(model, build_rows(options, data, encoder), options, options.range, precision)
+    result = find_range(model, build_rows(options, data, tokenizer), options, options.range, precision)
     path = options.run_dir / "lr_range.svg"
     with replacing_file(path) as temporary:
         temporary.write_text(plots.rate_range(result.rates, result.losses, result.smoothed, result.suggestion))
@@ -95,7 +100,9 @@ def draw_range(options: RangeOptions) -> tuple[RangeResult, Path]:
 def find_range(
     model: nn.Module, rows: TrainingRows, config: Config, tried: RangeConfig, precision: Precision
 ) -> RangeResult:
-    """Train the model while the learning rate rises; every rate of the optimiser rises in proportion.
+    """Train the model by the steps of a run while the learning rate rises; every group's rate rises in proportion.
+
+    The loss is what a run minimises: with the teachers' part, penalties and accumulated batches.
 
     Args:
         model: with the weights to be trained set trainable; it is changed.
@@ -112,45 +119,78 @@ def find_range(
             f"range.low {tried.low:g}, range.high {tried.high:g} and range.steps {tried.steps} give no range; low must "
             "be below high, with 2 steps or more."
         )
-    device = torch_device()
-    model.to(device).train()
-    optimizer = build_optimizer(model, config.optim)
-    shares = [group["lr"] / config.optim.lr for group in optimizer.param_groups]
     rates = np.geomspace(tried.low, tried.high, tried.steps)
-    batches, losses = _batches(rows, config.optim.batch_size), []
-    for rate in rates:
-        for group, share in zip(optimizer.param_groups, shares, strict=True):
-            group["lr"] = float(rate) * share
-        batch = {name: values.to(device) for name, values in next(batches).items()}
-        with _autocast(precision, device):
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        loss = rows.loss(logits, batch["labels"], batch["known"])
-        if not math.isfinite(loss.item()):
-            break
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if config.optim.clip_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-        optimizer.step()
-        smooth = RangeResult(rates[: len(losses)], np.array(losses)).smoothed
-        if smooth[-1] > DIVERGED * smooth.min():
-            break
-    return RangeResult(rates[: len(losses)], np.array(losses))
+    config = replace(config, optim=replace(config.optim, ema_decay=None))
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = training_arguments(
+            config, Path(scratch), _without_scaler(precision), max_steps=tried.steps,
+            eval_strategy="no", save_strategy="no", logging_strategy="no", load_best_model_at_end=False,
+        )  # fmt: skip
+        trainer = RangeTrainer(
+            rates, config=config, rows=rows, model=model, args=arguments, train_dataset=rows.train,
+            data_collator=Collator(rows.tokenizer).__call__,
+        )  # fmt: skip
+        trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
+        try:
+            trainer.train()
+        except TrainingError as error:  # a loss that is no longer finite
+            if not trainer.losses:
+                raise
+            log.info("The test ends after %d rates: %s", len(trainer.losses), error)
+    return RangeResult(rates[: len(trainer.losses)], np.array(trainer.losses))
 
 
-def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    if precision.name == "fp32" or (precision.name == "fp16" and not torch.cuda.is_bf16_supported()):
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+class RangeTrainer(EmotionTrainer):
+    """The trainer of a run, with a learning rate that rises; it keeps the loss of every step.
+
+    Args:
+        rates: learning rate of every step, shape (S,).
+        options: of `EmotionTrainer`.
+
+    Attributes:
+        losses: what each step minimised, averaged over its accumulated batches.
+    """
+
+    def __init__(self, rates: NDArray[np.float64], **options: Any) -> None:
+        super().__init__(**options)
+        self.rates = rates
+        self.losses: list[float] = []
+        self.batch_losses: list[float] = []
+        self.add_callback(_RangeSteps(self))  # type: ignore[no-untyped-call]
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """The rates in proportion to those of the optimiser's groups."""
+        shares = self.rates / self.config.optim.lr
+        self.lr_scheduler = LambdaLR(
+            optimizer or self.create_optimizer(), lambda step: float(shares[min(step, len(shares) - 1)])
+        )
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def compute_loss(self, *args: Any, **options: Any) -> Tensor | tuple[Tensor, Any]:  # type: ignore[override]
+        """The loss of a batch as in a run, kept."""
+        loss = super().compute_loss(*args, **options)
+        self.batch_losses.append((loss[0] if isinstance(loss, tuple) else loss).item())
+        return loss
 
 
-def _batches(rows: TrainingRows, size: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches in the order of training, epoch after epoch."""
-    collate, epoch = Collator(rows.tokenizer), 0
-    while True:
-        rows.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        order = list(rows.sampler)
-        for start in range(0, len(order), size):
-            yield collate([rows.train[row] for row in order[start : start + size]])
-        epoch += 1
+class _RangeSteps(TrainerCallback):
+    """Gathers the loss of a step, and ends the test where the smoothed loss diverges."""
+
+    def __init__(self, trainer: RangeTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Average the accumulated batches."""
+        losses = self.trainer.losses
+        losses.append(float(np.mean(self.trainer.batch_losses)))
+        self.trainer.batch_losses.clear()
+        smooth = RangeResult(self.trainer.rates[: len(losses)], np.array(losses)).smoothed
+        control.should_training_stop = bool(smooth[-1] > DIVERGED * smooth.min()) or control.should_training_stop
+
+
+def _without_scaler(precision: Precision) -> Precision:
+    """fp16 as bf16 or fp32: a gradient scaler would skip steps."""
+    if precision.name != "fp16":
+        return precision
+    return Precision("bf16" if torch.cuda.is_bf16_supported() else "fp32", "a gradient scaler would skip steps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainingArguments
@@ -10,17 +11,23 @@ from transformers import TrainingArguments
 from shared.modeling.device import has_cuda
 from training.config import Config
 from training.runtime.precision import Precision
-from training.runtime.run_folder import RunFolder
 
 
-def training_arguments(config: Config, folder: RunFolder, precision: Precision) -> TrainingArguments:
-    """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`."""
+def training_arguments(config: Config, output: Path, precision: Precision, **changes: Any) -> TrainingArguments:
+    """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`.
+
+    Args:
+        config: the whole configuration.
+        output: folder of the checkpoints.
+        precision: of the forward pass.
+        changes: arguments in place of those of a run.
+    """
     optim, run = config.optim, config.run
     on_gpu = has_cuda()
     # or it is taken over from an earlier run in this process
     os.environ["ACCELERATE_MIXED_PRECISION"] = {"fp32": "no"}.get(precision.name, precision.name)
-    return TrainingArguments(
-        output_dir=str(folder.checkpoints),
+    arguments: dict[str, Any] = dict(
+        output_dir=str(output),
         num_train_epochs=optim.epochs,
         max_steps=-1 if optim.max_steps is None else optim.max_steps,
         per_device_train_batch_size=optim.batch_size,
@@ -37,7 +44,7 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
         save_strategy="epoch",
         save_total_limit=run.keep_checkpoints,
         load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
+        metric_for_best_model=config.eval.best_by,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_steps=run.log_every_steps,
@@ -50,6 +57,7 @@ def training_arguments(config: Config, folder: RunFolder, precision: Precision) 
         report_to="none",  # the trackers are among the callbacks
         run_name=run.name,
     )
+    return TrainingArguments(**arguments | changes)
 
 
 def _checkpointing(enabled: bool) -> dict[str, Any]:

@@ -75,16 +75,18 @@ class SaveCallback(TrainerCallback):
 
 
 class ProgressCallback(TrainerCallback):
-    """One line an evaluation, a moving line on a terminal, and every figure in `train.jsonl`.
+    """One line an evaluation, a moving line on a terminal, and every metric in `train.jsonl`.
 
     Args:
         path: of the log.
         enabled: False on all processes but one.
+        best_by: the metric on dev that decides whose weights are kept.
     """
 
-    def __init__(self, path: Path, *, enabled: bool) -> None:
+    def __init__(self, path: Path, *, enabled: bool, best_by: str = "macro_f1") -> None:
         self.path = path
         self.enabled = enabled
+        self.best_by = best_by
         self.start = time.monotonic()
         self.first_step = 0
         self.loss = float("nan")
@@ -115,7 +117,7 @@ class ProgressCallback(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Append the figures to the log."""
+        """Append the metrics to the log."""
         if not self.enabled or not logs:
             return
         self.loss = logs.get("loss", self.loss)
@@ -130,17 +132,17 @@ class ProgressCallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Tell the result of an evaluation."""
+        """Log the result of an evaluation."""
         if not self.enabled or not metrics:
             return
         if is_terminal():
             sys.stderr.write("\r\033[K")
-        score, best = metrics["eval_macro_f1"], state.best_metric
+        score, best = metrics[f"eval_{self.best_by}"], state.best_metric
         log.info(
-            "epoch %.2f  %sdev loss %.4f  dev macro F1 %.4f%s  %s",
+            "epoch %.2f  %sdev loss %.4f  dev %s %.4f%s  %s",
             state.epoch or 0.0, "" if math.isnan(self.loss) else f"train loss {self.loss:.4f}  ",
-            metrics["eval_loss"], score, " (best)" if best is None or score > best else "",
-            _duration(time.monotonic() - self.start),
+            metrics["eval_loss"], self.best_by.replace("_f1", " F1"), score,
+            " (best)" if best is None or score > best else "", _duration(time.monotonic() - self.start),
         )  # fmt: skip
 
 

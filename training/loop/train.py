@@ -41,13 +41,13 @@ class Progress:
     Attributes:
         steps: optimiser steps done.
         best_step: step of the checkpoint whose weights the model has now.
-        best_macro_f1: its macro F1 on dev, with thresholds fitted there, before calibration.
-        history: every logged figure, in order.
+        best_score: its metric `eval.best_by` on dev, before calibration.
+        history: every logged entry, in order.
     """
 
     steps: int
     best_step: int
-    best_macro_f1: float
+    best_score: float
     history: list[dict[str, Any]]
 
 
@@ -116,14 +116,16 @@ def build_trainer(
     """
     _name_layers(model)
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
-    arguments = training_arguments(config, folder, precision)
+    arguments = training_arguments(config, folder.checkpoints, precision)
     watch = Watch(
         config.watch, model, folder.logs, parameters=config.flat(),
         samples_per_step=config.optim.batch_size * config.optim.accumulation * arguments.world_size,
         scaled=arguments.fp16, sharded=sharding() is not None,
     )  # fmt: skip
     callbacks = [
-        ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0),
+        ProgressCallback(
+            folder.logs / "train.jsonl", enabled=arguments.process_index == 0, best_by=config.eval.best_by
+        ),
         SaveCallback(config.run.save_every_steps, request or StopRequest()),
     ]
     callbacks += watch.callbacks

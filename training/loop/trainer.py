@@ -30,7 +30,7 @@ class EmotionTrainer(Trainer):
     checkpoint's `model.safetensors` holds the weights that training continues with, the average lies beside it.
     """
 
-    def __init__(self, *, config: Config, rows: TrainingRows, watch: Watch, **options: Any) -> None:
+    def __init__(self, *, config: Config, rows: TrainingRows, watch: Watch | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.config = config
         self.watch = watch
@@ -98,8 +98,10 @@ class EmotionTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
-        """Log the figures of the training step with those of what watches it."""
-        super().log({**logs, **self.watch.figures()} if "loss" in logs else logs, *args, **options)
+        """Log the metrics of the training step with those of what watches it."""
+        if "loss" in logs and self.watch is not None:
+            logs = {**logs, **self.watch.figures()}
+        super().log(logs, *args, **options)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[no-untyped-call]

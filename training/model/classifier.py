@@ -21,8 +21,6 @@ from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
 from training.model.layerwise_dropout import set_layerwise_dropout
 
-DEFAULT_HEAD_DROPOUT = 0.1
-
 
 @dataclass(frozen=True)
 class TokenizerPair:
@@ -64,7 +62,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
         head=HeadOptions(
             width=options.head_width,
             activation=head_activation_of(options),
-            dropout=DEFAULT_HEAD_DROPOUT if options.head_dropout is None else float(options.head_dropout),
+            dropout=options.head_dropout,
         ),
         task=config.loss.task,
         extra_tokens=EXTRA_TOKENS,

@@ -144,7 +144,9 @@ class Session:
         self.folder.finish(link_latest=self.link_latest)
         for name, metrics in bundle.metrics().items():
             log.info(
-                "%s: macro F1 %.4f, micro F1 %.4f, Brier %.4f, NLL %.4f, ECE %.4f (%d rows)", name, metrics["macro_f1"],
-                metrics["micro_f1"], metrics["brier"], metrics["nll"], metrics["ece_pooled"], metrics["num_examples"],
+                "%s: %smacro F1 %.4f, micro F1 %.4f, Brier %.4f, NLL %.4f, ECE %.4f (%d rows)", name,
+                f"accuracy {metrics['accuracy']:.4f}, " if "accuracy" in metrics else "",
+                metrics["macro_f1"], metrics["micro_f1"],
+                metrics["brier"], metrics["nll"], metrics["ece_pooled"], metrics["num_examples"],
             )  # fmt: skip
         log.info("Bundle: %s (%.1f min)", bundle.path, seconds / 60)

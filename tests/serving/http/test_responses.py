@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from serving.http.schemas import PredictRequest, TextResult
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, OverloadedError
 from shared.labels import GOEMOTIONS
+from shared.thresholds import ARGMAX, Policies
 from tests.serving.bundles import stand_in_bundle
 
 
@@ -86,3 +89,16 @@ def test_every_error_follows_the_schema():
         "error_type": "OverloadedError",
         "detail": "full. Later.",
     }
+
+
+def test_argmax_answers_with_the_most_probable_label_of_any_taxonomy(tmp_path):
+    folder = stand_in_bundle(tmp_path / "bundle")
+    bundle = Bundle.read(folder)
+    values = {**bundle.policies.values, ARGMAX: np.zeros(len(GOEMOTIONS))}
+    bundle = replace(bundle, policies=Policies(GOEMOTIONS, values, "dev", ARGMAX))
+    shares = row(joy=0.3, love=0.2, anger=0.25)
+    assert answer(bundle, shares)["labels"] == [{"label": "joy", "probability": 0.3, "threshold": 0.0, "decided": True}]
+    assert names(answer(bundle, shares, taxonomy="ekman")) == ["joy"]
+    assert names(answer(bundle, shares, thresholds={"joy": 0.4})) == []
+    assert [entry["decided"] for entry in answer(bundle, shares, top_k=3)["labels"]] == [True, False, False]
+    assert names(answer(bundle, row(joy=0.7, love=0.6), policy="half")) == ["joy", "love"]

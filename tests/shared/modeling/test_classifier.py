@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForSequenceClassification, DebertaV2ForMaskedLM, DebertaV2Model
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, DebertaV2ForMaskedLM, DebertaV2Model
 
 from shared.errors import ConfigError
 from shared.fast_deberta.attention import FastSelfAttention
 from shared.modeling.classifier import HeadOptions, build_classifier, head_modules, load_classifier
+from shared.modeling.head import store_native_head
 from shared.modeling.mean_pooling import MeanPoolingClassifier
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from tests.helpers import tiny_checkpoint
@@ -287,6 +288,34 @@ def test_head_that_the_architecture_does_not_have_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         build_classifier(checkpoints[family], labels=LABELS, pooling="cls", head=HeadOptions(**head))
+
+
+@pytest.mark.parametrize(
+    ("family", "field"),
+    [
+        ("deberta-v2", "cls_dropout"),
+        ("bert", "classifier_dropout"),
+        ("distilbert", "seq_classif_dropout"),
+        ("albert", "classifier_dropout_prob"),
+    ],
+)
+def test_dropout_of_the_head_is_written_where_the_architecture_reads_it(family: str, field: str) -> None:
+    config = AutoConfig.for_model(family)
+    store_native_head(config, HeadOptions(dropout=0.37))
+    assert getattr(config, field) == 0.37
+    store_native_head(config, HeadOptions())
+    assert getattr(config, field) == 0.1
+
+
+def test_dropout_of_a_head_without_one_is_refused_and_may_be_left_out() -> None:
+    config = AutoConfig.for_model("mpnet")
+    before = config.to_dict()
+    with pytest.raises(
+        ConfigError, match=r"dropout is 0\.0; with cls pooling the head of a mpnet model has none of its"
+    ):
+        store_native_head(config, HeadOptions(dropout=0.0))
+    store_native_head(config, HeadOptions())
+    assert config.to_dict() == before
 
 
 @pytest.mark.parametrize(

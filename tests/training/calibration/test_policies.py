@@ -111,3 +111,13 @@ def test_all_policies_are_stored_by_name():
     assert (policies.get("fixed_0.2") == 0.2).all()
     assert len(set(policies.get("global"))) == 1
     assert (policies.default, policies.fitted_on) == ("f1", "dev")
+
+
+def test_single_label_tasks_have_argmax_as_their_default():
+    truth, p, known = random_task(labels=2)
+    policies = fit_policies(
+        truth, p, known, labels=("a", "b"), config=CalibrationConfig(), split="dev", single_label=True
+    )
+    assert (policies.default, list(policies.values)[-1]) == ("argmax", "argmax")
+    assert (policies.decide(p).argmax(axis=1) == p.argmax(axis=1)).all()
+    assert (policies.decide(p).sum(axis=1) == 1).all()

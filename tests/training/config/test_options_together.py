@@ -50,3 +50,16 @@ def test_a_longer_patience_is_accepted(tiny_model, tmp_path, patience):
             eval=EvalConfig(patience=patience),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("eval_", "message"),
+    [
+        (EvalConfig(best_by="accuracy"), "eval.best_by has accuracy, which needs one label a text; loss.name is bce"),
+        (EvalConfig(stop_metrics=["macro_f1", "weighted_f1"]), "eval.stop_metrics has weighted_f1, which needs one"),
+    ],
+)
+def test_metrics_of_one_label_a_text_need_a_softmax(eval_, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(eval=eval_).check()
+    Config(eval=eval_, loss=LossConfig(name="cross_entropy")).check()

@@ -11,7 +11,6 @@ from torch.distributed.fsdp import StateDictType
 from training.config import Config, OptimConfig
 from training.loop.arguments import training_arguments
 from training.runtime.precision import Precision
-from training.runtime.run_folder import RunFolder
 
 FOLDER = Path(__file__).parents[3] / "configs" / "accelerate"
 NAMES = {"multi_gpu": "MULTI_GPU", "fsdp": "FSDP", "deepspeed_zero2_offload": "DEEPSPEED"}
@@ -57,7 +56,7 @@ def test_deepspeed_takes_them_from_the_run(tmp_path):
 
     config = HfTrainerDeepSpeedConfig(str(FOLDER / "deepspeed_zero2_offload.json"))
     optim = OptimConfig(batch_size=8, accumulation=2, clip_norm=0.5)
-    arguments = training_arguments(Config(optim=optim), RunFolder(tmp_path), Precision("fp32", "test"))
+    arguments = training_arguments(Config(optim=optim), tmp_path, Precision("fp32", "test"))
     config.trainer_config_process(arguments)
     found = config.config
     assert (found["train_micro_batch_size_per_gpu"], found["gradient_accumulation_steps"]) == (8, 2)
