@@ -166,7 +166,7 @@ async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float)
         if isinstance(row, RequestError):
             raise row
         rows.append(row)
-        decided = decide(row.probabilities, active.bundle.policies.get())
+        decided = active.bundle.policies.decide(row.probabilities)
         state.metrics.answered(row, decided, active.bundle.manifest.labels)
     return render_scores(request, rows, active.bundle)
 

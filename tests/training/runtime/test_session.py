@@ -16,7 +16,7 @@ from transformers.utils import logging as hf_logging
 from shared.errors import EmotionError
 from training.config import load
 from training.run import run
-from training.runtime.session import process_as_found
+from training.runtime.session import Session, process_as_found
 
 LOG = logging.getLogger("training")
 
@@ -87,3 +87,15 @@ def test_each_of_them_is_brought_back():
         disturb(changed)
     assert [name for name in before if changed[name] == before[name]] == []
     assert seen() == before
+
+
+def test_a_run_without_a_complete_checkpoint_is_resumed_from_the_beginning_and_says_so(tmp_path, capfd):
+    config = load(None, {"run.name": "a", "run.output_dir": str(tmp_path), "run.resume": True})
+    cut_off = config.run_dir / "checkpoints/checkpoint-3"
+    cut_off.mkdir(parents=True)
+    (cut_off / "trainer_state.json").write_text('{"cut', encoding="utf-8")
+    config.write(config.run_dir / "training.yaml")
+    with Session(config) as session:
+        assert session.prepare() is None
+    assert f"No complete checkpoint in {cut_off.parent}: starting from the beginning" in capfd.readouterr().err
+    assert "starting from the beginning" in (config.run_dir / "logs/run.log").read_text(encoding="utf-8")
