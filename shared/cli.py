@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from shared.errors import ConfigError, EmotionError
@@ -107,14 +107,42 @@ def default_threads() -> int:
     return max(1, min(allowed, math.floor(quota)) if quota else allowed)
 
 
-def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """CPU quota in cores from cgroup v2 (`cpu.max`) or v1; None where there is no limit."""
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
+    """The smallest CPU quota, in cores, of this process's control group and those around it; None where none has one.
+
+    Args:
+        root: where control groups are mounted, version 2 or 1.
+        membership: lines `number:controllers:path`, https://man7.org/linux/man-pages/man7/cgroups.7.html.
+    """
+    inside = {"": "/", "cpu": "/"}
+    with contextlib.suppress(OSError):
+        for line in membership.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            inside.update(dict.fromkeys(controllers.split(","), path))
+    quotas = [
+        *(_quota_v2(folder) for folder in _upwards(root, inside[""])),
+        *(_quota_v1(folder) for folder in _upwards(root / "cpu", inside["cpu"])),
+    ]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _upwards(root: Path, path: str) -> list[Path]:
+    """The folder of a control group and of every one around it; a container may show no more than the root."""
+    inside = PurePosixPath(path.strip("/"))
+    return [root / part for part in (inside, *inside.parents) if ".." not in part.parts]
+
+
+def _quota_v2(folder: Path) -> float | None:
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (root / "cpu.max").read_text().split()
+        quota, period = (folder / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
+    return None
+
+
+def _quota_v1(folder: Path) -> float | None:
     with contextlib.suppress(OSError, ValueError):
-        quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        period_us = int((root / "cpu/cpu.cfs_period_us").read_text())
+        quota_us = int((folder / "cpu.cfs_quota_us").read_text())
+        period_us = int((folder / "cpu.cfs_period_us").read_text())
         return quota_us / period_us if quota_us > 0 else None
     return None
 

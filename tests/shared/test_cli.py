@@ -57,7 +57,25 @@ def test_the_containers_quota_is_read_from_both_cgroup_versions(tmp_path, files,
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    assert cli._cgroup_cpus(tmp_path) == cores
+    assert cli._cgroup_cpus(tmp_path, tmp_path / "none") == cores
+
+
+@pytest.mark.parametrize(("membership", "files", "cores"), [
+    ("0::/system.slice/emotion.service\n", {"system.slice/emotion.service/cpu.max": "200000 100000"}, 2),
+    ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "150000 100000", "cpu.max": "800000 100000"}, 1.5),
+    ("0::/a/b\n", {"a/b/cpu.max": "300000 100000", "a/cpu.max": "max 100000"}, 3),
+    ("0::/../other\n", {"cpu.max": "100000 100000"}, 1),
+    ("3:cpu,cpuacct:/docker/x\n1:name=systemd:/\n",
+     {"cpu/docker/x/cpu.cfs_quota_us": "50000", "cpu/docker/x/cpu.cfs_period_us": "100000"}, 0.5),
+    ("3:cpu,cpuacct:/docker/x\n",
+     {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
+])  # fmt: skip
+def test_the_smallest_quota_of_nested_control_groups_counts(tmp_path, membership, files, cores):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    (tmp_path / "self").write_text(membership)
+    assert cli._cgroup_cpus(tmp_path, tmp_path / "self") == cores
 
 
 def test_there_is_always_at_least_one_thread(monkeypatch):

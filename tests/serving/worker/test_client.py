@@ -114,6 +114,19 @@ def test_one_that_does_not_answer_in_time_is_killed_with_its_pid_in_the_error(bu
     assert not is_alive(pid)
 
 
+def test_long_texts_have_more_time_to_be_tokenised():
+    process, limits = object.__new__(ModelProcess), []
+    process._timeout_s = 5.0
+
+    async def ask(_request, limit_s):
+        limits.append(limit_s)
+
+    process._ask = ask  # type: ignore[method-assign]
+    asyncio.run(process.encode(["short"]))
+    asyncio.run(process.encode(["x" * 1_000_000, "y" * 3_000_000]))
+    assert limits == pytest.approx([5.0, 45.0], abs=0.001)
+
+
 def test_how_a_process_ended_is_said(bundle):
     async def scenario():
         process = await ModelProcess.start(bundle, threads=1)
