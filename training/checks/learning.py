@@ -20,7 +20,7 @@ from training.checks.zero_loss import explain_zero
 from training.config import Config, OptimConfig
 from training.data.collate import Collator
 from training.loop.rows import TrainingRows
-from training.losses.masked import Loss
+from training.losses.elementwise import Loss
 from training.optim.optimiser import build_optimizer
 
 STEPS = 20

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from training.losses.masked import Loss
+from training.losses.elementwise import Loss
 
 
 def explain_zero(loss: Loss, logits: Tensor, batch: Mapping[str, Tensor]) -> str:

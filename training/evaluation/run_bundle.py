@@ -11,7 +11,7 @@ import yaml
 from shared.bundle import Bundle
 from training.config import Config
 from training.data.corpus import Splits
-from training.distill.teachers import describe_teachers
+from training.distillation import describe_teachers
 from training.evaluation.model_card import render_model_card
 from training.evaluation.publish import Trained, describe_origin, publish
 from training.evaluation.report import Scored, render_report

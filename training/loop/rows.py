@@ -14,11 +14,10 @@ from training.data.augment.rows import augment_train
 from training.data.batching import build_sampler
 from training.data.corpus import Splits
 from training.data.encode import encode_corpus, lengths_of, token_cache
-from training.distill.loss import Distillation
-from training.distill.teachers import ensemble_logits, read_teachers, with_teacher
+from training.distillation import Distillation, ensemble_logits, read_teachers, with_teacher
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
-from training.losses.masked import Loss
+from training.losses.elementwise import Loss
 from training.model.classifier import TokenizerPair
 from training.runtime import processes
 

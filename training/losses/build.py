@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from shared.errors import ConfigError
 from training.config import LossConfig
-from training.losses.asymmetric import asymmetric
 from training.losses.class_weights import LabelCounts, label_weights
-from training.losses.combined import weighted_sum
-from training.losses.cross_entropy import binary_cross_entropy, softmax_cross_entropy, weighted_binary_cross_entropy
-from training.losses.focal import focal
-from training.losses.masked import EntryLoss, Loss, over_known_entries
+from training.losses.elementwise import (
+    EntryLoss,
+    Loss,
+    asymmetric,
+    binary_cross_entropy,
+    focal,
+    over_known_entries,
+    softmax_cross_entropy,
+    weighted_binary_cross_entropy,
+    weighted_sum,
+)
 
 
 def build_loss(config: LossConfig, counts: LabelCounts | None = None) -> Loss:

@@ -12,8 +12,7 @@ from tests.training.rows import LABELS, tiny_rows
 from training.checks.check import run_checks
 from training.checks.learning import STEPS, Trial, learning_checks
 from training.config import Config, OptimConfig, TuningConfig
-from training.losses.asymmetric import asymmetric
-from training.losses.masked import over_known_entries
+from training.losses.elementwise import asymmetric, over_known_entries
 from training.model.tuning import apply_tuning
 
 CONFIG = Config(optim=OptimConfig(head_lr=None, lr=1e-3, batch_size=8))
@@ -135,7 +134,7 @@ def test_a_loss_of_zero_is_explained_by_its_cause(model, rows):
 
 
 def test_a_softmax_over_one_label_is_explained(tiny_model, rows):
-    from training.losses.cross_entropy import softmax_cross_entropy
+    from training.losses.elementwise import softmax_cross_entropy
 
     alone = build_classifier(tiny_model, labels=("joy",), pooling="mean")
     one = [{**row, "labels": [1.0], "known": [True]} for row in rows.train]

@@ -13,8 +13,7 @@ from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, OptimConfig
 from training.config.experiments import RangeConfig
-from training.distill.loss import Distillation
-from training.distill.teachers import with_teacher
+from training.distillation import Distillation, with_teacher
 from training.experiments.lr_range import RangeResult, find_range
 from training.loop import train as train_module
 from training.loop.train import build_trainer

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.losses.asymmetric import asymmetric
-from training.losses.cross_entropy import binary_cross_entropy
-from training.losses.focal import focal
-from training.losses.masked import EntryLoss
+from training.losses.elementwise import EntryLoss, asymmetric, binary_cross_entropy, focal
 
 
 def gradient_at(loss: EntryLoss, probability: float, target: float) -> float:

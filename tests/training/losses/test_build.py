@@ -11,11 +11,9 @@ import torch
 
 from shared.errors import ConfigError
 from training.config import LossConfig
-from training.losses.asymmetric import asymmetric
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
-from training.losses.focal import focal
-from training.losses.masked import Loss
+from training.losses.elementwise import Loss, asymmetric, focal
 
 NAMES = ("bce", "weighted_bce", "focal", "asymmetric", "combined", "cross_entropy")
 COUNTS = LabelCounts(positives=np.array([3.0, 10.0, 40.0]), known=np.array([100.0, 100.0, 80.0]))

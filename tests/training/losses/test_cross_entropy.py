@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from training.losses.class_weights import LabelWeights
-from training.losses.cross_entropy import softmax_cross_entropy, weighted_binary_cross_entropy
+from training.losses.elementwise import softmax_cross_entropy, weighted_binary_cross_entropy
 
 
 def logits_of(rows: int, labels: int) -> torch.Tensor:

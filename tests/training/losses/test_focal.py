@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers.loss.loss_for_object_detection import sigmoid_focal_loss
 
-from training.losses.cross_entropy import binary_cross_entropy
-from training.losses.focal import focal
+from training.losses.elementwise import binary_cross_entropy, focal
 
 
 def entries() -> tuple[torch.Tensor, torch.Tensor]:

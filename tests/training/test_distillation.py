@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.distill.loss import Distillation
+from training.distillation import Distillation
 
 
 def gradient(distillation, student, teacher, known=None):
