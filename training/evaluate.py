@@ -1,4 +1,4 @@
-"""Evaluate a bundle on any data; the last line on stdout is one JSON object with the figures."""
+"""Evaluate a bundle on any data; the last line on stdout is one JSON object with the metrics."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from training.config import WatchConfig
 
 
 class Watch:
-    """The callbacks of a run, and the figures they add to its log.
+    """The callbacks of a run, and the metrics they add to its log.
 
     Args:
         config: what is looked at.

@@ -15,7 +15,7 @@ PARAMS_AT_ONCE = 100
 
 
 class MLflow(MLflowCallback):
-    """Sends figures, the resolved configuration and what transformers says of itself to `$MLFLOW_TRACKING_URI`.
+    """Sends metrics, the resolved configuration and what transformers says of itself to `$MLFLOW_TRACKING_URI`.
 
     Args:
         parameters: values by key, such as `optim.lr`.
@@ -48,7 +48,7 @@ class MLflow(MLflowCallback):
 
 
 class Wandb(WandbCallback):
-    """Sends figures, the resolved configuration and what transformers says of itself to Weights & Biases.
+    """Sends metrics, the resolved configuration and what transformers says of itself to Weights & Biases.
 
     Args:
         parameters: values by key, such as `optim.lr`.

@@ -1,4 +1,4 @@
-"""Receivers of logged figures: TensorBoard, MLflow and Weights & Biases."""
+"""Receivers of logged metrics: TensorBoard, MLflow and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TensorBoard(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Write the figures: `train/loss`, `eval/macro_f1` and so on."""
+        """Write the metrics: `train/loss`, `eval/macro_f1` and so on."""
         if self.writer is None:
             return
         for name, value in rewrite_logs(logs or {}).items():  # type: ignore[no-untyped-call]

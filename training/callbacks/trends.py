@@ -1,4 +1,4 @@
-"""What the course of the figures says: a loss that stalls or diverges, over- and underfitting."""
+"""What the course of the metrics says: a loss that stalls or diverges, over- and underfitting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def notes(history: History, *, finished: bool = False) -> dict[str, str]:
     """What there is to say, by kind.
 
     Args:
-        history: logged figures in order, with `loss` in training and `eval_loss`, `eval_macro_f1` on dev.
+        history: logged metrics in order, with `loss` in training and `eval_loss`, `eval_macro_f1` on dev.
         finished: whether training is over; only then can a model be said to underfit.
     """
     losses = [float(entry["loss"]) for entry in history if "loss" in entry]

@@ -1,1 +1,1 @@
-"""What a run leaves: figures, plots, report, model card, bundle."""
+"""What a run leaves: metrics, plots, report, model card, bundle."""

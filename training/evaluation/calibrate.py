@@ -22,7 +22,7 @@ log = logging.getLogger("training")
 def calibrate_and_evaluate(
     model: Any, encoder: TokenizerPair, config: Config, data: Splits
 ) -> tuple[Trained, list[Scored]]:
-    """Temperatures and thresholds from dev, then the figures of every held-out split.
+    """Temperatures and thresholds from dev, then the metrics of every held-out split.
 
     Args:
         model: the trained classifier, updates merged.

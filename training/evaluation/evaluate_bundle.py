@@ -1,4 +1,4 @@
-"""The figures of a bundle on any data."""
+"""The metrics of a bundle on any data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LogitsOf = Callable[[Bundle, Corpus], NDArray[np.float32]]
 
 
 def evaluate_bundle(path: Path, options: EvaluateOptions, *, logits: LogitsOf | None = None) -> dict[str, Any]:
-    """The figures of a bundle's model on a split, with the bundle's own calibration and thresholds.
+    """The metrics of a bundle's model on a split, with the bundle's own calibration and thresholds.
 
     Args:
         path: folder of the bundle.

@@ -44,7 +44,7 @@ class Trained:
         encoder: its tokenizer.
         calibration: temperatures.
         policies: thresholds.
-        metrics: figures by split.
+        metrics: by split.
         dev: labels and logits of the dev split.
     """
 
@@ -69,7 +69,7 @@ def publish(
 
     Args:
         target: the bundle's folder.
-        trained: model, calibration, policies and figures.
+        trained: model, calibration, policies and metrics.
         config: the resolved configuration.
         data: the splits it was trained and fitted on.
         pages: further text files by name: the resolved configuration, the report and the model card.

@@ -23,7 +23,7 @@ LARGEST_MATRIX = 40
 
 @dataclass(frozen=True)
 class Scored:
-    """A split with its figures."""
+    """A split with its metrics."""
 
     split: SplitPredictions
     metrics: Mapping[str, Any]
@@ -50,7 +50,7 @@ def render_report(
         calibration: from logits to probabilities.
         policies: thresholds.
         train_support: rows of every label in training.
-        history: logged figures of the training.
+        history: logged metrics of the training.
         data_lines: what was counted in the data.
         details: further texts by name, folded away.
     """

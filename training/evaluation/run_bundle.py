@@ -29,7 +29,7 @@ def publish_run(
     Args:
         folder: of the run.
         trained: the model with what was fitted on dev.
-        scored: the held-out splits with their figures.
+        scored: the held-out splits with their metrics.
         config: the whole configuration.
         data: the splits.
         progress: how training went.

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 def row_of(outcome: Outcome, **further: Any) -> dict[str, Any]:
-    """The figures of a run as one row of the table."""
+    """The metrics of a run as one row of the table."""
     figures = {f"{split}_{name}": outcome.figure(name, split) for split in outcome.metrics for name in FIGURES}
     return {"run": outcome.name, **further, **figures, "bundle": str(outcome.bundle)}
 
