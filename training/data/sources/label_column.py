@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,60 +14,13 @@ from shared.errors import DataFormatError
 from training.config.data import LabelKeys
 from training.data.sources.cells import MISSING, Listed, Scored, Token, as_number, parse_cell
 from training.data.sources.delimiters import find_delimiter, split_text
+from training.data.sources.label_cells import Column, LabelCells, finish, matrices
 from training.data.sources.vectors import vector_length
 
 MOST_BARE_IDS = 60
 """More different whole numbers without names are scores or row ids, not classes."""
 FEWEST_ROWS_TO_JUDGE = 50
 READINGS = "Say which with data.label_form: multi_hot, ids or names."
-
-
-@dataclass(frozen=True)
-class LabelCells:
-    """A label column, read: C different cells, K labels, N rows.
-
-    Attributes:
-        codes: which of the different cells each row has, shape (N,); -1 where it has none.
-        targets: 0/1 or shares of every different cell, shape (C, K).
-        known: what every different cell says something about, shape (C, K).
-        labels: the K names.
-        numbered: whether the names are bare ids or positions, as neither the file nor the user names them.
-        inferred: whether the labels are those that occur, so that what else was annotated is not known.
-        form: how the cells were read, in words.
-        notes: choices made that may be wrong.
-    """
-
-    codes: NDArray[np.int32]
-    targets: NDArray[np.float32]
-    known: NDArray[np.bool_]
-    labels: tuple[str, ...]
-    numbered: bool
-    inferred: bool
-    form: str
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> list[list[str] | None]:
-        """Names of each row's labels; None where the cell is empty."""
-        named = [[self.labels[column] for column in np.flatnonzero(row >= 0.5)] for row in self.targets]
-        return [None if code < 0 else named[code] for code in self.codes]
-
-
-@dataclass
-class _Column:
-    """The different cells of a column and what was said about it."""
-
-    cells: list[Listed | Scored | None]
-    counts: list[int]
-    where: str
-    keys: LabelKeys
-    names: tuple[str, ...] | None
-    form: str
-    notes: list[str]
-
-    @property
-    def filled(self) -> list[Listed]:
-        return [cell for cell in self.cells if isinstance(cell, Listed)]
 
 
 def read_cells(
@@ -98,7 +50,7 @@ def read_cells(
     notes += separator.notes
     cells = [_tokens(cell, value, separator.mark, named) for cell, value in zip(parsed, distinct, strict=True)]
     form = _form(parsed, separator.mark, values)
-    column = _Column(cells, counts, where, keys, named, form, notes)
+    column = Column(cells, counts, where, keys, named, form, notes)
     if any(isinstance(cell, Scored) for cell in cells):
         return _from_scores(column, codes)
     kind = keys.label_form or _kind(column)
@@ -161,7 +113,7 @@ def _form(parsed: Sequence[Any], mark: str | None, values: Sequence[Any]) -> str
     return "lists" if not plain and any(isinstance(cell, Listed) for cell in parsed) else "one label a cell"
 
 
-def _kind(column: _Column) -> str:
+def _kind(column: Column) -> str:
     """names, ids or multi_hot.
 
     Raises:
@@ -191,22 +143,7 @@ def _kind(column: _Column) -> str:
     return "ids" if numbers else "names"
 
 
-def _matrices(column: _Column, size: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    return np.zeros((len(column.cells), size), dtype=np.float32), np.ones((len(column.cells), size), dtype=np.bool_)
-
-
-def _finish(
-    column: _Column, codes: NDArray[np.int32], targets: NDArray[np.float32], known: NDArray[np.bool_],
-    labels: tuple[str, ...], *, numbered: bool, form: str,
-) -> LabelCells:  # fmt: skip
-    empty = np.array([cell is None for cell in column.cells] or [False], dtype=bool)
-    shown = np.where(empty[codes], -1, codes).astype(np.int32) if len(column.cells) else codes
-    return LabelCells(
-        shown, targets, known, labels, numbered, column.names is None and not numbered, form, column.notes
-    )
-
-
-def _from_vectors(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
+def _from_vectors(column: Column, codes: NDArray[np.int32]) -> LabelCells:
     """0/1 vectors: every cell says yes or no to every label."""
     length = vector_length(column.filled, column.where, column.names, said=True)
     if column.names is not None and length != len(column.names):
@@ -215,16 +152,16 @@ def _from_vectors(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
             f"{', '.join(column.names[:6])}{', ...' if len(column.names) > 6 else ''}.",
             hint="Name the labels in the order of the vectors with data.labels.",
         )
-    targets, known = _matrices(column, length)
+    targets, known = matrices(column, length)
     for row, cell in enumerate(column.cells):
         if isinstance(cell, Listed):
             targets[row] = [_unit(value, column) for value in (cell if len(cell) == length else str(cell[0]))]
     labels = column.names or tuple(map(str, range(length)))
     form = f"0/1 vectors of {length} labels{'' if column.names else ' without names'}"
-    return _finish(column, codes, targets, known, labels, numbered=column.names is None, form=form)
+    return finish(column, codes, targets, known, labels, numbered=column.names is None, form=form)
 
 
-def _unit(value: Token, column: _Column) -> float:
+def _unit(value: Token, column: Column) -> float:
     text = str(value).lower()
     number = as_number(value)
     share = float(text == "true") if text in ("true", "false") else number if not isinstance(number, str) else -1.0
@@ -236,14 +173,14 @@ def _unit(value: Token, column: _Column) -> float:
     )
 
 
-def _from_scores(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
+def _from_scores(column: Column, codes: NDArray[np.int32]) -> LabelCells:
     """Dicts of label and value: a label that a cell does not name is unknown, unless no cell names one with 0."""
     named = {name for cell in column.cells if isinstance(cell, Scored) for name in cell}
     named |= {str(token) for cell in column.filled for token in cell}
     spelled = _spellings(Counter(dict.fromkeys(named, 1)), column)
     labels = _vocabulary(spelled.values(), column.names)
     place = {name: position for position, name in enumerate(labels)}
-    targets, known = _matrices(column, len(labels))
+    targets, known = matrices(column, len(labels))
     explicit = any(value == 0 for cell in column.cells if isinstance(cell, Scored) for value in cell.values())
     for row, cell in enumerate(column.cells):
         if isinstance(cell, Scored):
@@ -257,10 +194,10 @@ def _from_scores(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
                 targets[row, place[spelled[str(token)]]] = 1.0
     if explicit and not known.all():
         column.notes.append("cells name some labels with 0 and leave out others: those are unknown for their rows")
-    return _finish(column, codes, targets, known, labels, numbered=False, form="labels with values")
+    return finish(column, codes, targets, known, labels, numbered=False, form="labels with values")
 
 
-def _from_ids(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
+def _from_ids(column: Column, codes: NDArray[np.int32]) -> LabelCells:
     rows = [
         None if not isinstance(cell, Listed) else [_whole(token, column) for token in cell] for cell in column.cells
     ]
@@ -279,13 +216,13 @@ def _from_ids(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
         labels = column.names
         place = {start + position: position for position in range(len(labels))}
         form = f"ids{' from 1' if start else ''}, {column.form}"
-    targets, known = _matrices(column, len(labels))
+    targets, known = matrices(column, len(labels))
     for row, ids in enumerate(rows):
         targets[row, [place[label] for label in ids or ()]] = 1.0
-    return _finish(column, codes, targets, known, labels, numbered=column.names is None, form=form)
+    return finish(column, codes, targets, known, labels, numbered=column.names is None, form=form)
 
 
-def _whole(token: Token, column: _Column) -> int:
+def _whole(token: Token, column: Column) -> int:
     number = as_number(token)
     if isinstance(number, (bool, int)):
         return int(number)
@@ -295,7 +232,7 @@ def _whole(token: Token, column: _Column) -> int:
     )
 
 
-def _check_bare_ids(used: Sequence[int], column: _Column) -> None:
+def _check_bare_ids(used: Sequence[int], column: Column) -> None:
     if column.keys.label_form == "ids":
         return
     if len(used) > MOST_BARE_IDS:
@@ -312,7 +249,7 @@ def _check_bare_ids(used: Sequence[int], column: _Column) -> None:
         )
 
 
-def _without_minus_one(used: list[int], rows: list[list[int] | None], column: _Column) -> list[int]:
+def _without_minus_one(used: list[int], rows: list[list[int] | None], column: Column) -> list[int]:
     """-1 is what `datasets` writes where a split has no gold label."""
     if -1 not in used or column.keys.label_form == "ids":
         return used
@@ -325,7 +262,7 @@ def _without_minus_one(used: list[int], rows: list[list[int] | None], column: _C
     return [label for label in used if label != -1]
 
 
-def _first_id(used: Sequence[int], column: _Column) -> int:
+def _first_id(used: Sequence[int], column: Column) -> int:
     """0 or 1: from where ids count."""
     names = column.names or ()
     start = column.keys.ids_start
@@ -350,7 +287,7 @@ def _first_id(used: Sequence[int], column: _Column) -> int:
     return start
 
 
-def _from_names(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
+def _from_names(column: Column, codes: NDArray[np.int32]) -> LabelCells:
     found: Counter[str] = Counter()
     repeated = 0
     for cell, count in zip(column.cells, column.counts, strict=True):
@@ -363,13 +300,13 @@ def _from_names(column: _Column, codes: NDArray[np.int32]) -> LabelCells:
     spelled = _spellings(found, column)
     labels = _vocabulary(spelled.values(), column.names)
     place = {name: position for position, name in enumerate(labels)}
-    targets, known = _matrices(column, len(labels))
+    targets, known = matrices(column, len(labels))
     for row, cell in enumerate(column.cells):
         targets[row, [place[spelled[str(token)]] for token in cell or ()]] = 1.0
-    return _finish(column, codes, targets, known, labels, numbered=False, form=f"names, {column.form}")
+    return finish(column, codes, targets, known, labels, numbered=False, form=f"names, {column.form}")
 
 
-def _check_names(found: Counter[str], column: _Column) -> None:
+def _check_names(found: Counter[str], column: Column) -> None:
     rows = sum(column.counts)
     if column.names is None and rows >= FEWEST_ROWS_TO_JUDGE and len(found) > rows / 2:
         raise DataFormatError(
@@ -382,7 +319,7 @@ def _check_names(found: Counter[str], column: _Column) -> None:
         raise DataFormatError(f"{column.where} holds {bits[0]}: ids or 0/1 vectors?", hint=READINGS)
 
 
-def _spellings(found: Counter[str], column: _Column) -> dict[str, str]:
+def _spellings(found: Counter[str], column: Column) -> dict[str, str]:
     """The one spelling of every name: the declared one, else the most frequent of those that differ in case alone."""
     declared = {name.casefold(): name for name in column.names or ()}
     exact = set(column.names or ())

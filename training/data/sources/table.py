@@ -19,7 +19,8 @@ from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
 from training.data.sources.columns import Columns, find_columns
-from training.data.sources.label_column import LabelCells, read_cells
+from training.data.sources.label_cells import LabelCells
+from training.data.sources.label_column import read_cells
 from training.data.sources.ratings import LabelRows, aggregate_rows
 from training.data.sources.tabular import Table, read_table
 
