@@ -107,7 +107,7 @@ def _training_step(  # noqa: PLR0917  (`partial` keeps them in order)
     import torch
 
     from shared.fast_deberta import use_fast_attention
-    from training.optim.clipping import clip_gradients
+    from training.optim.optimizer import clip_gradients
     from training.runtime.allocator import keep_freed_memory
 
     limit_threads(threads)

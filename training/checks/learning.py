@@ -21,7 +21,7 @@ from training.config import Config, OptimConfig
 from training.data.collate import Collator
 from training.loop.rows import TrainingRows
 from training.losses.elementwise import Loss
-from training.optim.optimiser import build_optimizer
+from training.optim.optimizer import build_optimizer
 
 STEPS = 20
 """Optimiser steps on the one batch."""

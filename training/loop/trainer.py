@@ -16,10 +16,8 @@ from training.callbacks.callbacks import Watch
 from training.callbacks.finite import check_finite
 from training.config import Config
 from training.loop.rows import TrainingRows
-from training.optim.clipping import clip_gradients
 from training.optim.ema import Ema, EmaCallback
-from training.optim.optimiser import build_optimizer, build_schedule, weight_penalty
-from training.optim.plateau import PlateauSchedule
+from training.optim.optimizer import PlateauSchedule, build_optimizer, build_schedule, clip_gradients, weight_penalty
 from training.runtime.sharding import sharding
 
 

@@ -17,7 +17,7 @@ from training.loop import trainer as trainer_module
 from training.loop.progress import StopRequest
 from training.loop.train import build_trainer, train
 from training.model.tuning import apply_tuning
-from training.optim.clipping import clip_gradients
+from training.optim.optimizer import clip_gradients
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 

@@ -11,7 +11,7 @@ from training.callbacks.callbacks import Watch
 from training.callbacks.gradients import GradientWatch
 from training.config import Config, OptimConfig, WatchConfig
 from training.loop.train import build_trainer
-from training.optim.optimiser import build_optimizer
+from training.optim.optimizer import build_optimizer
 from training.runtime.precision import Precision
 from training.runtime.run_folder import RunFolder
 from training.runtime.sharding import sharding
