@@ -16,7 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
 from shared.errors import ConfigError
-from training.callbacks.callbacks import Watch
+from training.callbacks.monitors import Watch
 from training.config import Config, EvalConfig
 from training.data.collate import Collator
 from training.loop.arguments import training_arguments

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer
 
-from training.callbacks.callbacks import Watch
-from training.callbacks.finite import check_finite
+from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
 from training.loop.rows import TrainingRows
 from training.optim.ema import Ema, EmaCallback

@@ -194,7 +194,9 @@ def test_a_rate_of_the_head_needs_no_stack_of_layers():
     groups = parameter_groups(model, lr=1e-3, weight_decay=0.1, head_lr=5e-3)
     rates = {id(weight): group["lr"] for group in groups for weight in group["params"]}
     assert rates[id(model.classifier.weight)] == rates[id(model.classifier.bias)] == 5e-3
-    assert {rates[id(weight)] for weight in model.albert.parameters()} == {1e-3}
+    pooler = {id(weight) for weight in model.albert.pooler.parameters()}  # new with the head, and learns with it
+    assert {rates[weight] for weight in pooler} == {5e-3}
+    assert {rates[id(weight)] for weight in model.albert.parameters() if id(weight) not in pooler} == {1e-3}
     with pytest.raises(ConfigError, match="has no stack of 2 layers"):
         parameter_groups(model, lr=1e-3, weight_decay=0.1, layer_decay=0.9)
 

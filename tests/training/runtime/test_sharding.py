@@ -7,8 +7,7 @@ from torch import nn
 from shared.errors import ConfigError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
-from training.callbacks.callbacks import Watch
-from training.callbacks.gradients import GradientWatch
+from training.callbacks.monitors import GradientWatch, Watch
 from training.config import Config, OptimConfig, WatchConfig
 from training.loop.train import build_trainer
 from training.optim.optimizer import build_optimizer

@@ -13,9 +13,7 @@ from shared.errors import ConfigError, TrainingError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.callbacks import trackers
-from training.callbacks.finite import check_finite
-from training.callbacks.gradients import weight_groups
-from training.callbacks.speed import SpeedWatch, memory_bytes
+from training.callbacks.monitors import SpeedWatch, check_finite, memory_bytes, weight_groups
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig, WatchConfig
 from training.evaluation import plots
 from training.loop.train import build_trainer
@@ -166,7 +164,7 @@ def test_mlflow_and_wandb_are_built_once_with_the_parameters(monkeypatch, tmp_pa
 
 def test_speed_counts_steps_and_not_what_lies_between(monkeypatch, tmp_path):
     clock = iter([0.0, 2.0, 100.0, 102.0])
-    monkeypatch.setattr("training.callbacks.speed.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("training.callbacks.monitors.time.monotonic", lambda: next(clock))
     watch = SpeedWatch(32)
     for _ in range(2):
         watch.on_step_begin(None, None, None)
