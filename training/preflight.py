@@ -53,7 +53,7 @@ def check_all(config: Config) -> None:
     from training.model.classifier import build_tokenizer
     from training.model.tuning import build_tuned
     from training.runtime import processes
-    from training.runtime.precision import choose_precision
+    from training.runtime.resources import choose_precision
 
     processes.start(config.run.threads)
     preflight(config)

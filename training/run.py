@@ -11,7 +11,6 @@ from shared.bundle import Bundle
 from shared.cli import run_command
 from training.config import Config
 from training.config.parser import parse_options
-from training.runtime.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -34,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=str(__doc__),
         examples=EXAMPLES,
     )
+    from training.runtime.resources import keep_freed_memory  # loads torch, which --help need not wait for
+
     keep_freed_memory()
     run(config)
     return 0
@@ -70,9 +71,9 @@ def run(
     from training.model.lora import merged
     from training.model.tuning import build_from, build_tuned, count_parameters
     from training.runtime import processes
-    from training.runtime.precision import choose_precision
+    from training.runtime.processes import sharding
+    from training.runtime.resources import choose_precision
     from training.runtime.session import Session
-    from training.runtime.sharding import sharding
 
     with Session(config, link_latest) as session:
         preflight(config)

@@ -108,7 +108,7 @@ def _training_step(  # noqa: PLR0917  (`partial` keeps them in order)
 
     from shared.fast_deberta import use_fast_attention
     from training.optim.optimizer import clip_gradients
-    from training.runtime.allocator import keep_freed_memory
+    from training.runtime.resources import keep_freed_memory
 
     limit_threads(threads)
     model: Any = random_model(shape)

@@ -16,7 +16,7 @@ from training.config import Config, DistillConfig, EvalConfig, OptimConfig
 from training.distillation import Distillation, ensemble_logits, read_teachers, with_teacher
 from training.loop.train import train
 from training.run import main
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(optim=OptimConfig(head_lr=None, epochs=2, lr=1e-2, batch_size=12), eval=EvalConfig(patience=None))

@@ -6,7 +6,7 @@ import os
 
 from shared.errors import ConfigError
 from training.config import Config
-from training.runtime.sharding import Sharding
+from training.runtime.processes import Sharding
 
 HINT = "Leave it out, or launch with configs/accelerate/multi_gpu.yaml: there every GPU has the whole model."
 

@@ -22,7 +22,7 @@ from training.data.corpus import Splits
 from training.data.task import check_task
 from training.loop.rows import TrainingRows
 from training.model.classifier import TokenizerPair
-from training.runtime.sharding import sharding
+from training.runtime.processes import sharding
 
 log = logging.getLogger("training")
 

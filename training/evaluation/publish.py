@@ -27,7 +27,7 @@ from training.data.corpus import Corpus, Splits
 from training.evaluation.scoring import SplitPredictions
 from training.model.classifier import TokenizerPair, pooling_of
 from training.model.inference import predict_logits
-from training.runtime.disk import disk_errors
+from training.runtime.resources import disk_errors
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets")
 RELOAD_ROWS = 64

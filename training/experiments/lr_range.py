@@ -30,8 +30,7 @@ from training.loop.trainer import EmotionTrainer
 from training.model.classifier import build_tokenizer
 from training.model.tuning import build_tuned
 from training.runtime import processes
-from training.runtime.allocator import keep_freed_memory
-from training.runtime.precision import Precision, choose_precision
+from training.runtime.resources import Precision, choose_precision, keep_freed_memory
 
 log = logging.getLogger("training")
 

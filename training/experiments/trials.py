@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 from training.config import Config
 from training.run import run
 from training.runtime import processes
-from training.runtime.allocator import keep_freed_memory
+from training.runtime.resources import keep_freed_memory
 from training.runtime.run_folder import RunFolder
 
 FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")

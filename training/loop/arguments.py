@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 from shared.modeling.device import has_cuda
 from training.config import Config
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 
 
 def training_arguments(config: Config, output: Path, precision: Precision, **changes: Any) -> TrainingArguments:

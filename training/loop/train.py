@@ -28,10 +28,9 @@ from training.loop.stopping import StopWhenStalled, has_stalled
 from training.loop.trainer import EmotionTrainer
 from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
-from training.runtime.disk import disk_errors
-from training.runtime.precision import Precision
+from training.runtime.processes import sharding
+from training.runtime.resources import Precision, disk_errors
 from training.runtime.run_folder import RunFolder, read_state
-from training.runtime.sharding import sharding
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,9 @@ def train(
 
     def make(config: Config) -> EmotionTrainer:
         made = build_trainer(model, rows, config, folder, precision=precision, request=request)
-        closing.push(lambda kind, *_: made.watch.close(failed=kind is not None))
+        watch = made.watch
+        if watch is not None:
+            closing.push(lambda kind, *_: watch.close(failed=kind is not None))
         for callback in callbacks:
             made.add_callback(callback)  # type: ignore[no-untyped-call]
         return made

@@ -17,7 +17,7 @@ from training.config import Config
 from training.loop.rows import TrainingRows
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimizer import PlateauSchedule, build_optimizer, build_schedule, clip_gradients, weight_penalty
-from training.runtime.sharding import sharding
+from training.runtime.processes import sharding
 
 
 class EmotionTrainer(Trainer):

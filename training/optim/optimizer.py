@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from shared.errors import ConfigError
 from training.config import OptimConfig
 from training.model.layers import Depths, find_depths, find_head
-from training.runtime.sharding import sharding
+from training.runtime.processes import sharding
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

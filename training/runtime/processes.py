@@ -1,17 +1,17 @@
-"""Several training processes: who writes, who waits, and how they end."""
+"""Several training processes: who writes, who waits, how they end, and what of the weights is split between them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import distributed
 
 from shared.cli import default_threads
 from shared.modeling.device import has_cuda
-from training.runtime.sharding import sharding
 
 
 def is_main() -> bool:
@@ -60,3 +60,17 @@ def finish() -> None:
     if distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+Sharding = Literal["FSDP", "DeepSpeed"]
+
+
+def sharding() -> Sharding | None:
+    """What splits them; None where every process has all of them."""
+    if _is_set("ACCELERATE_USE_FSDP"):
+        return "FSDP"
+    return "DeepSpeed" if _is_set("ACCELERATE_USE_DEEPSPEED") else None
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")

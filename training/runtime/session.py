@@ -24,7 +24,7 @@ from shared.errors import EmotionError
 from training.config import Config
 from training.data.corpus import Splits
 from training.runtime import processes
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 log = logging.getLogger("training")

@@ -18,7 +18,7 @@ from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningCo
 from training.evaluation import plots
 from training.loop.train import build_trainer
 from training.model.tuning import apply_tuning
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(

@@ -19,7 +19,7 @@ from training.loop import train as train_module
 from training.loop.train import build_trainer
 from training.loop.trainer import EmotionTrainer
 from training.lr_range import main
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(optim=OptimConfig(batch_size=12, lr=2e-4, head_lr=4e-4))

@@ -13,7 +13,7 @@ from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, WatchConfig
 from training.loop.memory import halved, is_out_of_memory
 from training.loop.train import train
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(

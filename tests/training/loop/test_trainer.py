@@ -18,7 +18,7 @@ from training.loop.progress import StopRequest
 from training.loop.train import build_trainer, train
 from training.model.tuning import apply_tuning
 from training.optim.optimizer import clip_gradients
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 FP32 = Precision("fp32", "test")

@@ -16,7 +16,7 @@ from training.loop.train import build_trainer
 from training.loop.trainer import EmotionTrainer
 from training.model.layers import find_depths
 from training.model.tuning import apply_tuning
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 CONFIG = Config(

@@ -18,7 +18,7 @@ from training.loop.progress import StopRequest
 from training.loop.train import build_trainer
 from training.model.lora import merged
 from training.model.tuning import apply_tuning, count_parameters, load_tuned, trainable_state
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
 
 LORA = TuningConfig(method="lora", rank=4, alpha=8.0, dropout=0.0)

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import StateDictType
 
 from training.config import Config, OptimConfig
 from training.loop.arguments import training_arguments
-from training.runtime.precision import Precision
+from training.runtime.resources import Precision
 
 FOLDER = Path(__file__).parents[3] / "configs" / "accelerate"
 NAMES = {"multi_gpu": "MULTI_GPU", "fsdp": "FSDP", "deepspeed_zero2_offload": "DEEPSPEED"}

@@ -11,9 +11,9 @@ from training.callbacks.monitors import GradientWatch, Watch
 from training.config import Config, OptimConfig, WatchConfig
 from training.loop.train import build_trainer
 from training.optim.optimizer import build_optimizer
-from training.runtime.precision import Precision
+from training.runtime.processes import sharding
+from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
-from training.runtime.sharding import sharding
 
 
 @pytest.mark.parametrize(

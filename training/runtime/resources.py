@@ -1,11 +1,18 @@
-"""Mixed precision of the forward pass, chosen from what the machine computes fast."""
+"""What the machine offers a run: mixed precision, memory that is kept between steps, and a full disk."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from shared.errors import ConfigError
 from shared.modeling.device import has_cuda
@@ -68,3 +75,41 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         return frozenset()
     flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
     return frozenset(flags.split())
+
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Options of `mallopt`, https://man7.org/linux/man-pages/man3/mallopt.3.html."""
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc's allocator hold on to freed memory; whether it could be told so.
+
+    By default large tensors get fresh pages from the kernel and give them back when they are freed. A step on a CPU
+    makes the same tensors as the one before, so it would fault in and zero all of its memory anew: for the starter at
+    32 texts of 24 tokens 25,000 page faults, a sixth of its time. The process keeps its peak of memory until it ends.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library
+        return False
+    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))
+
+
+_SIGNS = {
+    SafetensorError: ("No space left on device", "StorageFull"),
+    RuntimeError: ("PytorchStreamWriter failed writing", "unexpected pos"),
+}
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Inside the block a full disk is the OSError it is, also where safetensors or torch wrap it in their own."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        if any(isinstance(error, kind) and sign in str(error) for kind, signs in _SIGNS.items() for sign in signs):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
