@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, _ = parse_options(
         KFoldOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.kfold", description=str(__doc__)
     )
-    from training.experiments.folds import run_folds  # loads torch, which --help need not wait for
+    from training.experiments.repeats import run_folds  # loads torch, which --help need not wait for
 
     print(run_folds(options), end="")
     return 0

@@ -49,7 +49,7 @@ def check_all(config: Config) -> None:
     # here and not on top: torch and transformers take seconds, and neither --help nor a mistake should wait for them
     from training.checks.stages import check_data, check_learning, preflight
     from training.data.load import load_data
-    from training.loop.rows import build_rows
+    from training.loop.training_rows import build_rows
     from training.model.classifier import build_tokenizer
     from training.model.tuning import build_tuned
     from training.runtime import processes

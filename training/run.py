@@ -65,8 +65,8 @@ def run(
     from training.data.load import load_data
     from training.evaluation.calibrate import calibrate_and_evaluate
     from training.evaluation.run_bundle import publish_run
-    from training.loop.rows import build_rows
     from training.loop.train import train
+    from training.loop.training_rows import build_rows
     from training.model.classifier import build_tokenizer
     from training.model.lora import merged
     from training.model.tuning import build_from, build_tuned, count_parameters

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, _ = parse_options(
         SweepOptions, sys.argv[1:] if argv is None else argv, prog="python -m training.sweep", description=str(__doc__)
     )
-    from training.experiments.seeds import sweep_seeds  # loads torch, which --help need not wait for
+    from training.experiments.repeats import sweep_seeds  # loads torch, which --help need not wait for
 
     print(sweep_seeds(options), end="")
     return 0

@@ -12,7 +12,7 @@ from training.config import Config
 from training.data.batching import build_sampler
 from training.data.corpus import Corpus
 from training.data.encode import encode_corpus, lengths_of
-from training.loop.rows import TrainingRows
+from training.loop.training_rows import TrainingRows
 from training.losses.build import build_loss
 from training.losses.class_weights import LabelCounts
 

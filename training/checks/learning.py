@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,10 +17,9 @@ from torch import Tensor, nn
 from shared.errors import PreflightError
 from shared.modeling.device import torch_device
 from training.checks.check import Check
-from training.checks.zero_loss import explain_zero
 from training.config import Config, OptimConfig
 from training.data.collate import Collator
-from training.loop.rows import TrainingRows
+from training.loop.training_rows import TrainingRows
 from training.losses.elementwise import Loss
 from training.optim.optimizer import build_optimizer
 
@@ -195,3 +195,31 @@ def check_gradients(trial: Trial) -> str:
             hint="Freeze what the output does not depend on, or check tuning.method.",
         )
     return f"reach all {len(trained)} trainable weights"
+
+
+def explain_zero(loss: Loss, logits: Tensor, batch: Mapping[str, Tensor]) -> str:
+    """The cause of a loss that is zero, and what to do.
+
+    Args:
+        loss: the loss.
+        logits: of the untrained model, shape (N, L).
+        batch: `labels` and `known`, both of shape (N, L).
+    """
+    labels, known = batch["labels"], batch["known"]
+    if not known.any():
+        return "no entry of the batch is annotated (all unknown). Check the label names of the corpus."
+    probabilities = torch.sigmoid(logits)
+    if not (labels * known).any():
+        return (
+            f"no row of the batch has a label, and the model expects none (largest probability "
+            f"{float(probabilities[known].max()):.4f}). Check the label column of the corpus."
+        )
+    if logits.shape[1] == 1 and float(loss(torch.zeros_like(logits), labels, known)) == 0.0:
+        return "a softmax over one label is always 1. Use --loss.name bce, or name more labels."
+    if float(loss(torch.zeros_like(logits), labels, known)) == 0.0:
+        return "the loss is zero even for all logits 0, so its weights or shares are 0. Check the options of the loss."
+    gap = float((probabilities - labels).abs()[known].max())
+    return (
+        f"the model already fits the batch (largest error {gap:.4f}): it was trained on it, or the labels stand in "
+        "the texts. Check the checkpoint and the corpus."
+    )

@@ -24,9 +24,8 @@ from training.config.experiments import RangeConfig, RangeOptions
 from training.data.collate import Collator
 from training.data.load import load_data
 from training.evaluation import plots
-from training.loop.arguments import training_arguments
-from training.loop.rows import TrainingRows, build_rows
-from training.loop.trainer import EmotionTrainer
+from training.loop.trainer import EmotionTrainer, training_arguments
+from training.loop.training_rows import TrainingRows, build_rows
 from training.model.classifier import build_tokenizer
 from training.model.tuning import build_tuned
 from training.runtime import processes

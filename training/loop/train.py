@@ -12,20 +12,21 @@ import datasets
 import numpy as np
 from peft import PeftModel
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
+from shared.calibration import Calibration
 from shared.errors import ConfigError
+from shared.metrics import accuracy, brier, macro_f1, micro_f1, weighted_f1
+from shared.thresholds import decide
+from training.calibration.policies import count_on_grid, f1_thresholds
 from training.callbacks.monitors import Watch
 from training.config import Config, EvalConfig
 from training.data.collate import Collator
-from training.loop.arguments import training_arguments
-from training.loop.measure import dev_scores
 from training.loop.memory import train_within_memory
-from training.loop.progress import ProgressCallback, SaveCallback, StopRequest
-from training.loop.rows import TrainingRows
-from training.loop.stopping import StopWhenStalled, has_stalled
-from training.loop.trainer import EmotionTrainer
+from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled, has_stalled
+from training.loop.trainer import EmotionTrainer, training_arguments
+from training.loop.training_rows import TrainingRows
 from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
 from training.runtime.processes import sharding
@@ -189,3 +190,28 @@ def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
 
 def _step_of(checkpoint: str | None) -> int:
     return int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0
+
+
+def dev_scores(prediction: EvalPrediction, shrinkage: float, activation: str = "sigmoid") -> dict[str, float]:
+    """Macro and micro F1 and Brier score before calibration; with a softmax accuracy and weighted F1 too.
+
+    Args:
+        prediction: logits, and as label ids targets and known entries, each of shape (N, L).
+        shrinkage: of the thresholds, which are fitted on the same rows; a softmax decides for its highest label.
+        activation: from logits to probabilities.
+    """
+    targets, known = (np.asarray(array) for array in prediction.label_ids)
+    identity = Calibration.identity(targets.shape[1], activation)
+    probabilities, truth = identity.apply(prediction.predictions), targets >= 0.5
+    single_label = activation == "softmax"
+    if single_label:
+        decisions = decide(probabilities, 0.0, argmax=True)
+    else:
+        decisions = decide(probabilities, f1_thresholds(count_on_grid(truth, probabilities, known), shrinkage))
+    shares = {"accuracy": accuracy, "weighted_f1": weighted_f1} if single_label else {}
+    return {
+        "macro_f1": macro_f1(truth, decisions, known),
+        "micro_f1": micro_f1(truth, decisions, known),
+        **{name: measure(truth, decisions, known) for name, measure in shares.items()},
+        "brier": brier(truth, probabilities, known),
+    }

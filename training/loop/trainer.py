@@ -1,8 +1,9 @@
-"""Hugging Face's Trainer with our loss, batches, optimiser, schedule and average of the weights."""
+"""Hugging Face's Trainer with our loss, batches, optimiser, schedule and average of the weights, and its arguments."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
+from shared.modeling.device import has_cuda
 from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
-from training.loop.rows import TrainingRows
+from training.loop.training_rows import TrainingRows
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimizer import PlateauSchedule, build_optimizer, build_schedule, clip_gradients, weight_penalty
 from training.runtime.processes import sharding
+from training.runtime.resources import Precision
 
 
 class EmotionTrainer(Trainer):
@@ -117,3 +120,57 @@ class EmotionTrainer(Trainer):
         if self.ema is not None:
             self.ema.load(Path(str(self.state.best_model_checkpoint)))
             self.ema.copy_to_model()
+
+
+def training_arguments(config: Config, output: Path, precision: Precision, **changes: Any) -> TrainingArguments:
+    """The arguments of the Trainer; what they lack, such as the warm-up ratio, is built by `EmotionTrainer`.
+
+    Args:
+        config: the whole configuration.
+        output: folder of the checkpoints.
+        precision: of the forward pass.
+        changes: arguments in place of those of a run.
+    """
+    optim, run = config.optim, config.run
+    on_gpu = has_cuda()
+    # or it is taken over from an earlier run in this process
+    os.environ["ACCELERATE_MIXED_PRECISION"] = {"fp32": "no"}.get(precision.name, precision.name)
+    arguments: dict[str, Any] = dict(
+        output_dir=str(output),
+        num_train_epochs=optim.epochs,
+        max_steps=-1 if optim.max_steps is None else optim.max_steps,
+        per_device_train_batch_size=optim.batch_size,
+        per_device_eval_batch_size=config.eval.batch_size,
+        gradient_accumulation_steps=optim.accumulation,
+        **_checkpointing(optim.gradient_checkpointing),
+        max_grad_norm=optim.clip_norm,
+        learning_rate=optim.lr,
+        fp16=precision.name == "fp16",
+        bf16=precision.name == "bf16",
+        use_cpu=not on_gpu,
+        seed=run.seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=run.keep_checkpoints,
+        load_best_model_at_end=True,
+        metric_for_best_model=config.eval.best_by,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=run.log_every_steps,
+        label_names=["labels", "known"],
+        remove_unused_columns=False,
+        dataloader_num_workers=run.workers,
+        dataloader_pin_memory=on_gpu,
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        report_to="none",  # the trackers are among the callbacks
+        run_name=run.name,
+    )
+    return TrainingArguments(**arguments | changes)
+
+
+def _checkpointing(enabled: bool) -> dict[str, Any]:
+    """Recomputation of activations, not of the re-entrant kind: with LoRA that one trains nothing but the head."""
+    if not enabled:
+        return {}
+    return {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}

@@ -9,7 +9,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import StateDictType
 
 from training.config import Config, OptimConfig
-from training.loop.arguments import training_arguments
+from training.loop.trainer import training_arguments
 from training.runtime.resources import Precision
 
 FOLDER = Path(__file__).parents[3] / "configs" / "accelerate"

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
-from training.loop.measure import dev_scores
+from training.loop.train import dev_scores
 
 
 def test_the_measure_is_macro_f1_at_thresholds_fitted_on_the_same_rows():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.loop.stopping import StopWhenStalled, evaluations_since_best, has_stalled
+from training.loop.progress import StopWhenStalled, evaluations_since_best, has_stalled
 
 
 def course(**metrics):

@@ -1,4 +1,4 @@
-"""The sweep over seeds: intervals by hand, one table and one plot, and a real run through the command."""
+"""Repeated runs: seeds, folds, and the summary over them."""
 
 import csv
 import json
@@ -6,11 +6,10 @@ import json
 import pytest
 
 from shared.errors import ConfigError
-from training import sweep
+from training import kfold, sweep
 from training.config import RunConfig
-from training.config.experiments import SweepConfig, SweepOptions
-from training.experiments.seeds import sweep_seeds
-from training.experiments.summary import Summary
+from training.config.experiments import KFoldConfig, KFoldOptions, SweepConfig, SweepOptions
+from training.experiments.repeats import Summary, run_folds, sweep_seeds
 
 
 def test_the_interval_is_students():
@@ -58,3 +57,17 @@ def test_the_command_runs_and_prints_the_table(arguments, tmp_path, capsys):
     sweep.main([*arguments, "--sweep.seeds=[4]", "--optim.max_steps=2"])
     assert "dev macro_f1: 0." in capsys.readouterr().out
     assert (tmp_path / "runs/default-sweep/seed-4/bundle/bundle.json").is_file()
+
+
+def test_every_fold_is_dev_in_one_run(tmp_path, runs, capsys):
+    runs.score = lambda config: 0.5 + config.data.fold / 100
+    kfold.main([f"--run.output_dir={tmp_path}", "--kfold.folds=3"])
+    assert [(run.data.folds, run.data.fold) for run in runs.made] == [(3, 1), (3, 2), (3, 3)]
+    assert "dev macro_f1: 0.5200 +- 0.0100" in capsys.readouterr().out
+    assert (tmp_path / "default-kfold/fold-1-of-3/bundle").is_dir()
+
+
+def test_one_fold_is_refused(tmp_path):
+    options = KFoldOptions(run=RunConfig(output_dir=str(tmp_path)), kfold=KFoldConfig(1))
+    with pytest.raises(ConfigError, match=r"kfold.folds is 1; it must be 2 or more"):
+        run_folds(options)
