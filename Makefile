@@ -46,7 +46,7 @@ check: setup  ## formatter, linter, types, import contracts and the API referenc
 docs: setup  ## write the API reference to build/docs/
 	$(BIN)/python -W error -m pdoc --docformat google --no-show-source --output-directory build/docs emotion_classifiers
 
-format: setup  ## format the code and mend what the linter can
+format: setup  ## format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

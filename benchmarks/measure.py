@@ -178,7 +178,7 @@ def in_fresh_process(function: Callable[..., Any], *arguments: object) -> Any:
 def limit_threads(threads: int) -> None:
     """Set the threads of torch and of BLAS, here and in processes started from here.
 
-    Libraries that were imported before read their variable no more; what they were told by a call holds.
+    Libraries that were imported before read their variable no more; what a call has set holds.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)

@@ -28,7 +28,7 @@ MAX_WAIT_S = 30.0
 """Longest wait before a try, whatever the service asks for."""
 
 GRACE_S = 1.0
-"""The client waits this much longer than the deadline that it tells the service, for the answer to arrive."""
+"""The client waits this much longer than the deadline that it sends to the service, for the answer to arrive."""
 
 
 class _Requests:
@@ -126,7 +126,7 @@ class Client:
     Args:
         url: where the service listens.
         api_key: sent as `X-API-Key` where the service asks for one.
-        timeout_s: deadline of each request, in seconds; the service is told, so that it does not work for nobody.
+        timeout_s: deadline of each request, in seconds; the service knows it, so that it does not work for nobody.
         attempts: tries at a service that is overloaded, not ready or not reachable.
         batch_size: most texts of one request; longer lists are sent in several.
     """

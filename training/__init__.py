@@ -1,1 +1,1 @@
-"""Training: from a configuration to a sealed bundle; `run.py` is the story."""
+"""Training: from a configuration to a sealed bundle; start reading at `run.py`."""

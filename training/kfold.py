@@ -1,4 +1,4 @@
-"""Stratified k-fold cross-validation: one run a fold, mean, spread and interval of every figure."""
+"""Stratified k-fold cross-validation: one run a fold, mean, spread and interval of every metric."""
 
 from __future__ import annotations
 

@@ -58,10 +58,10 @@ def check_all(config: Config) -> None:
     processes.start(config.run.threads)
     preflight(config)
     log.info("precision: %s", choose_precision(config.optim.precision))
-    data, encoder = load_data(config.data, single_label=config.loss.task == "single_label"), build_tokenizer(config)
-    check_data(data, encoder, config)
+    data, tokenizer = load_data(config.data, single_label=config.loss.task == "single_label"), build_tokenizer(config)
+    check_data(data, tokenizer, config)
     model = build_tuned(config, data)
-    check_learning(model, build_rows(config, data, encoder), config)
+    check_learning(model, build_rows(config, data, tokenizer), config)
 
 
 if __name__ == "__main__":

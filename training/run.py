@@ -82,11 +82,11 @@ def run(
 
         data = load_data(config.data, single_label=config.loss.task == "single_label")
         session.log_data(data)
-        encoder = build_tokenizer(config)
-        check_data(data, encoder, config)
+        tokenizer = build_tokenizer(config)
+        check_data(data, tokenizer, config)
 
         model = build_tuned(config, data)
-        rows = build_rows(config, data, encoder)
+        rows = build_rows(config, data, tokenizer)
         session.log_model(count_parameters(model), precision)
         if resume_from is None:
             check_learning(model, rows, config)
@@ -99,7 +99,7 @@ def run(
 
         if sharding() is not None:
             model = build_from(session.folder.checkpoint(progress.best_step), config, data)
-        trained, scored = calibrate_and_evaluate(merged(model), encoder, config, data)
+        trained, scored = calibrate_and_evaluate(merged(model), tokenizer, config, data)
         bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
         session.finish(bundle, time.monotonic() - started)
         return bundle

@@ -1,4 +1,4 @@
-"""Train the same configuration with several seeds: mean, spread and interval of every figure."""
+"""Train the same configuration with several seeds: mean, spread and interval of every metric."""
 
 from __future__ import annotations
 

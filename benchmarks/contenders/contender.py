@@ -23,7 +23,7 @@ Run = Callable[[Batch], NDArray[np.float32]]
 
 
 class UnavailableError(Exception):
-    """A contender that cannot run here; its message says why and stands in the report."""
+    """A contender that cannot run here; its message says why, also in the report."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Workbench:
 class Contender:
     """One way to run the model."""
 
-    name: str  # as it stands in tables
+    name: str  # as in tables
     precision: str  # of its large products: fp32, int8 or fp16
     prepare: Callable[[Workbench], Path]  # makes or finds the file it loads; raises `UnavailableError` where it cannot
     open: Callable[[Path, int], Run]  # loads that file on so many threads

@@ -26,7 +26,7 @@ FIRST_TEXT_ID = 5
 class ModelShape:
     """The sizes of a DeBERTa-v2."""
 
-    name: str  # as it stands in reports
+    name: str  # as in reports
     layers: int
     width: int  # D, of the states
     heads: int  # H

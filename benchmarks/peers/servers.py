@@ -93,7 +93,7 @@ def pipeline(bundle: Path) -> Any:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["bare", "pipeline"])
     parser.add_argument("bundle", type=Path, help="the bundle's folder")

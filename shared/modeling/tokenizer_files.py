@@ -152,7 +152,7 @@ def _differences(stored: Mapping[str, Any], options: Mapping[str, Any]) -> Itera
     bert = [step for step in normalisers if step["type"] == "BertNormalizer"]
     kinds = {step["type"] for step in normalisers}
     lowercase = "Lowercase" in kinds or any(step["lowercase"] for step in bert)
-    # BERT's normaliser strips accents where it lower-cases, unless it is told
+    # BERT's normaliser strips accents where it lower-cases, unless it is set
     strips = (step["lowercase"] if step["strip_accents"] is None else step["strip_accents"] for step in bert)
     does: dict[str, bool] = {"do_lower_case": lowercase, "strip_accents": "StripAccents" in kinds or any(strips)}
     prefixing = [step for step in splitters if step["type"] in ("ByteLevel", "Metaspace")]

@@ -1,4 +1,4 @@
-"""A tiny training task in process: texts whose label is told by one word."""
+"""A tiny training task in process: texts whose label follows from one word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluating a bundle: the figures of its training, on any data, as one line of JSON."""
+"""Evaluating a bundle: the metrics of its training, on any data, as one line of JSON."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A whole run: what it leaves, how it is resumed, and how a user's mistakes are told."""
+"""A whole run: what it leaves, how it is resumed, and how a user's mistakes are reported."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Teachers: their logits in the student's order, averaged, computed once; and mistakes told before training."""
+"""Teachers: their logits in the student's order, averaged, computed once; and mistakes reported before training."""
 
 from dataclasses import replace
 

@@ -42,13 +42,13 @@ class SpeedWatch(TrainerCallback):
         """Stop the clock."""
         self.steps, self.seconds = self.steps + 1, self.seconds + time.monotonic() - self.begun
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """`samples_per_second` since the last question, and `memory_gb`."""
-        figures = {"memory_gb": round(memory_bytes() / 1e9, 3)}
+        metrics = {"memory_gb": round(memory_bytes() / 1e9, 3)}
         if self.seconds > 0:
-            figures["samples_per_second"] = round(self.steps * self.samples_per_step / self.seconds, 1)
+            metrics["samples_per_second"] = round(self.steps * self.samples_per_step / self.seconds, 1)
         self.steps, self.seconds = 0, 0.0
-        return figures
+        return metrics
 
 
 def memory_bytes(status: Path = Path("/proc/self/status")) -> int:
@@ -76,7 +76,7 @@ def check_finite(loss: Tensor, model: nn.Module | None, inputs: Mapping[str, Ten
     """
     if bool(torch.isfinite(loss)):
         return
-    culprit = "where it began cannot be told of a model in pieces" if model is None else find_culprit(model, inputs)
+    culprit = "where it began is unknown, as the model is sharded" if model is None else find_culprit(model, inputs)
     raise TrainingError(
         f"the loss is {loss.item()} at step {step + 1}: {culprit}.",
         hint="Start again with a lower optim.lr or optim.clip_norm, or with optim.precision fp32.",
@@ -221,7 +221,7 @@ class Watch:
             if isinstance(callback, (MLflow, Wandb)):
                 callback.close(failed=failed)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """What the next entry of the training log holds besides loss and learning rate."""
         norms = self.gradients.norms if self.gradients is not None and self.log_gradients else {}
-        return {**self.speed.figures(), **norms}
+        return {**self.speed.metrics(), **norms}

@@ -56,7 +56,7 @@ def preflight(config: Config) -> None:
     _log_checks(environment_checks(config), config)
 
 
-def check_data(data: Splits, encoder: TokenizerPair, config: Config) -> None:
+def check_data(data: Splits, tokenizer: TokenizerPair, config: Config) -> None:
     """Check that the corpus can teach the task.
 
     Raises:
@@ -64,7 +64,7 @@ def check_data(data: Splits, encoder: TokenizerPair, config: Config) -> None:
         PreflightError: for labels that cannot be learnt, leaks, or texts that are mostly cut.
     """
     check_task(data, config.loss.task)
-    _log_checks(data_checks(data, encoder.tokens), config)
+    _log_checks(data_checks(data, tokenizer.tokens), config)
 
 
 def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None:

@@ -153,7 +153,7 @@ def without_repeats(rows: Corpus, *, single_label: bool = False) -> Corpus:
 
 
 def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
-    """Take out of every training part the texts that stand in a held-out split, or in an earlier training part."""
+    """Take out of every training part the texts that are also in a held-out split, or in an earlier training part."""
     held = {name: {key for part in parts if part.split == name for key in part.keys} for name in (TEST, DEV)}
     seen: set[str] = set()
     several = sum(part.split == TRAIN for part in parts) > 1

@@ -27,7 +27,7 @@ class Corpus:
     """N texts with L labels: the rows of one split of one source, and later of a split over all sources.
 
     Attributes:
-        texts: N texts as they stand in the source; the tokenizer normalises them.
+        texts: N texts as they are in the source; the tokenizer normalises them.
         targets: 0/1, or shares in 0..1 for soft labels, shape (N, L); 0 where unknown.
         known: entries that are annotated; the others are masked in the loss and count in no metric, shape (N, L).
         ids: N row names.

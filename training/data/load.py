@@ -127,7 +127,7 @@ def _doubts(raw: RawCorpus, source: SourceConfig, labels: LabelSet) -> list[str]
 
 
 def _without_leaks(parts: Sequence[Corpus], config: DataConfig) -> list[Corpus]:
-    """The parts, or those of one fold, without training texts that stand in a held-out split."""
+    """The parts, or those of one fold, without training texts that are also in a held-out split."""
     config.check_folds()
     clean = remove_leaks(parts)
     return clean if config.folds is None else remove_leaks(take_fold(clean, config.folds, config.fold, config.seed))
@@ -205,7 +205,7 @@ def _report(
     keys = {name: {key for part in parts if part.split == name for key in part.keys} for name in (DEV, TEST)}
     both = len(keys[DEV] & keys[TEST])
     if both:
-        notes.append(f"{both:,} texts stand in dev and in test; both are kept as they are")
+        notes.append(f"{both:,} texts are in dev and in test; both are kept as they are")
     train = splits[TRAIN]
     for name, held_out in splits.items():
         near = near_duplicates(train.keys, held_out.keys) if train and held_out and name != TRAIN else 0

@@ -16,10 +16,10 @@ class SplitCounts:
         split: train, dev or test.
         read: rows in the file (after an own split: rows it was given).
         empty: dropped, null or empty text.
-        duplicates: dropped, text stood before (in a held-out split: kept, so that figures stay comparable).
+        duplicates: dropped, text seen before (in a held-out split: kept, so that metrics stay comparable).
         conflicts: texts whose copies had different labels.
         ties: dropped, texts with one label each whose copies agree on none.
-        leaked: dropped from train, text stands in a held-out split; by split.
+        leaked: dropped from train, text is also in a held-out split; by split.
         left_out: dropped by `max_train_rows`.
         kept: rows left.
     """
@@ -45,7 +45,7 @@ class SplitCounts:
             parts.append(f"{self.duplicates:,} duplicates {'dropped' if self.split == 'train' else 'found'}{conflicts}")
         if self.ties:
             parts.append(f"{self.ties:,} texts dropped whose copies have different labels, none the most often")
-        parts += [f"{count:,} dropped because they stand in {split}" for split, count in self.leaked.items() if count]
+        parts += [f"{count:,} dropped because they are in {split} too" for split, count in self.leaked.items() if count]
         if self.left_out:
             parts.append(f"{self.left_out:,} left out by max_train_rows")
         return "; ".join(parts)

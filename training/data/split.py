@@ -188,7 +188,7 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
 
 
 def _distinct(parts: Sequence[Corpus]) -> list[Corpus]:
-    """Each text once over all parts: an official dev split may repeat some, and no text may stand in two folds."""
+    """Each text once over all parts: an official dev split may repeat some, and no text may be in two folds."""
     keys = [key for part in parts for key in part.keys]
     kept = merge_duplicates(keys, np.concatenate([part.targets for part in parts])).rows
     distinct, start = [], 0

@@ -20,21 +20,21 @@ log = logging.getLogger("training")
 
 
 def calibrate_and_evaluate(
-    model: Any, encoder: TokenizerPair, config: Config, data: Splits
+    model: Any, tokenizer: TokenizerPair, config: Config, data: Splits
 ) -> tuple[Trained, list[Scored]]:
     """Temperatures and thresholds from dev, then the metrics of every held-out split.
 
     Args:
         model: the trained classifier, updates merged.
-        encoder: its tokenizer.
+        tokenizer: that of the model.
         config: the whole configuration.
         data: the splits.
     """
 
     def logits_of(name: str, corpus: Corpus) -> SplitPredictions:
-        rows = [row.ids for row in encoder.tokens.encode(corpus.texts)]
+        rows = [row.ids for row in tokenizer.tokens.encode(corpus.texts)]
         return SplitPredictions.of(
-            name, corpus, predict_logits(model, encoder.tokens, rows, batch_size=config.eval.batch_size)
+            name, corpus, predict_logits(model, tokenizer.tokens, rows, batch_size=config.eval.batch_size)
         )
 
     log.info("Calibrating on dev ...")
@@ -49,10 +49,10 @@ def calibrate_and_evaluate(
         single_label=config.loss.task == "single_label",
     )  # fmt: skip
     splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
-    figures = partial(
+    measure = partial(
         score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
         samples=config.eval.bootstrap_samples, seed=config.run.seed,
     )  # fmt: skip
-    scored = [Scored(split, figures(split)) for split in splits]
+    scored = [Scored(split, measure(split)) for split in splits]
     metrics = {item.split.name: item.metrics for item in scored}
-    return Trained(model, encoder, calibration, policies, metrics, dev), scored
+    return Trained(model, tokenizer, calibration, policies, metrics, dev), scored

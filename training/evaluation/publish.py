@@ -41,7 +41,7 @@ class Trained:
 
     Attributes:
         model: updates merged.
-        encoder: its tokenizer.
+        tokenizer: that of the model.
         calibration: temperatures.
         policies: thresholds.
         metrics: by split.
@@ -49,7 +49,7 @@ class Trained:
     """
 
     model: PreTrainedModel
-    encoder: TokenizerPair
+    tokenizer: TokenizerPair
     calibration: Calibration
     policies: Policies
     metrics: Mapping[str, Any]
@@ -79,10 +79,10 @@ def publish(
         ModelError: when the model read back does not give the logits of the trained one.
         OSError: when the disk is full.
     """
-    tokens = trained.encoder.tokens
+    tokens = trained.tokenizer.tokens
     with disk_errors(), replacing_folder(target) as folder:
         trained.model.save_pretrained(folder, max_shard_size="1TB")
-        save_tokenizer(trained.encoder.source, folder, max_length=tokens.max_length)
+        save_tokenizer(trained.tokenizer.source, folder, max_length=tokens.max_length)
         trained.calibration.write(folder / "calibration.json")
         trained.policies.write(folder / "thresholds.json")
         write_json(folder / "metrics.json", trained.metrics)
@@ -112,9 +112,9 @@ def reference(corpus: Corpus, split: SplitPredictions) -> Reference:
 
 
 def _check_reload(folder: Path, trained: Trained, corpus: Corpus) -> None:
-    rows = trained.encoder.tokens.encode(corpus.texts[:RELOAD_ROWS])
+    rows = trained.tokenizer.tokens.encode(corpus.texts[:RELOAD_ROWS])
     again = predict_logits(
-        load_classifier(folder), trained.encoder.tokens, [row.ids for row in rows], batch_size=RELOAD_ROWS
+        load_classifier(folder), trained.tokenizer.tokens, [row.ids for row in rows], batch_size=RELOAD_ROWS
     )
     difference = float(np.abs(again - trained.dev.logits[:RELOAD_ROWS]).max())
     if not difference < RELOAD_TOLERANCE:

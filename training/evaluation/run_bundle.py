@@ -56,7 +56,7 @@ def publish_run(
             "Provenance": yaml.safe_dump(provenance, sort_keys=False, allow_unicode=True),
         },
     )  # fmt: skip
-    card = portable(render_model_card(config, data, trained.metrics, trained.policies, trained.encoder.tokens), names)
+    card = portable(render_model_card(config, data, trained.metrics, trained.policies, trained.tokenizer.tokens), names)
     pages = {
         "report.html": report, "README.md": card,
         "training.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),

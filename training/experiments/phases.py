@@ -51,7 +51,7 @@ def _limited(config: Config, rows: int, epochs: float) -> Config:
 
 def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The best macro F1 on dev first; the earlier of two equal ones first."""
-    return sorted(outcomes, key=lambda outcome: -outcome.figure())
+    return sorted(outcomes, key=lambda outcome: -outcome.metric())
 
 
 def analyse(outcomes: Sequence[Outcome], baseline: float | None = None) -> list[dict[str, Any]]:
@@ -80,19 +80,19 @@ def _macro_f1(outcome: Outcome, policy: str) -> float:
 def _write(
     folder: Path, screened: list[Outcome], analysis: list[dict[str, Any]], final: list[Outcome], chosen: Outcome
 ) -> str:
-    """Phase 4: every figure of every run, and which was chosen."""
+    """Phase 4: every metric of every run, and which was chosen."""
     rows = [row_of(outcome, phase=phase) for phase, part in ((1, screened), (3, final)) for outcome in part]
     runs = {f"{phase}: {outcome.name}": outcome for phase, part in ((1, screened), (3, final)) for outcome in part}
     intervals = {name: outcome.metrics["dev"].get("intervals", {}).get("macro_f1") for name, outcome in runs.items()}
     write_plot(
-        folder, {name: outcome.figure() for name, outcome in runs.items()}, label="macro F1 on dev (phase: loss)",
+        folder, {name: outcome.metric() for name, outcome in runs.items()}, label="macro F1 on dev (phase: loss)",
         intervals={name: interval for name, interval in intervals.items() if interval},
     )  # fmt: skip
-    choice = {"loss": chosen.name, "dev_macro_f1": chosen.figure(), "bundle": str(chosen.bundle)}
+    choice = {"loss": chosen.name, "dev_macro_f1": chosen.metric(), "bundle": str(chosen.bundle)}
     write_json(folder / "choice.json", choice)
     lines = [
         "", "Phase 2: macro F1 on dev at threshold 0.2 and with tuned thresholds, and the gain over the baseline",
         as_text(analysis, list(analysis[0])), "",
-        f"Chosen by macro F1 on dev: {chosen.name} ({chosen.figure():.4f}), {chosen.bundle}",
+        f"Chosen by macro F1 on dev: {chosen.name} ({chosen.metric():.4f}), {chosen.bundle}",
     ]  # fmt: skip
     return write_results(folder, rows, lines=lines, analysis=analysis, choice=choice)

@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 from shared.errors import ConfigError
 from training.config.experiments import KFoldOptions, SweepOptions
 from training.experiments.results import row_of, write_plot, write_results
-from training.experiments.trials import FIGURES, Outcome, base_config, experiment_folder, make_trial, run_trials
+from training.experiments.trials import METRICS, Outcome, base_config, experiment_folder, make_trial, run_trials
 
 
 def sweep_seeds(options: SweepOptions) -> str:
@@ -31,12 +31,12 @@ def sweep_seeds(options: SweepOptions) -> str:
 
 
 def write_repeated(folder: Path, outcomes: list[Outcome]) -> str:
-    """The table of runs that differ in nothing but chance, with the mean of every figure and its interval."""
+    """The table of runs that differ in nothing but chance, with the mean of every metric and its interval."""
     summary = summarise(outcomes)
-    lines = [f"{split} {name}: {found.text()}" for split, figures in summary.items() for name, found in figures.items()]
+    lines = [f"{split} {name}: {found.text()}" for split, metrics in summary.items() for name, found in metrics.items()]
     lines.append("mean +- standard deviation over runs [95 % interval of the mean, Student's t]")
-    measure = FIGURES[0]
-    values, intervals = {outcome.name: outcome.figure(measure) for outcome in outcomes}, {}
+    measure = METRICS[0]
+    values, intervals = {outcome.name: outcome.metric(measure) for outcome in outcomes}, {}
     mean = summary["dev"][measure]
     values["mean"] = mean.mean
     if mean.low is not None and mean.high is not None:
@@ -46,7 +46,7 @@ def write_repeated(folder: Path, outcomes: list[Outcome]) -> str:
 
 
 def _plain(summary: dict[str, dict[str, Summary]]) -> dict[str, dict[str, dict[str, float | None]]]:
-    return {split: {name: asdict(found) for name, found in figures.items()} for split, figures in summary.items()}
+    return {split: {name: asdict(found) for name, found in metrics.items()} for split, metrics in summary.items()}
 
 
 def run_folds(options: KFoldOptions) -> str:
@@ -91,16 +91,16 @@ class Summary:
         return cls(count, mean, deviation, mean - half, mean + half)
 
     def text(self) -> str:
-        """The summary as it stands in a table."""
+        """The summary as a cell of a table."""
         if self.deviation is None:
             return f"{self.mean:.4f}"
         return f"{self.mean:.4f} +- {self.deviation:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Summary]]:
-    """Split -> figure -> summary, of the splits that every run has."""
+    """Split -> metric -> summary, of the splits that every run has."""
     splits = [name for name in outcomes[0].metrics if all(name in outcome.metrics for outcome in outcomes)]
     return {
-        split: {name: Summary.of([outcome.figure(name, split) for outcome in outcomes]) for name in FIGURES}
+        split: {name: Summary.of([outcome.metric(name, split) for outcome in outcomes]) for name in METRICS}
         for split in splits
     }

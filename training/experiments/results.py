@@ -11,15 +11,15 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from shared.files import replacing_file, write_json
-from training.experiments.trials import FIGURES, Outcome
+from training.experiments.trials import METRICS, Outcome
 
 Row = Mapping[str, Any]
 
 
 def row_of(outcome: Outcome, **further: Any) -> dict[str, Any]:
     """The metrics of a run as one row of the table."""
-    figures = {f"{split}_{name}": outcome.figure(name, split) for split in outcome.metrics for name in FIGURES}
-    return {"run": outcome.name, **further, **figures, "bundle": str(outcome.bundle)}
+    metrics = {f"{split}_{name}": outcome.metric(name, split) for split in outcome.metrics for name in METRICS}
+    return {"run": outcome.name, **further, **metrics, "bundle": str(outcome.bundle)}
 
 
 def write_results(folder: Path, rows: Sequence[Row], *, lines: Sequence[str] = (), **further: Any) -> str:
@@ -62,8 +62,8 @@ def write_plot(
 
     Args:
         folder: of the experiment.
-        values: run -> figure.
-        label: what the figure is.
+        values: run -> metric.
+        label: what the metric is.
         intervals: run -> lowest and highest value.
     """
     names = sorted(values, key=lambda name: values[name])

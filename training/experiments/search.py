@@ -114,7 +114,7 @@ class Search:
                 raise
             print(f"failed: {error}", file=sys.stderr)
         else:
-            self.study.tell(trial, outcome.figure())
+            self.study.tell(trial, outcome.metric())
 
     def _run(self, trial: optuna.Trial, values: Mapping[str, Any]) -> Outcome:
         config = _varied(base_config(self.options), values)

@@ -20,7 +20,7 @@ from training.runtime import processes
 from training.runtime.resources import keep_freed_memory
 from training.runtime.run_folder import RunFolder
 
-FIGURES = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
+METRICS = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
 """What is compared; the first is what is chosen by."""
 
 
@@ -48,8 +48,8 @@ class Outcome:
     bundle: Path
     metrics: dict[str, Any]
 
-    def figure(self, name: str = FIGURES[0], split: str = "dev") -> float:
-        """One figure of one split."""
+    def metric(self, name: str = METRICS[0], split: str = "dev") -> float:
+        """One metric of one split."""
         return float(self.metrics[split][name])
 
 

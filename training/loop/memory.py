@@ -27,8 +27,8 @@ _Trainer = TypeVar("_Trainer", bound=Trainer)
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was too little memory, of a GPU or of the machine."""
-    told = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
-    return told or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    reported = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+    return reported or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def halved(config: Config, processes: int) -> Config:

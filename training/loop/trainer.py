@@ -100,7 +100,7 @@ class EmotionTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
         """Log the metrics of the training step with those of what watches it."""
         if "loss" in logs and self.watch is not None:
-            logs = {**logs, **self.watch.figures()}
+            logs = {**logs, **self.watch.metrics()}
         super().log(logs, *args, **options)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:

@@ -36,7 +36,7 @@ class TrainingRows:
     distillation: Distillation | None = None
 
 
-def build_rows(config: Config, data: Splits, encoder: TokenizerPair) -> TrainingRows:
+def build_rows(config: Config, data: Splits, tokenizer: TokenizerPair) -> TrainingRows:
     """Tokens of both splits, with further rows for rare labels if asked for, the order of training, and the loss.
 
     With `distill.teachers` the training rows have their logits too.
@@ -50,18 +50,18 @@ def build_rows(config: Config, data: Splits, encoder: TokenizerPair) -> Training
         log.info("%s", line)
     train_part, cache = augmented.corpus, token_cache(config.data.cache_dir)
     with processes.main_first():
-        train_rows, dev_rows = (encode_corpus(part, encoder.tokens, cache=cache) for part in (train_part, data.dev))
+        train_rows, dev_rows = (encode_corpus(part, tokenizer.tokens, cache=cache) for part in (train_part, data.dev))
     sampler = build_sampler(
         train_part, lengths_of(train_rows), config.data.sampling,
         batch_size=config.optim.batch_size * processes.world_size(), seed=config.run.seed,
     )  # fmt: skip
     loss = build_loss(config.loss, LabelCounts.of(train_part.targets, train_part.known))
     if not teachers:
-        return TrainingRows(train_rows, dev_rows, sampler, encoder.tokens, loss)
+        return TrainingRows(train_rows, dev_rows, sampler, tokenizer.tokens, loss)
     with processes.main_first():
         logits = ensemble_logits(
             teachers, train_part, data.labels,
             batch_size=config.eval.batch_size, cache=cache and cache.parent / "teachers",
         )  # fmt: skip
     distillation = Distillation(config.distill.weight, config.distill.temperature, config.loss.activation)
-    return TrainingRows(with_teacher(train_rows, logits), dev_rows, sampler, encoder.tokens, loss, distillation)
+    return TrainingRows(with_teacher(train_rows, logits), dev_rows, sampler, tokenizer.tokens, loss, distillation)

@@ -143,7 +143,7 @@ def _depths(model: nn.Module, layer_decay: float, head_lr: float | None) -> Dept
 class PlateauSchedule(LRScheduler):
     """Linear warm-up, then a constant rate that is multiplied by `factor` whenever the score has stalled.
 
-    Unlike torch's `ReduceLROnPlateau` it steps with the optimiser, so that it can warm up, and a score is told to it
+    Unlike torch's `ReduceLROnPlateau` it steps with the optimiser, so that it can warm up, and it gets its scores
     by `observe`. Its state is saved and loaded whole.
 
     Args:

@@ -83,7 +83,7 @@ _NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc's allocator hold on to freed memory; whether it could be told so.
+    """Have glibc's allocator hold on to freed memory; whether it could be set so.
 
     By default large tensors get fresh pages from the kernel and give them back when they are freed. A step on a CPU
     makes the same tensors as the one before, so it would fault in and zero all of its memory anew: for the starter at

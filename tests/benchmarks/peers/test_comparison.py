@@ -25,7 +25,7 @@ def one_round(per_s: int) -> Round:
     return Round(digest(Records.of(rows)), cpu_ms=1.0, memory_mib=100.0)
 
 
-def flood(refused_ms: float = 5.0, refusal: str = "http 429") -> dict[str, object]:
+def overload(refused_ms: float = 5.0, refusal: str = "http 429") -> dict[str, object]:
     rows = [Record(0.0, 0.0, 0.5, OK), Record(0.0, 0.0, refused_ms / 1e3, refusal)]
     return {
         "rate_per_s": 500.0, "times_saturation": 5.0, "deadline_ms": 2000.0, "memory_before": 100.0,
@@ -43,7 +43,7 @@ def comparison(**changes: object) -> Comparison:
             ADAPTIVE.name: [one_round(60), one_round(40)], PIPELINE.name: [one_round(5), one_round(3)],
         },
         "alone_s": {OURS.name: predictor + np.array([0.001, 0.0015, 0.009]), BARE.name: predictor + 0.0005},
-        "predictor_s": predictor, "steady": steady, "overload": flood(),
+        "predictor_s": predictor, "steady": steady, "overload": overload(),
     }  # fmt: skip
     return Comparison(**(fields | changes))  # type: ignore[arg-type]
 
@@ -65,13 +65,13 @@ def test_ratios_are_taken_within_rounds_and_promises_judged_by_them() -> None:
 
 def test_broken_promises_show() -> None:
     slow = comparison(
-        saturation={OURS.name: [one_round(10)], BARE.name: [one_round(10)]}, overload=flood(refused_ms=80)
+        saturation={OURS.name: [one_round(10)], BARE.name: [one_round(10)]}, overload=overload(refused_ms=80)
     )
     found = verdicts(slow)
     assert found[f"throughput, ours / {BARE.name}"] == (1.0, False)
     assert found[f"throughput, ours / {PIPELINE.name}"] == (None, None)
     assert found["ms until a 429 at p99"] == (80, False)
-    lost = verdicts(comparison(overload=flood(refusal="connection broken")))
+    lost = verdicts(comparison(overload=overload(refusal="connection broken")))
     assert lost["share answered 200 or 429"] == (0.5, False)
     assert lost["ms until a 429 at p99"] == (None, None)
 

@@ -20,7 +20,7 @@ def call_until_refused(address: tuple[str, int], outcomes: Counter[str]) -> None
     while True:
         try:
             connection = socket.create_connection(address, timeout=0.3)
-        except OSError:  # refused, or not even heard
+        except OSError:  # refused, or never accepted
             outcomes["refused"] += 1
             return
         with connection:

@@ -169,11 +169,11 @@ def test_speed_counts_steps_and_not_what_lies_between(monkeypatch, tmp_path):
     for _ in range(2):
         watch.on_step_begin(None, None, None)
         watch.on_step_end(None, None, None)
-    assert watch.figures()["samples_per_second"] == 16.0
-    assert "samples_per_second" not in watch.figures()
+    assert watch.metrics()["samples_per_second"] == 16.0
+    assert "samples_per_second" not in watch.metrics()
     assert memory_bytes(tmp_path / "nothing") == 0 or torch.cuda.is_available()
 
 
-def test_of_a_model_in_pieces_the_loss_alone_is_told():
-    with pytest.raises(TrainingError, match="is inf at step 4: where it began cannot be told of a model in pieces"):
+def test_of_a_sharded_model_the_loss_alone_is_named():
+    with pytest.raises(TrainingError, match="is inf at step 4: where it began is unknown, as the model is sharded"):
         check_finite(torch.tensor(float("inf")), None, {}, 3)

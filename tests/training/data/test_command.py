@@ -19,7 +19,7 @@ def test_command_prints_counts_support_and_licence(monkeypatch, capsys, folder, 
     with pytest.raises(SystemExit, match="0"):
         run(monkeypatch, "--data.source", "goemotions", "--data.path", folder, "--model.name", tiny_model)
     printed = capsys.readouterr().out
-    assert "goemotions train: 2 rows of 3; 1 dropped because they stand in dev" in printed
+    assert "goemotions train: 2 rows of 3; 1 dropped because they are in dev too" in printed
     assert "CC BY 4.0" in printed
     assert "Length in tokens" in printed
 

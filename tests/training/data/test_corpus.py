@@ -66,8 +66,8 @@ def test_report_tells_what_was_done(official):
     assert (
         "goemotions train: 3 rows of 7; 1 empty dropped; 1 duplicates dropped (1 texts with differing labels)" in lines
     )
-    assert "1 dropped because they stand in test; 1 dropped because they stand in dev" in lines
-    assert "1 texts stand in dev and in test" in lines
+    assert "1 dropped because they are in test too; 1 dropped because they are in dev too" in lines
+    assert "1 texts are in dev and in test" in lines
     assert "CC BY 4.0" in lines
 
 

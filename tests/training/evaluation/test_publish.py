@@ -31,13 +31,13 @@ def config(tiny_model):
 @pytest.fixture
 def trained(config):
     set_seed(0)
-    encoder = build_tokenizer(config)
+    tokenizer = build_tokenizer(config)
     model = build_model(config, LABELS, np.full(3, 0.4))
     corpus = tiny_corpus(10, seed=0)
-    rows = [row.ids for row in encoder.tokens.encode(corpus.texts)]
-    split = SplitPredictions.of("dev", corpus, predict_logits(model, encoder.tokens, rows, batch_size=4))
+    rows = [row.ids for row in tokenizer.tokens.encode(corpus.texts)]
+    split = SplitPredictions.of("dev", corpus, predict_logits(model, tokenizer.tokens, rows, batch_size=4))
     policies = Policies(LABELS, {"f1": np.full(3, 0.5)}, "dev")
-    return Trained(model, encoder, Calibration.identity(3), policies, {"dev": {"macro_f1": 0.5}}, split)
+    return Trained(model, tokenizer, Calibration.identity(3), policies, {"dev": {"macro_f1": 0.5}}, split)
 
 
 def write(target, trained, config):

@@ -28,12 +28,12 @@ def policies():
 
 
 def test_the_default_policy_gives_the_figures_and_the_others_a_row(split, policies):
-    figures = score(split, Calibration.identity(3), policies)
+    metrics = score(split, Calibration.identity(3), policies)
     decisions = {name: decide(sigmoid(split.logits), policies.get(name)) for name in ("f1", "half")}
-    assert figures["policy"] == "f1"
-    assert figures["macro_f1"] == macro_f1(split.truth, decisions["f1"], split.known)
-    assert figures["policies"]["half"]["micro_f1"] == micro_f1(split.truth, decisions["half"], split.known)
-    assert "intervals" not in figures
+    assert metrics["policy"] == "f1"
+    assert metrics["macro_f1"] == macro_f1(split.truth, decisions["f1"], split.known)
+    assert metrics["policies"]["half"]["micro_f1"] == micro_f1(split.truth, decisions["half"], split.known)
+    assert "intervals" not in metrics
 
 
 def test_the_train_prior_is_a_baseline_row(split, policies):

@@ -1,4 +1,4 @@
-"""Runs that are not the subject: they leave what a run leaves, with figures that the test names."""
+"""Runs that are not the subject: they leave what a run leaves, with metrics that the test names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from training.experiments import trials
-from training.experiments.trials import FIGURES
+from training.experiments.trials import METRICS
 from training.runtime.run_folder import RunFolder
 
 
 def metrics(macro_f1: float, fixed: float = 0.3) -> dict:
-    figures = dict.fromkeys(FIGURES, 0.1) | {"macro_f1": macro_f1}
+    metrics = dict.fromkeys(METRICS, 0.1) | {"macro_f1": macro_f1}
     policies = {"f1": {"macro_f1": macro_f1}, "fixed_0.2": {"macro_f1": fixed}}
     return {
-        "dev": {**figures, "policies": policies, "intervals": {"macro_f1": [macro_f1 - 0.01, macro_f1 + 0.01]}},
-        "test": {**figures, "macro_f1": macro_f1 - 0.02},
+        "dev": {**metrics, "policies": policies, "intervals": {"macro_f1": [macro_f1 - 0.01, macro_f1 + 0.01]}},
+        "test": {**metrics, "macro_f1": macro_f1 - 0.02},
     }
 
 

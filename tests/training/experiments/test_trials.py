@@ -34,8 +34,8 @@ def test_a_finished_trial_is_read_and_its_checkpoints_are_gone(config, tmp_path,
     run_trial(trials[0])
     outcomes = run_trials(trials)
     assert [made.run.name for made in runs.made] == ["a", "b"]
-    assert [outcome.figure() for outcome in outcomes] == [0.5, 0.5]
-    assert outcomes[0].figure("macro_f1", "test") == pytest.approx(0.48)
+    assert [outcome.metric() for outcome in outcomes] == [0.5, 0.5]
+    assert outcomes[0].metric("macro_f1", "test") == pytest.approx(0.48)
     assert not (tmp_path / "x/a/checkpoints").exists()
 
 

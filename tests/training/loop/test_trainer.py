@@ -1,4 +1,4 @@
-"""Training: exact resume, the best checkpoint, stopping, and figures that do not depend on how a batch is split."""
+"""Training: exact resume, the best checkpoint, stopping, and metrics that do not depend on how a batch is split."""
 
 import json
 import signal

@@ -64,7 +64,7 @@ def test_relative_positions_alone_allow_any_length(tiny_model):
 
 
 def test_masks_of_the_corpus_are_one_token_each(tiny_model):
-    encoder = build_tokenizer(config(tiny_model))
-    ids = encoder.tokens.encode(["I miss [NAME]"])[0].ids
-    assert encoder.source.token_to_id("[NAME]") in ids
+    tokenizer = build_tokenizer(config(tiny_model))
+    ids = tokenizer.tokens.encode(["I miss [NAME]"])[0].ids
+    assert tokenizer.source.token_to_id("[NAME]") in ids
     assert build_model(config(tiny_model), LABELS, FREQUENCIES).get_input_embeddings().num_embeddings > max(ids)

@@ -44,7 +44,7 @@ def test_a_run_that_would_silently_not_be_sharded_is_refused(tiny_model, tmp_pat
 def test_gradients_in_pieces_are_not_looked_at(tmp_path):
     watch = Watch(WatchConfig(trackers=[]), nn.Linear(2, 2), tmp_path, parameters={}, samples_per_step=1, sharded=True)
     assert not any(isinstance(callback, GradientWatch) for callback in watch.callbacks)
-    assert not [name for name in watch.figures() if name.startswith("grad_norm/")]
+    assert not [name for name in watch.metrics() if name.startswith("grad_norm/")]
 
 
 def test_sgd_of_shards_is_not_fused_and_gives_the_same_numbers(tiny_model, monkeypatch):

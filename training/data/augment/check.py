@@ -41,6 +41,6 @@ def rejection_reason(original: str, changed: str) -> str | None:
 
 
 def _cues(text: str) -> Counter[frozenset[str]]:
-    """How often each set of labels is told by a word of the text."""
+    """How often each set of labels is shown by a word of the text."""
     cues = read_resources().cues
     return Counter(cues[token] for token in _TOKEN.findall(text.lower()) if token in cues)

@@ -55,7 +55,7 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
     """Make up to `copies` further texts from each training row with a rare label; dev and test stay as they are.
 
     A new text takes over labels, mask and weight of its row. It is taken only when it still says what its labels say
-    and stands in no split yet. The same seed makes the same texts, whatever other rows there are.
+    and is in no split yet. The same seed makes the same texts, whatever other rows there are.
 
     Args:
         splits: rows of train are changed, those of dev and test are looked up so that none is repeated.

@@ -1,4 +1,4 @@
-"""What every source hands over: rows as they stand in its files, with the labels it annotates."""
+"""What every source hands over: rows as they are in its files, with the labels it annotates."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _CALL = re.compile(
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 Token = str | int | float | bool
-"""A label as it stands in a cell: a name, an id, or one value of a vector."""
+"""A label as it is in a cell: a name, an id, or one value of a vector."""
 
 
 class Listed(tuple[Token, ...]):

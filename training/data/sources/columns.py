@@ -186,7 +186,7 @@ class _Finder:
         return len(found) > 1 and all(value.casefold() in EMOTIONS | self.wanted for value in found)
 
     def _binary_labels(self) -> list[str]:
-        """0/1 columns that are labels; others of them are told or asked about."""
+        """0/1 columns that are labels; others of them are logged or asked about."""
         skipped = {*ID_NAMES, *SPLIT_COLUMNS, *RATER_ID, *(name for tier in LABEL_NAMES for name in tier)}
         columns = list(self.values)
         binary = [c for c in columns if c.strip().lower() not in skipped and not RATER.fullmatch(c.strip())

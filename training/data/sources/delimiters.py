@@ -20,7 +20,7 @@ _NUMBERS = re.compile(rf"{NUMBER.pattern}(?:\s+{NUMBER.pattern})+")
 
 
 class Delimiter(NamedTuple):
-    """The mark between labels, None where a cell is one label, and what should be told about it."""
+    """The mark between labels, None where a cell is one label, and what should be logged about it."""
 
     mark: str | None
     notes: list[str]

@@ -1,4 +1,4 @@
-"""A label column, read as a whole: what its cells mean is decided over all of them, and told."""
+"""A label column, read as a whole: what its cells mean is decided over all of them, and logged."""
 
 from __future__ import annotations
 
