@@ -61,7 +61,7 @@ def describe_machine(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
 
 
 def _caches() -> dict[str, str]:
-    """Size of each data cache of the first core, by level, where Linux tells."""
+    """Size of each data cache of the first core, by level, where Linux reports it."""
     found: dict[str, str] = {}
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         with contextlib.suppress(OSError):

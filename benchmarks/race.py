@@ -31,7 +31,7 @@ FOOTPRINT_CELL = Cell(8, 128)
 
 
 class Field:
-    """The contenders that could be opened, in `entries`; `missing` tells why the others could not.
+    """The contenders that could be opened, in `entries`; `missing` says why the others could not.
 
     Args:
         subject: what is measured.
@@ -93,7 +93,7 @@ def footprint(name: str, file: Path, threads: int, vocabulary: int) -> Footprint
 def _peak_mib() -> float:
     """Largest resident memory so far.
 
-    Not getrusage where the kernel tells: its maximum contains that of the process this one was forked from.
+    Not getrusage where the kernel reports it: its maximum contains that of the process this one was forked from.
     """
     with contextlib.suppress(OSError):
         status = Path("/proc/self/status").read_text(encoding="utf-8")

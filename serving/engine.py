@@ -46,7 +46,7 @@ Fingerprint = tuple[object, ...]
 
 
 def fingerprint(path: Path) -> Fingerprint | None:
-    """What tells one bundle at `path` from another without reading it; None while there is none that is verified."""
+    """What distinguishes bundles at `path` without reading them; None while there is none that is verified."""
     try:
         folder = path.resolve(strict=True)
         states = [(folder / name).stat() for name in (MANIFEST, f"{ONNX_FOLDER}/{VERIFICATION}")]

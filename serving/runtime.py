@@ -43,7 +43,7 @@ def resolve_provider(name: str | None) -> str:
 
 
 def open_session(onnx_file: Path, *, threads: int | None = None, provider: str | None = None) -> ort.InferenceSession:
-    """A session on `onnx_file`; `active_provider` of it tells what really runs.
+    """A session on `onnx_file`; `active_provider` of it says what really runs.
 
     Args:
         onnx_file: the model.

@@ -67,7 +67,7 @@ def bare(bundle: Path) -> Any:
 def pipeline(bundle: Path) -> Any:
     """What most people write first: a transformers pipeline in FastAPI, with Hugging Face's own attention.
 
-    Torch takes as many threads as it likes, as it does where nobody tells it.
+    Torch takes as many threads as it likes, as it does unless configured.
     """
     from fastapi import Body, FastAPI
     from transformers import PreTrainedTokenizerFast, TextClassificationPipeline

@@ -29,7 +29,7 @@ class Metrics:
     """Every metric of one process, in a registry of its own.
 
     Args:
-        several_processes: share them through the folder that BentoML sets up, so that each process tells of all.
+        several_processes: share them through the folder that BentoML sets up, so that each process reports all.
             One process keeps them in memory: services on one machine clear each other's folder.
     """
 

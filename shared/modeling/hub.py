@@ -24,7 +24,7 @@ def hub_is_reachable() -> bool:
     if constants.HF_HUB_OFFLINE:
         return False
     if getproxies():
-        return True  # behind a proxy a direct connection tells nothing
+        return True  # behind a proxy a direct connection proves nothing
     address = urlsplit(constants.ENDPOINT)
     port = address.port or (80 if address.scheme == "http" else 443)
     try:

@@ -21,7 +21,7 @@ from tests.serving.servers import free_port, metric, serve_and_fail, serving
 
 pytestmark = pytest.mark.slow
 
-CANARY = "zebracrossing"
+LEAK_MARKER = "zebracrossing"
 TEXTS = ["i am happy", "you are so sad today", "the dog won !", "thank you so much my friend, this is a wonderful day"]
 
 
@@ -88,13 +88,13 @@ def test_long_texts_are_truncated_and_say_so(client):
 @pytest.mark.parametrize(
     ("request_", "status", "error"),
     [
-        ({"content": b'{"texts": ["' + CANARY.encode()}, 400, "bad_request"),
-        ({"content": b"\xff" + CANARY.encode()}, 400, "bad_request"),
-        ({"json": {"texts": [CANARY], CANARY: CANARY}}, 422, "invalid_input"),
-        ({"json": {"text": CANARY, "policy": CANARY}}, 422, "invalid_input"),
-        ({"json": {"texts": [CANARY] * 121}}, 422, "invalid_input"),
-        ({"json": {"text": CANARY}, "headers": {"X-Request-Timeout-Ms": "soon"}}, 422, "invalid_input"),
-        ({"json": {"text": CANARY * 10_000}}, 413, "too_large"),
+        ({"content": b'{"texts": ["' + LEAK_MARKER.encode()}, 400, "bad_request"),
+        ({"content": b"\xff" + LEAK_MARKER.encode()}, 400, "bad_request"),
+        ({"json": {"texts": [LEAK_MARKER], LEAK_MARKER: LEAK_MARKER}}, 422, "invalid_input"),
+        ({"json": {"text": LEAK_MARKER, "policy": LEAK_MARKER}}, 422, "invalid_input"),
+        ({"json": {"texts": [LEAK_MARKER] * 121}}, 422, "invalid_input"),
+        ({"json": {"text": LEAK_MARKER}, "headers": {"X-Request-Timeout-Ms": "soon"}}, 422, "invalid_input"),
+        ({"json": {"text": LEAK_MARKER * 10_000}}, 413, "too_large"),
     ],
 )
 def test_every_error_has_its_status_and_the_one_form(client, server, request_, status, error):
@@ -103,8 +103,8 @@ def test_every_error_has_its_status_and_the_one_form(client, server, request_, s
     assert answer.headers["content-type"] == "application/json"
     assert set(answer.json()) == {"error", "error_type", "detail"}
     assert answer.json()["error"] == error
-    assert CANARY not in answer.text
-    assert CANARY not in server.log
+    assert LEAK_MARKER not in answer.text
+    assert LEAK_MARKER not in server.log
     assert "Traceback" not in server.log
 
 
@@ -117,11 +117,11 @@ def test_a_body_without_a_length_is_limited_while_it_is_read(client):
 
 
 def test_paths_and_methods_that_do_not_exist_have_the_one_form_too(client):
-    for method, path, status in (("GET", f"/{CANARY}", 404), ("GET", "/predict", 405), ("DELETE", "/model", 405)):
+    for method, path, status in (("GET", f"/{LEAK_MARKER}", 404), ("GET", "/predict", 405), ("DELETE", "/model", 405)):
         answer = client.request(method, path)
         assert answer.status_code == status
         assert set(answer.json()) == {"error", "error_type", "detail"}
-        assert CANARY not in answer.text
+        assert LEAK_MARKER not in answer.text
     assert client.get("/predict").headers["allow"] == "POST"
 
 

@@ -14,7 +14,7 @@ from tests.serving.servers import serve_and_fail, serving
 
 pytestmark = pytest.mark.slow
 
-CANARY = "zebracrossing"
+LEAK_MARKER = "zebracrossing"
 KEY = "a-key-of-somebody"
 WITH_KEY = {"X-API-Key": KEY}
 
@@ -34,11 +34,11 @@ def test_spans_of_predict_arrive_and_hold_no_text_and_no_key(tmp_path, bundle):
             with httpx.Client(base_url=server.url, headers=WITH_KEY, timeout=10) as client:
                 parent = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
                 sent = [
-                    client.post(f"/predict?text={CANARY}", json={"text": CANARY}, headers=parent).status_code,
-                    client.post("/predict", json={"texts": [CANARY], "policy": CANARY}).status_code,
-                    client.post("/predict", json={"text": CANARY}, headers={"X-API-Key": f"{KEY}!"}).status_code,
-                    client.get(f"/{CANARY}").status_code,
-                    client.get(f"/{CANARY}/predict").status_code,
+                    client.post(f"/predict?text={LEAK_MARKER}", json={"text": LEAK_MARKER}, headers=parent).status_code,
+                    client.post("/predict", json={"texts": [LEAK_MARKER], "policy": LEAK_MARKER}).status_code,
+                    client.post("/predict", json={"text": LEAK_MARKER}, headers={"X-API-Key": f"{KEY}!"}).status_code,
+                    client.get(f"/{LEAK_MARKER}").status_code,
+                    client.get(f"/{LEAK_MARKER}/predict").status_code,
                     *(client.get(path).status_code for path in ("/livez", "/readyz", "/metrics", "/docs.json")),
                 ]
             assert sent == [200, 422, 401, 404, 404, 200, 200, 200, 200]
@@ -53,7 +53,7 @@ def test_spans_of_predict_arrive_and_hold_no_text_and_no_key(tmp_path, bundle):
     assert collector.services == {"emotion"}
     assert {span.name.split(" http ")[0] for span in collector.spans} == {"POST /predict"}
     everything = b"".join(collector.bodies)
-    assert CANARY.encode() not in everything
+    assert LEAK_MARKER.encode() not in everything
     assert KEY.encode() not in everything
 
 
@@ -68,10 +68,10 @@ def test_a_collector_that_is_down_or_silent_neither_fails_nor_delays_anybody(tmp
             begun = time.monotonic()
             with httpx.Client(base_url=server.url, timeout=3) as client:  # less than the exporter's own 10 s
                 while time.monotonic() < begun + 7:  # spans are sent every 5 s
-                    assert client.post("/predict", json={"text": CANARY}).status_code == 200
+                    assert client.post("/predict", json={"text": LEAK_MARKER}).status_code == 200
             server.terminate()
             assert server.process.wait(15) == 0
-        assert CANARY not in server.log
+        assert LEAK_MARKER not in server.log
 
 
 def test_traces_that_cannot_be_sent_end_the_command_with_one_line(tmp_path, bundle):

@@ -19,7 +19,7 @@ from shared.files import read_json, replacing_folder, write_json
 from shared.metrics import evaluate, probability_metrics
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
-OWN = ("calibration.json", "thresholds.json", "metrics.json", "README.md", "report.html")
+CHANGED_FILES = ("calibration.json", "thresholds.json", "metrics.json", "README.md", "report.html")
 """Files of the parent that say how it decides, or how well."""
 
 ADAPTED = "adapted"
@@ -62,7 +62,7 @@ def write_child(
         raise ConfigError(f"{target} is there already.", hint="Give another --output, or remove it.")
     with replacing_folder(target) as folder:
         for name in bundle.manifest.files:
-            if name not in OWN:
+            if name not in CHANGED_FILES:
                 _link(bundle.path / name, folder / name)
         calibration = _with_fit(bundle, adapted, evidence)
         calibration.write(folder / "calibration.json")

@@ -142,7 +142,7 @@ class _Reader:
         """The options.
 
         Raises:
-            ConfigError: telling every unknown key and every value that is not allowed.
+            ConfigError: naming every unknown key and every value that is not allowed.
         """
         values: dict[str, Any] = {}
         for setting in self.settings:

@@ -21,7 +21,7 @@ from training.data.split import limit_train, split_source, take_fold
 
 
 def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
-    """Read the corpora, clean them and split them; nothing is printed, `report` tells what was done.
+    """Read the corpora, clean them and split them; nothing is printed, `report` says what was done.
 
     Args:
         config: which corpora, and how they are read and split.

@@ -115,7 +115,7 @@ class EmotionTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         if self.sharded:
-            return  # this model ends in pieces; whoever needs it whole reads the best checkpoint
+            return  # this model ends sharded; whoever needs it whole reads the best checkpoint
         super()._load_best_model()  # type: ignore[no-untyped-call]
         if self.ema is not None:
             self.ema.load(Path(str(self.state.best_model_checkpoint)))

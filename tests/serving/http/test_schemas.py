@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from serving.http.schemas import check_text, parse_json, parse_request
 from shared.errors import BadRequestError, InvalidInputError
 
-CANARY = "zebra-crossing-4711"
+LEAK_MARKER = "zebra-crossing-4711"
 
 
 def parse(value, **options):
@@ -44,14 +44,14 @@ def test_bad_texts_pass_the_request_check_since_each_gets_its_own_error():
         ({"texts": "a"}, "texts: Input should be a valid list"),
         ({"texts": ["a"] * 11}, "11 texts in one request; allowed: at most 10"),
         (
-            {"text": "a", CANARY: 1},
+            {"text": "a", LEAK_MARKER: 1},
             "unknown field (allowed: texts, text, policy, ",
         ),
         ({"text": "a", "top_k": 0}, "top_k: Input should be greater than or equal to 1"),
         ({"text": "a", "top_k": 2.5}, "top_k: Input should be a valid integer"),
-        ({"text": "a", "policy": [CANARY]}, "policy: Input should be a valid string"),
+        ({"text": "a", "policy": [LEAK_MARKER]}, "policy: Input should be a valid string"),
         ({"text": "a", "probabilities": "yes"}, "probabilities: Input should be a valid boolean"),
-        ({"text": "a", "thresholds": {CANARY: 1.5}}, "thresholds: Input should be less than or equal to 1"),
+        ({"text": "a", "thresholds": {LEAK_MARKER: 1.5}}, "thresholds: Input should be less than or equal to 1"),
         ({"text": "a", "thresholds": {"joy": "0.5"}}, "thresholds: Input should be a valid number"),
     ],
 )
@@ -59,7 +59,7 @@ def test_a_wrong_field_is_named_and_nothing_of_the_client_is_repeated(value, mes
     with pytest.raises(InvalidInputError) as caught:
         parse(value)
     assert message in str(caught.value)
-    assert CANARY not in str(caught.value)
+    assert LEAK_MARKER not in str(caught.value)
 
 
 @pytest.mark.parametrize(

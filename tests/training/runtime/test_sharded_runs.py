@@ -100,6 +100,6 @@ def macro_f1_on_dev(folder: Path) -> float:
 
 
 def best_evaluation(folder: Path) -> float:
-    """The best that the loop saw while the weights were in pieces."""
+    """The best that the loop saw while the weights were sharded."""
     entries = [json.loads(line) for line in (folder / "logs/train.jsonl").read_text().splitlines()]
     return max(entry["eval_macro_f1"] for entry in entries if "eval_macro_f1" in entry)

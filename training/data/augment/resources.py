@@ -24,7 +24,7 @@ class Resources:
 
     Attributes:
         synonyms: words that can stand for a word, all in lower case.
-        cues: labels that a word tells by itself.
+        cues: labels that a word shows by itself.
         openers: clauses to put in front of a text.
         closers: clauses to put behind it.
         templates: phrases said another way.

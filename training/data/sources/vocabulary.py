@@ -1,4 +1,4 @@
-"""Words that tell a label from another thing: names of emotions, of flags, of splits."""
+"""Words that distinguish a label from something else: names of emotions, of flags, of splits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RATER = re.compile(r"(?:rater|annotator|coder|judge|worker|ann|anno|r|a)[\s_-]*\
 ANSWERS = ("answer", "value", "present", "vote", "response", "annotation", "is_present", "applies")
 """Names of columns that hold one answer to whether the text has the label of the row."""
 RATER_ID = ("rater_id", "rater", "annotator_id", "annotator", "worker_id", "worker", "workerid", "coder", "coder_id")
-"""Names of columns that tell who gave a row's answer."""
+"""Names of columns that say who gave a row's answer."""
 SPLIT_COLUMNS = ("split", "set", "partition", "subset", "data_split", "dataset_split", "fold_name")
 
 
