@@ -165,7 +165,7 @@ class RangeTrainer(EmotionTrainer):
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def compute_loss(self, *args: Any, **options: Any) -> Tensor | tuple[Tensor, Any]:  # type: ignore[override]
+    def compute_loss(self, *args: Any, **options: Any) -> Tensor | tuple[Tensor, Any]:
         """The loss of a batch as in a run, kept."""
         loss = super().compute_loss(*args, **options)
         self.batch_losses.append((loss[0] if isinstance(loss, tuple) else loss).item())
