@@ -26,7 +26,7 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 test: setup  ## the whole test suite
 	$(BIN)/python -m pytest
 
-system: setup  ## judge the service's promises at full size: 20,000 attacks, 10,000 requests through restarts and swaps
+system: setup  ## judge the service's promises with 20,000 requests each: attacks, restarts, swaps
 	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} $(BIN)/python -m pytest -m system -s
 
 test-pythons:  ## the quick tests on every Python from 3.11 to 3.13 that is on this machine

@@ -70,9 +70,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)  # sent with every request
     timeout_s: float = 10.0  # after which a request is given up
     texts_per_request: int = 1  # an answer must have as many results
-    connections: int = (
-        0  # most at a time; 0: no limit, so that the client never queues what the service should be seen to
-    )
+    connections: int = 0  # most at a time; 0: no limit, so that it is the service that is seen to queue
 
 
 class Client:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from statistics import median
 from typing import Any, Self
@@ -80,10 +80,6 @@ class Summary:
     high: float
     count: int
 
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return asdict(self)
-
 
 def summarise(values: Values) -> Summary:
     """Median and quartiles.
@@ -117,14 +113,11 @@ def percentile(values: Values, percent: float) -> float:
     It is always a value that was measured. https://en.wikipedia.org/wiki/Percentile#The_nearest-rank_method
 
     Raises:
-        ValueError: when there are no values or `percent` is not in 0 to 100.
+        ValueError: when there are no values.
     """
     if len(values) == 0:
         raise ValueError("no values to take a percentile of.")
-    if not 0 <= percent <= 100:
-        raise ValueError(f"percentile {percent} is not in 0 to 100.")
-    rank = max(1, math.ceil(percent / 100 * len(values)))
-    return float(np.partition(np.asarray(values, dtype=np.float64), rank - 1)[rank - 1])
+    return float(np.percentile(values, percent, method="inverted_cdf"))
 
 
 class Worker:
@@ -191,16 +184,11 @@ def limit_threads(threads: int) -> None:
 def usage_of(pid: int) -> tuple[float, float]:
     """Of a process and all its descendants: seconds of processor time since their start, and resident MiB now."""
     cpu_s, memory = 0.0, 0
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        everyone = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0.0, 0.0
-    for process in everyone:
-        try:
-            times = process.cpu_times()
-            memory += process.memory_info().rss
-        except psutil.NoSuchProcess:  # what has ended counts as nothing
-            continue
-        cpu_s += times.user + times.system
+        for process in (root, *root.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # what has ended counts as nothing
+                times = process.cpu_times()
+                memory += process.memory_info().rss
+                cpu_s += times.user + times.system
     return cpu_s, memory / 2**20

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import re
-import resource
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,13 +15,15 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from benchmarks.contenders import networks
+from benchmarks.contenders import graphs, networks
 from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError
-from benchmarks.contenders.lineup import by_name
 from benchmarks.contenders.models import ModelShape, Subject, padded_batch, random_batch
 from benchmarks.measure import Clock, Plan, Seconds, Worker, in_fresh_process, interleave
 from benchmarks.rendering import advance
 from benchmarks.results import Cell, Entry, Footprint, Step
+
+CONTENDERS = {contender.name: contender for contender in (*networks.contenders(), *graphs.contenders())}
+"""In the order of the tables; whether one can run here it says itself."""
 
 AGREEMENT_LENGTHS = (5, 17, 40)
 FOOTPRINT_CELL = Cell(8, 128)
@@ -40,7 +39,7 @@ class Field:
     """
 
     def __init__(self, subject: Subject, threads: int, reference: NDArray[np.float32]) -> None:
-        self._bench, self._shape, self._threads = subject.bench, subject.shape, threads
+        self._bench, self._vocabulary, self._threads = subject.bench, subject.vocabulary, threads
         self._reference = reference
         self._runs: dict[str, Run] = {}
         self._files: dict[str, Path] = {}
@@ -52,7 +51,7 @@ class Field:
         try:
             file = contender.prepare(self._bench)
             run = contender.open(file, self._threads)
-            logits = run(agreement_batch(self._shape))
+            logits = run(agreement_batch(self._vocabulary))
         except UnavailableError as error:
             self.missing[contender.name] = str(error)
             return
@@ -65,62 +64,44 @@ class Field:
 
     def race(self, cell: Cell, plan: Plan, clock: Clock) -> Mapping[str, Seconds]:
         """Everyone's seconds a call on one batch of this cell."""
-        batch = random_batch(*cell, self._shape.vocabulary)
+        batch = random_batch(*cell, self._vocabulary)
         return interleave({name: partial(run, batch) for name, run in self._runs.items()}, plan, clock)
 
     def weigh(self, name: str) -> None:
         """Measure one contender's load time and memory in a process of its own, if it comes through."""
-        arguments = (name, self._files[name], self._threads, self._shape.vocabulary)
+        arguments = (name, self._files[name], self._threads, self._vocabulary)
         with contextlib.suppress(Exception):  # as in `enter`
             self.entries[name] = replace(self.entries[name], footprint=in_fresh_process(footprint, *arguments))
 
 
 def footprint(name: str, file: Path, threads: int, vocabulary: int) -> Footprint:
     """What a contender costs beside time, in this process, which should have done nothing before."""
-    contender = by_name(name)
+    contender = CONTENDERS[name]
     start = time.perf_counter()
     importlib.import_module(contender.library)
     imported = time.perf_counter()
     run = contender.open(file, threads)
     run(random_batch(1, 8, vocabulary))
     loaded = time.perf_counter()
-    idle_mib = psutil.Process().memory_info().rss / 2**20
+    small = _memory_mib()
     for _ in range(2):
         run(random_batch(*FOOTPRINT_CELL, vocabulary))
-    return Footprint(round(imported - start, 3), round(loaded - imported, 3), round(idle_mib, 1), round(_peak_mib(), 1))
+    return Footprint(round(imported - start, 3), round(loaded - imported, 3), small, _memory_mib())
 
 
-def _peak_mib() -> float:
-    """Largest resident memory so far.
-
-    Not getrusage where the kernel reports it: its maximum contains that of the process this one was forked from.
-    """
-    with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(re.findall(r"VmHWM:\s*(\d+)", status)[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+def _memory_mib() -> float:
+    return float(round(psutil.Process().memory_info().rss / 2**20, 1))
 
 
-def agreement_batch(shape: ModelShape) -> Batch:
+def agreement_batch(vocabulary: int) -> Batch:
     """Padded rows on which all contenders are compared."""
-    return padded_batch(AGREEMENT_LENGTHS, shape.vocabulary)
-
-
-def reference_logits(subject: Subject, threads: int) -> NDArray[np.float32]:
-    """What Hugging Face's own network says to them, shape (N, L)."""
-    return networks.open_eager(subject.bench.checkpoint, threads)(agreement_batch(subject.shape))
+    return padded_batch(AGREEMENT_LENGTHS, vocabulary)
 
 
 def race_steps(
-    shape: ModelShape,
-    cells: Sequence[Cell],
-    precisions: Iterable[str],
-    *,
-    threads: int,
-    plan: Plan,
-    clock: Clock,
-    bar: Any,
-) -> dict[Step, Mapping[str, Seconds]]:
+    shape: ModelShape, cells: Sequence[Cell], precisions: Iterable[str], *,
+    threads: int, plan: Plan, clock: Clock, bar: Any,
+) -> dict[Step, Mapping[str, Seconds]]:  # fmt: skip
     """Seconds of a training step, Hugging Face's attention against ours, in every cell and precision.
 
     Both are started anew `plan.fresh` times: where its memory happens to lie makes a process up to a tenth faster or

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Summary
+from shared.cli import CommandParser
 from shared.files import replacing_folder, write_json
 
 if TYPE_CHECKING:
@@ -22,13 +24,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number to so many significant digits, or a dash."""
+def number(value: float | None) -> str:
+    """A number to three significant digits, or a dash."""
     if value is None:
         return "-"
-    if value != 0 and abs(value) >= 10**digits:
+    if value != 0 and abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:#.{digits}g}".rstrip(".")
+    return f"{value:#.3g}".rstrip(".")
 
 
 def spread(summary: Summary | None) -> str:
@@ -92,13 +94,22 @@ def outcome_table(content: Mapping[str, Any], names: Sequence[str]) -> str:
     return markdown_table(["outcome", "requests", *(f"{name}, ms" for name in names)], rows)
 
 
-def write_run(target: Path, name: str, content: Mapping[str, Any], figure: Figure, page: str | None = None) -> None:
-    """Fill `target` with NAME.json, NAME.svg and NAME.md, all or nothing; an older folder of that name is replaced."""
-    with replacing_folder(target) as folder:
-        write_json(folder / f"{name}.json", content)
-        figure.savefig(folder / f"{name}.svg", format="svg")
-        if page is not None:
+def publish(
+    target: Path | None, name: str, content: Mapping[str, Any], page: str, figure: Callable[[], Figure] | None = None
+) -> None:
+    """Print the page, and the JSON as the last line; fill `target` with both and the picture, all or nothing.
+
+    An older folder of that name is replaced.
+    """
+    print(page)
+    if target is not None:
+        with replacing_folder(target) as folder:
             (folder / f"{name}.md").write_text(page, encoding="utf-8")
+            write_json(folder / f"{name}.json", content)
+            if figure is not None:
+                figure().savefig(folder / f"{name}.svg", format="svg")
+        print(f"Written to {target}.")
+    print(json.dumps(content))
 
 
 def advance(bar: Any, doing: str) -> None:
@@ -107,26 +118,19 @@ def advance(bar: Any, doing: str) -> None:
     bar.update()
 
 
-def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+def parser(module: str, description: str | None) -> CommandParser:
     """The command line of a benchmark, which ends its output with one line of JSON."""
-    return argparse.ArgumentParser(
-        prog=f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
+    return CommandParser(
+        module, description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The last line of stdout is one JSON object.",
     )  # fmt: skip
 
 
-def add_values(parser: argparse.ArgumentParser, *options: tuple[str, Callable[[str], Any], Any, str]) -> None:
+def add_values(command: CommandParser, *options: tuple[str, Callable[[str], Any], Any, str]) -> None:
     """Add options that take a value, each as name, type, default and help."""
     for name, kind, default, text in options:
         shown = "" if default is None else " (default %(default)s)"
-        parser.add_argument(name, type=kind, default=default, help=text + shown)
-
-
-def positive_int(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.strip().lstrip("+").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
+        command.add_argument(name, type=kind, default=default, help=text + shown)
 
 
 def positive_number(text: str) -> float:
@@ -138,11 +142,3 @@ def positive_number(text: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
-
-
-def header(text: str) -> tuple[str, str]:
-    """An HTTP header given as "name: value"."""
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f'{text!r} is not a header like "x-api-key: secret"')
-    return name.strip(), value.strip()

@@ -1,16 +1,16 @@
 """Measure the model against its peers and write benchmarks/reports/<date>/; `make bench` runs this.
 
 What is measured: seconds of one call, in a grid of batch x tokens, of Hugging Face's network in PyTorch, of optimum's
-stock export and our export in ONNX Runtime, and of OpenVINO on both; seconds of a training step; load time, memory
-and file size; and what the machine can do at most. Why in one process and in turns: the speed of a machine drifts by
-more than the differences looked for, and only a ratio taken within the same seconds means something.
+stock export and our export in ONNX Runtime; seconds of a training step; load time, memory and file size. Why in one
+process and in turns: the speed of a machine drifts by more than the differences looked for, and only a ratio taken
+within the same seconds means something.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import json
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,16 +19,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.contenders.graphs import base_files
-from benchmarks.contenders.lineup import SLOW, lineup
 from benchmarks.contenders.models import SHAPES, STARTER, ModelShape, Subject, bundle_subject, random_subject
-from benchmarks.contenders.networks import STEP_PRECISIONS
-from benchmarks.machine import describe_machine, measure_limits
+from benchmarks.contenders.networks import COMPILED, STEP_PRECISIONS, open_eager
+from benchmarks.machine import describe_machine
 from benchmarks.measure import Clock, Plan, limit_threads
-from benchmarks.race import Field, race_steps, reference_logits
-from benchmarks.rendering import add_values, advance, parser, positive_int, write_run
+from benchmarks.race import CONTENDERS, Field, agreement_batch, race_steps
+from benchmarks.rendering import add_values, advance, parser, publish
 from benchmarks.report_page import as_json, render_report, report_figure
 from benchmarks.results import Cell, Results
-from shared.cli import run_command
+from shared.cli import positive, run_command
 
 GRID = tuple(
     Cell(*cell)
@@ -51,8 +50,6 @@ class Scale:
     left_out: Sequence[str] = ()
     plan: Plan = field(default_factory=lambda: Plan(max_rounds=21, min_rounds=7, budget_s=30))
     training_plan: Plan = field(default_factory=lambda: Plan(max_rounds=9, min_rounds=3, budget_s=6, warmup=8, fresh=3))
-    limit_seconds: float = 0.5
-    limit_scale: int = 1
     with_base_files: bool = True
     with_footprints: bool = True
 
@@ -60,27 +57,24 @@ class Scale:
 QUICK = Scale(
     cells=QUICK_GRID,
     precisions=("bf16",),
-    left_out=SLOW,
+    left_out=(COMPILED,),
     plan=Plan(max_rounds=9, min_rounds=3, budget_s=8),
     training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=4, warmup=4, fresh=2),
-    limit_seconds=0.2,
     with_base_files=False,
 )
 
 
 def measure(subject: Subject, threads: int, scale: Scale, clock: Clock) -> Results:
-    """The whole run: limits, everyone's entrance, the races, the costs, and the limits once more."""
-    contenders = lineup()
-    steps = 3 + 2 * len(contenders) + len(scale.cells) + len(scale.precisions) * len(scale.training_cells)
+    """The whole run: everyone's entrance, the races, and the costs."""
+    steps = 2 + 2 * len(CONTENDERS) + len(scale.cells) + len(scale.precisions) * len(scale.training_cells)
     with tqdm(total=steps - len(scale.left_out), disable=None, leave=False) as bar:
-        advance(bar, "limits of the machine")
         machine = describe_machine()
-        limits = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
-        entrants = Field(subject, threads, reference_logits(subject, threads))
-        for contender in contenders:
-            advance(bar, f"preparing {contender.name}")
-            if contender.name in scale.left_out:
-                entrants.missing[contender.name] = "left out of this run"
+        hugging_face = open_eager(subject.bench.checkpoint, threads)
+        entrants = Field(subject, threads, hugging_face(agreement_batch(subject.vocabulary)))
+        for name, contender in CONTENDERS.items():
+            advance(bar, f"preparing {name}")
+            if name in scale.left_out:
+                entrants.missing[name] = "left out of this run"
             else:
                 entrants.enter(contender)
         cells = {}
@@ -95,13 +89,11 @@ def measure(subject: Subject, threads: int, scale: Scale, clock: Clock) -> Resul
             advance(bar, f"cost of {name}")
             entrants.weigh(name)
         advance(bar, "files of DeBERTa-v3-base")
-        files = base_files(subject.bench.cache.parent) if scale.with_base_files else {}
-        advance(bar, "limits of the machine")
-        again = measure_limits(threads, seconds=scale.limit_seconds, scale=scale.limit_scale, clock=clock)
+        files = base_files(subject.bench.made) if scale.with_base_files else {}
     return Results(
-        title=subject.title, shape=subject.shape, threads=threads, clock=CLOCK_NAMES[clock], machine=machine,
-        limits=limits.best(again), entries=entrants.entries, missing=entrants.missing, cells=cells,
-        training_shape=scale.training_shape, steps=training, base_files=files,
+        title=subject.title, threads=threads, clock=CLOCK_NAMES[clock], machine=machine, entries=entrants.entries,
+        missing=entrants.missing, cells=cells, training_title=scale.training_shape.title, steps=training,
+        base_files=files,
     )  # fmt: skip
 
 
@@ -121,11 +113,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--shape", choices=sorted(SHAPES), default="deberta-v3-small",
         help="measure random weights in this shape (default %(default)s)",
     )  # fmt: skip
-    names = [contender.name for contender in lineup()]
+    names = list(CONTENDERS)
     command.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"contenders, of: {', '.join(names)}")
     add_values(
         command,
-        ("--threads", positive_int, 1, "threads of every contender"),
+        ("--threads", positive, 1, "threads of every contender"),
         ("--output", Path, None, "folder to write (default benchmarks/reports/<date>)"),
     )
     return command.parse_args(arguments)
@@ -137,16 +129,14 @@ def main(arguments: Sequence[str] | None = None, scale: Scale | None = None) -> 
     limit_threads(options.threads)
     scale = scale or (QUICK if options.quick else Scale())
     if options.only:
-        scale = replace(scale, left_out=[entry.name for entry in lineup() if entry.name not in options.only])
-    subject = bundle_subject(options.bundle) if options.bundle else random_subject(SHAPES[options.shape])
+        scale = replace(scale, left_out=[name for name in CONTENDERS if name not in options.only])
     clock = time.process_time if options.cpu_time else time.perf_counter
-    results = measure(subject, options.threads, scale, clock)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        made, shape = Path(folder), SHAPES[options.shape]
+        subject = bundle_subject(options.bundle, made) if options.bundle else random_subject(shape, made)
+        results = measure(subject, options.threads, scale, clock)
     target = options.output or REPORTS / (datetime.date.today().isoformat() + ("-quick" if options.quick else ""))
-    page, content = render_report(results), as_json(results)
-    write_run(target, "report", content, report_figure(results), page)
-    print(page)
-    print(f"Written to {target}.")
-    print(json.dumps(content))
+    publish(target, "report", as_json(results), render_report(results), lambda: report_figure(results))
     return 0
 
 

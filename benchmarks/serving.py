@@ -30,19 +30,12 @@ from tqdm import tqdm
 from benchmarks.client import Client, Target, read_texts, request_bodies
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Seconds, usage_of
-from benchmarks.peers.comparison import (
-    STEADY_SHARE,
-    Comparison,
-    Round,
-    render_serving,
-    serving_figure,
-    serving_json,
-)
+from benchmarks.peers.comparison import STEADY_SHARE, Comparison, Round, render_serving, serving_json
 from benchmarks.peers.launch import OURS, PEERS, Peer, Running, running
-from benchmarks.rendering import add_values, advance, parser, positive_int, positive_number, write_run
+from benchmarks.rendering import add_values, advance, parser, positive_number, publish
 from benchmarks.traffic import OK, closed_loop, digest, open_loop, poisson_arrivals, run
 from shared.bundle import default_bundle_path
-from shared.cli import run_command
+from shared.cli import positive, run_command
 from shared.errors import NotReadyError
 
 REPORTS = Path(__file__).parent / "reports"
@@ -158,7 +151,7 @@ def _saturate(servers: Sequence[Running], texts: Sequence[str], extent: Extent, 
 async def _turn(server: Running, texts: Sequence[str], clients: int, seconds: float, seed: int) -> Round:
     before, _ = usage_of(server.pid)
     async with Client(Target(server.url, timeout_s=LOOP_TIMEOUT_S)) as client:
-        records = await closed_loop(client, clients, seconds, request_bodies(texts, 1, seed))
+        records = await closed_loop(client.send, clients, seconds, request_bodies(texts, 1, seed))
     after, memory_mib = usage_of(server.pid)
     return Round(digest(records), round((after - before) / max(1, len(records)) * 1e3, 3), round(memory_mib, 1))
 
@@ -179,7 +172,7 @@ def _with_open_loads(found: Comparison, ours: Running, texts: Sequence[str], ext
 
 async def _steady(server: Running, texts: Sequence[str], rate: float, seconds: float) -> Mapping[str, object]:
     async with Client(Target(server.url)) as client:
-        records = await open_loop(client, poisson_arrivals(rate, seconds), request_bodies(texts, 1))
+        records = await open_loop(client.send, poisson_arrivals(rate, seconds), request_bodies(texts, 1))
     return {"rate_per_s": rate, **digest(records)}
 
 
@@ -191,7 +184,7 @@ async def _overload(
     bodies = request_bodies(texts, 1)
     _, before = usage_of(server.pid)
     async with Client(Target(server.url, headers=headers, timeout_s=30, connections=CONNECTIONS)) as client:
-        records = await open_loop(client, poisson_arrivals(rate, extent.overload_s), bodies)
+        records = await open_loop(client.send, poisson_arrivals(rate, extent.overload_s), bodies)
         recovery_s = await _recovery(client, list(islice(bodies, 50)), NORMAL * normal_ms / 1e3)
     _, after = usage_of(server.pid)
     return {
@@ -222,10 +215,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         command,
         ("--bundle", Path, None, "what to serve (default: $EMOTION_BUNDLE, else runs/latest/bundle)"),
         ("--texts", Path, None, ".jsonl, .tsv or a text a line (default: the embedded corpus)"),
-        ("--clients", positive_int, usual.clients, "at saturation"),
+        ("--clients", positive, usual.clients, "at saturation"),
         ("--seconds", positive_number, usual.seconds, "of each turn"),
-        ("--rounds", positive_int, usual.rounds, "turns of each server"),
-        ("--alone", positive_int, usual.alone, "texts of the lone client"),
+        ("--rounds", positive, usual.rounds, "turns of each server"),
+        ("--alone", positive, usual.alone, "texts of the lone client"),
         ("--overload-s", positive_number, usual.overload_s, "also send ours 5 times what saturates it, for so long"),
         ("--deadline-ms", positive_number, usual.deadline_ms, "of requests in it"),
         ("--output", Path, None, "folder to write (default benchmarks/reports/<date>-serving)"),
@@ -238,16 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
     bundle = (options.bundle or default_bundle_path()).resolve()
-    fields = [field.name for field in dataclasses.fields(Extent)]
-    extent = Extent(**{name: getattr(options, name) for name in fields})
+    extent = Extent(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Extent)})
     peers = [peer for peer in PEERS if peer.name in options.only]
     found = compare(bundle, peers, read_texts(options.texts), extent)
     target = options.output or REPORTS / f"{datetime.date.today().isoformat()}-serving"
-    page, content = render_serving(found), serving_json(found)
-    write_run(target, "serving", content, serving_figure(found), page)
-    print(page)
-    print(f"Written to {target}.")
-    print(json.dumps(content))
+    publish(target, "serving", serving_json(found), render_serving(found))
     return 0
 
 

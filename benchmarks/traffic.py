@@ -6,10 +6,10 @@ import asyncio
 import gc
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,8 @@ class Records:
         return self.done - self.due
 
 
-class Sender(Protocol):
-    """Whatever takes a body and names the outcome."""
-
-    async def send(self, body: bytes) -> str:
-        """Send one request."""
-        ...
+Send = Callable[[bytes], Awaitable[str]]
+"""Posts a body and names the outcome."""
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
@@ -82,28 +78,21 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
 def poisson_arrivals(rate_per_s: float, seconds: float, seed: int = 0) -> NDArray[np.float64]:
     """Arrival times in seconds, rising, all below `seconds`, of many users who know nothing of each other.
 
-    Gaps are independent and exponential with mean 1 / `rate_per_s`.
-
-    Raises:
-        ValueError: when the rate or the time is not positive.
+    Gaps are independent and exponential with mean 1 / `rate_per_s`; both arguments are above 0.
     """
-    if rate_per_s <= 0 or seconds <= 0:
-        raise ValueError(f"rate {rate_per_s} a second and time {seconds} s must both be above 0.")
     expected = rate_per_s * seconds
     gaps = np.random.default_rng(seed).exponential(1 / rate_per_s, int(expected + 10 * np.sqrt(expected) + 10))
     times = np.cumsum(gaps)
     return times[times < seconds]
 
 
-async def open_loop(
-    sender: Sender, arrivals: Sequence[float] | NDArray[np.float64], bodies: Iterator[bytes]
-) -> Records:
+async def open_loop(send: Send, arrivals: Iterable[float], bodies: Iterator[bytes]) -> Records:
     """Send a request at each arrival time, however many are still unanswered; ends when all are."""
     rows: list[Record] = []
 
     async def one(due: float, body: bytes) -> None:
         sent = time.perf_counter() - start
-        outcome = await sender.send(body)
+        outcome = await send(body)
         rows.append(Record(due, sent, time.perf_counter() - start, outcome))
 
     tasks = set()
@@ -120,7 +109,7 @@ async def open_loop(
     return Records.of(rows)
 
 
-async def closed_loop(sender: Sender, clients: int, seconds: float, bodies: Iterator[bytes]) -> Records:
+async def closed_loop(send: Send, clients: int, seconds: float, bodies: Iterator[bytes]) -> Records:
     """`clients` send their next request as soon as the last is answered, for `seconds`."""
     rows: list[Record] = []
 
@@ -129,7 +118,7 @@ async def closed_loop(sender: Sender, clients: int, seconds: float, bodies: Iter
         while free < seconds:
             body = next(bodies)
             sent = time.perf_counter() - start
-            outcome = await sender.send(body)
+            outcome = await send(body)
             done = time.perf_counter() - start
             rows.append(Record(free, sent, done, outcome))
             free = done
@@ -156,8 +145,8 @@ def _no_collection() -> Iterator[None]:
 def digest(records: Records, texts_per_request: int = 1) -> dict[str, Any]:
     """The run as one JSON object, times in milliseconds.
 
-    `throughput_per_s` is of requests answered well, from the first that was due to the last answer; `service_ms` counts
-    from sending, `generator_lag_ms` from the due time to sending: where it is not small, the load tool was the limit.
+    `throughput_per_s` is of requests answered well, from the first that was due to the last answer; `generator_lag_ms`
+    counts from the due time to sending: where it is not small, the load tool was the limit.
     """
     good = records.outcome == OK
     elapsed = float(records.done.max() - records.due.min()) if len(records) else 0.0
@@ -170,7 +159,6 @@ def digest(records: Records, texts_per_request: int = 1) -> dict[str, Any]:
         "throughput_per_s": round(served, 2),
         "texts_per_s": round(served * texts_per_request, 2),
         "latency_ms": in_ms(records.latency_s[good]),
-        "service_ms": in_ms((records.done - records.sent)[good]),
         "latency_ms_by_outcome": {name: in_ms(records.latency_s[records.outcome == name]) for name in outcomes},
         "generator_lag_ms": in_ms(records.sent - records.due),
     }

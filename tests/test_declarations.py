@@ -32,7 +32,6 @@ DISTRIBUTION_OF = {
 """Import -> distribution, where they differ."""
 
 UNDECLARED = {
-    "openvino": "a contender of the benchmarks where somebody has installed it",
     "nowhere_to_be_found": "a package that is not there, for the test of what is said then",
 }
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.contenders.contender import Batch, Workbench, versions_key
+from benchmarks.contenders.contender import Batch, Workbench
 from shared.bundle import Bundle
-from shared.environment import cache_root
-from shared.errors import BundleFormatError
 from shared.labels import GOEMOTIONS
 
 if TYPE_CHECKING:
@@ -33,12 +30,12 @@ class ModelShape:
     inner: int  # width of the feed-forward layer
     vocabulary: int  # a smaller one saves time and memory and changes no product
     v3: bool = True  # normalised relative embeddings and no absolute positions; the starter has the opposite
-    pooling: str = "cls"  # "cls", or "mean" where every token's last state reaches the logits
 
     @property
-    def key(self) -> str:
-        """Names the cache folder."""
-        return f"{self.name}-{self.layers}x{self.width}x{self.heads}x{self.inner}-v{self.vocabulary}"
+    def title(self) -> str:
+        """What reports call it."""
+        sizes = f"{self.layers} layers, {self.width} wide, {self.heads} heads, {self.vocabulary:,} token ids"
+        return f"a DeBERTa of the size of {self.name}, random weights ({sizes})"
 
 
 V3_SMALL = ModelShape("deberta-v3-small", 6, 768, 12, 3072, vocabulary=8000)
@@ -54,28 +51,14 @@ def random_model(shape: ModelShape, seed: int = 0) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.for_model(
-        "deberta-v2",
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.inner,
-        relative_attention=True,
-        position_buckets=256,
-        max_relative_positions=-1,
-        share_att_key=True,
-        pos_att_type=["p2c", "c2p"],
-        norm_rel_ebd="layer_norm" if shape.v3 else "none",
-        position_biased_input=not shape.v3,
-        type_vocab_size=0 if shape.v3 else 2,
-        layer_norm_eps=1e-7,
-        pooler_hidden_size=shape.width,
-        pooler_dropout=0,
-        num_labels=len(GOEMOTIONS),
-        id2label=dict(enumerate(GOEMOTIONS)),
-        label2id={label: index for index, label in enumerate(GOEMOTIONS)},
-        problem_type="multi_label_classification",
-    )
+        "deberta-v2", vocab_size=shape.vocabulary, hidden_size=shape.width, num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads, intermediate_size=shape.inner, relative_attention=True, position_buckets=256,
+        max_relative_positions=-1, share_att_key=True, pos_att_type=["p2c", "c2p"],
+        norm_rel_ebd="layer_norm" if shape.v3 else "none", position_biased_input=not shape.v3,
+        type_vocab_size=0 if shape.v3 else 2, layer_norm_eps=1e-7, pooler_hidden_size=shape.width, pooler_dropout=0,
+        num_labels=len(GOEMOTIONS), id2label=dict(enumerate(GOEMOTIONS)),
+        label2id={label: index for index, label in enumerate(GOEMOTIONS)}, problem_type="multi_label_classification",
+    )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
@@ -117,47 +100,26 @@ def padded_batch(lengths: tuple[int, ...], vocabulary: int, seed: int = 0) -> Ba
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: where contenders find it, its sizes, and what to call it in a report."""
+    """What is measured."""
 
-    bench: Workbench
-    shape: ModelShape
-    title: str
-
-
-def random_subject(shape: ModelShape = V3_SMALL, cache: Path | None = None) -> Subject:
-    """A random model of this shape, saved once."""
-    root = (cache or cache_root() / "benchmarks") / shape.key
-    key = versions_key("transformers")
-    checkpoint = Workbench(root, root).prepared("checkpoint", key, random_model(shape).save_pretrained)
-    return Subject(Workbench(checkpoint, root), shape, f"a DeBERTa of the size of {shape.name}, random weights")
+    bench: Workbench  # where contenders find it
+    vocabulary: int  # how many token ids it has
+    title: str  # what reports call it
 
 
-def bundle_subject(path: Path, cache: Path | None = None) -> Subject:
+def random_subject(shape: ModelShape, made: Path) -> Subject:
+    """A random model of this shape; its files are made below `made`."""
+    root = made / shape.name
+    checkpoint = Workbench(root, root).prepared("checkpoint", random_model(shape).save_pretrained)
+    return Subject(Workbench(checkpoint, root), shape.vocabulary, shape.title)
+
+
+def bundle_subject(path: Path, made: Path) -> Subject:
     """A bundle's model; our contenders run the bundle's own exports.
 
     Raises:
         BundleError: when it cannot be read.
-        BundleFormatError: when its encoder has no sizes this report knows.
     """
     bundle = Bundle.read(path)
-    root = (cache or cache_root() / "benchmarks") / f"bundle-{bundle.seal[:12]}"
-    return Subject(Workbench(bundle.path, root, bundle.path), _shape_of(bundle), f"the model of {path}")
-
-
-def _shape_of(bundle: Bundle) -> ModelShape:
-    config = json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))
-    try:
-        shape = replace(
-            V3_SMALL,
-            name=bundle.path.resolve().parent.name,
-            layers=int(config["num_hidden_layers"]),
-            width=int(config["hidden_size"]),
-            heads=int(config["num_attention_heads"]),
-            inner=int(config["intermediate_size"]),
-            vocabulary=int(config["vocab_size"]),
-        )
-    except KeyError as missing:
-        raise BundleFormatError(
-            f"config.json of {bundle.path} has no {missing}: the report cannot tell the work of this encoder."
-        ) from missing
-    return replace(shape, pooling=bundle.manifest.pooling)
+    bench = Workbench(bundle.path, made / "bundle", bundle.path)
+    return Subject(bench, bundle.tokenizer().vocab_size, f"the model of {path}")

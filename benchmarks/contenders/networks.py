@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError, Workbench
+from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError
 from benchmarks.contenders.models import ModelShape, random_batch, random_model
 from benchmarks.measure import Worker, limit_threads
 from shared.labels import GOEMOTIONS
@@ -27,7 +26,7 @@ def contenders() -> list[Contender]:
     library = "shared.modeling.classifier"
     return [
         Contender(EAGER, "fp32", lambda bench: bench.checkpoint, open_eager, library),
-        Contender(COMPILED, "fp32", _needs_compiler, _open_compiled, library),
+        Contender(COMPILED, "fp32", lambda bench: bench.checkpoint, _open_compiled, library),
         Contender(FAST, "fp32", lambda bench: bench.checkpoint, _open_fast, library),
     ]
 
@@ -44,15 +43,6 @@ def load_stock(folder: Path) -> PreTrainedModel:
 def open_eager(folder: Path, threads: int) -> Run:
     """Hugging Face's own network, which the logits of all others are held against."""
     return _as_run(load_stock(folder), threads)
-
-
-def _needs_compiler(bench: Workbench) -> Path:
-    from torch.utils import cpp_extension
-
-    compiler: str = cpp_extension.get_cxx_compiler()  # type: ignore[no-untyped-call]
-    if shutil.which(compiler) is None:
-        raise UnavailableError(f"torch.compile needs a C++ compiler, and there is no {compiler}")
-    return bench.checkpoint
 
 
 def _open_compiled(folder: Path, threads: int) -> Run:

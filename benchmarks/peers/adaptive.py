@@ -8,8 +8,6 @@ one thread each; a small `max_latency_ms` answers 503 by the hundred while its e
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -30,8 +28,7 @@ class AdaptiveEmotion:
     """A batchable endpoint takes one list, and answers with a list."""
 
     def __init__(self) -> None:
-        bundle = os.environ.get("EMOTION_BUNDLE")
-        self.answerer = Answerer(Path(bundle) if bundle else default_bundle_path(), threads=1)
+        self.answerer = Answerer(default_bundle_path(), threads=1)
 
     # the decorator has no types
     @bentoml.api(batchable=True, max_batch_size=32, max_latency_ms=10_000)  # type: ignore

@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.measure import Seconds, Summary, percentile, speedup, summarise
 from benchmarks.peers.launch import ADAPTIVE, BARE, OURS, PIPELINE
 from benchmarks.rendering import Verdict, machine_table, markdown_table, number, outcome_table, spread, verdict_table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SATURATION_FLOORS = {PIPELINE.name: 15.0, BARE.name: 1.2, ADAPTIVE.name: 1.3}
 MOST_OVERHEAD_MS = 2.0
@@ -121,7 +118,6 @@ def render_serving(found: Comparison) -> str:
         "each round; brackets hold the quartiles. Client and servers share this machine's cores.",
         "## What is promised",
         verdict_table(judge_serving(found)),
-        "![Requests a second](serving.svg)",
         f"## {found.clients} clients",
         _saturation(found),
         "## One client alone",
@@ -175,25 +171,8 @@ def serving_json(found: Comparison) -> dict[str, Any]:
         "saturation": {name: [asdict(one) for one in rounds] for name, rounds in found.saturation.items()},
         "alone_ms": {name: found.alone_ms(name) for name in found.alone_s},
         "overhead_ms": {name: found.overhead_ms(name) for name in found.alone_s},
-        "predictor_ms": summarise(found.predictor_s * 1e3).as_dict(),
+        "predictor_ms": asdict(summarise(found.predictor_s * 1e3)),
         "steady": dict(found.steady),
         "overload": dict(found.overload),
         "missing": dict(found.missing),
     }
-
-
-def serving_figure(found: Comparison) -> Figure:
-    """Bars of the throughput at saturation, ours in blue."""
-    from matplotlib.figure import Figure
-
-    names = list(found.saturation)
-    through = [found.throughput(name) for name in names]
-    figure = Figure(figsize=(8, 0.8 + 0.6 * len(names)), layout="constrained")
-    axes = figure.subplots()
-    colours = ["#08519c" if name == OURS.name else "#a8a8a8" for name in names]
-    bars = axes.barh(names, [one.median for one in through], color=colours)
-    axes.bar_label(bars, [number(one.median) for one in through], padding=3)
-    axes.invert_yaxis()
-    axes.margins(x=0.12)
-    axes.set_xlabel(f"requests a second, {found.clients} clients")
-    return figure

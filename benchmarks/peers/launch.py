@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,10 @@ STOP_S = 15.0
 
 @dataclass(frozen=True)
 class Peer:
-    """A server to compare: its name in tables, and its command for a bundle and a port."""
+    """A server to compare; the bundle is in EMOTION_BUNDLE, and `--port PORT` follows the arguments."""
 
-    name: str
-    command: Callable[[Path, int], Sequence[str]]
+    name: str  # in tables
+    arguments: Sequence[str]  # after `python -m`
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,11 @@ class Running:
     pid: int
 
 
-def _ours(bundle: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "bentoml", "serve", "--host", "127.0.0.1", "--port", str(port)]
-
-
-def _adaptive(bundle: Path, port: int) -> list[str]:
-    service = "benchmarks.peers.adaptive:AdaptiveEmotion"
-    return [sys.executable, "-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(port)]
-
-
-def _module(name: str) -> Callable[[Path, int], list[str]]:
-    command = [sys.executable, "-m", "benchmarks.peers.servers", name]
-    return lambda bundle, port: [*command, str(bundle), "--port", str(port)]
-
-
-OURS = Peer("ours", _ours)
-BARE = Peer("bare int8 server", _module("bare"))
-ADAPTIVE = Peer("BentoML adaptive batching", _adaptive)
-PIPELINE = Peer("FastAPI + pipeline", _module("pipeline"))
+_BENTO = ("bentoml", "serve", "--host", "127.0.0.1")
+OURS = Peer("ours", _BENTO)
+BARE = Peer("bare int8 server", ("benchmarks.peers.servers", "bare"))
+ADAPTIVE = Peer("BentoML adaptive batching", (*_BENTO, "benchmarks.peers.adaptive:AdaptiveEmotion"))
+PIPELINE = Peer("FastAPI + pipeline", ("benchmarks.peers.servers", "pipeline"))
 PEERS = (OURS, BARE, ADAPTIVE, PIPELINE)
 
 
@@ -82,8 +69,8 @@ def running(peer: Peer, bundle: Path) -> Iterator[Running]:
         environment.pop("OMP_NUM_THREADS", None)  # each server decides on its threads itself
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                peer.command(bundle, port), cwd=ROOT, env=environment, stdout=stream, stderr=stream,
-                start_new_session=True,
+                [sys.executable, "-m", *peer.arguments, "--port", str(port)],
+                cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True,
             )  # fmt: skip
         try:
             _wait(peer, process, url, log)

@@ -1,11 +1,10 @@
 """Servers of the comparison with the service's answers: a bare one around our model, and FastAPI around a pipeline.
 
-Run: python -m benchmarks.peers.servers bare BUNDLE --port 3001
+Run: EMOTION_BUNDLE=... python -m benchmarks.peers.servers bare --port 3001
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from serving.batching.jobs import Row
 from serving.http.responses import result, rules_for
 from serving.http.schemas import PredictRequest
 from serving.predictor import Predictor, batches_by_length
-from shared.bundle import Bundle
-from shared.cli import default_threads, run_command
+from shared.bundle import Bundle, default_bundle_path
+from shared.cli import CommandParser, default_threads, run_command
 
 
 class Answerer:
@@ -94,12 +93,11 @@ def pipeline(bundle: Path) -> Any:
 
 def main() -> None:
     """Serve until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["bare", "pipeline"])
-    parser.add_argument("bundle", type=Path, help="the bundle's folder")
-    parser.add_argument("--port", type=int, default=3001, help="on 127.0.0.1 (default 3001)")
-    options = parser.parse_args()
-    app = {"bare": bare, "pipeline": pipeline}[options.kind](options.bundle)
+    command, kinds = CommandParser("benchmarks.peers.servers"), {"bare": bare, "pipeline": pipeline}
+    command.add_argument("kind", choices=kinds)
+    command.add_argument("--port", type=int, default=3001)
+    options = command.parse_args()
+    app = kinds[options.kind](default_bundle_path())
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
 
 

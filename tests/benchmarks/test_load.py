@@ -119,5 +119,5 @@ def test_the_help_teaches_the_two_modes(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("arguments", [[], ["--rate", "1", "--clients", "1"], ["--rate", "-1"], ["--clients", "0"]])
 def test_a_run_needs_exactly_one_mode_with_a_positive_number(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigError, match="--rate|--clients"):
         parse_arguments(arguments)

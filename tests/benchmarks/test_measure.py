@@ -109,8 +109,6 @@ def test_what_cannot_be_summarised_is_refused() -> None:
         summarise([])
     with pytest.raises(ValueError, match="no values to take a percentile of"):
         percentile([], 50)
-    with pytest.raises(ValueError, match="percentile 101 is not in 0 to 100"):
-        percentile([1.0], 101)
     with pytest.raises(ValueError, match="2 and 1 rounds cannot be compared"):
         speedup([1.0, 2.0], [1.0])
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,9 +33,9 @@ def test_a_short_comparison_with_a_real_server_is_written(
 
 
 def test_a_server_that_does_not_start_is_reported_with_the_end_of_its_log(bundle: Path) -> None:
-    broken = Peer("broken", lambda _bundle, _port: [sys.executable, "-c", "raise SystemExit('no room at the inn')"])
+    broken = Peer("broken", ("benchmarks.peers.servers", "no-such-kind"))
     with (
-        pytest.raises(NotReadyError, match="server 'broken' ended with code 1: .*no room at the inn"),
+        pytest.raises(NotReadyError, match="server 'broken' ended with code 2: .*invalid choice: 'no-such-kind'"),
         running(broken, bundle),
     ):
         pass

@@ -41,12 +41,6 @@ def test_arrivals_end_in_time_and_repeat_with_their_seed() -> None:
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize(("rate", "seconds"), [(0, 1), (1, 0), (-1, 1)])
-def test_a_rate_or_time_that_is_not_positive_is_refused(rate: float, seconds: float) -> None:
-    with pytest.raises(ValueError, match="must both be above 0"):
-        poisson_arrivals(rate, seconds)
-
-
 class FakeService:
     """Serves one request at a time in `service_s`; stalls once, for `stall_s`, before request number `stall_at`."""
 
@@ -67,7 +61,7 @@ class FakeService:
 
 def test_an_open_loop_goes_on_sending_while_the_service_stalls_and_counts_the_wait_of_each() -> None:
     service = FakeService(stall_at=0, stall_s=0.2)
-    records = asyncio.run(open_loop(service, np.arange(10) * 0.01, repeat(b"{}")))
+    records = asyncio.run(open_loop(service.send, np.arange(10) * 0.01, repeat(b"{}")))
     assert len(records) == 10
     assert service.most_waiting == 10
     # request k was due k * 10 ms into a stall of 200 ms
@@ -76,7 +70,7 @@ def test_an_open_loop_goes_on_sending_while_the_service_stalls_and_counts_the_wa
 
 def test_a_closed_loop_has_never_more_requests_open_than_clients_and_counts_all() -> None:
     service = FakeService(service_s=0.002)
-    records = asyncio.run(closed_loop(service, 3, 0.1, repeat(b"{}")))
+    records = asyncio.run(closed_loop(service.send, 3, 0.1, repeat(b"{}")))
     assert service.most_waiting == 3
     assert len(records) == service.served
     assert records.due.max() < 0.1
@@ -90,7 +84,7 @@ def test_every_arrival_has_exactly_one_record_when_the_service_fails() -> None:
             self.count += 1
             return "http 429" if self.count % 2 else OK
 
-    records = asyncio.run(open_loop(Failing(), np.zeros(9), repeat(b"{}")))
+    records = asyncio.run(open_loop(Failing().send, np.zeros(9), repeat(b"{}")))
     assert digest(records)["outcomes"] == {"http 429": 5, "ok": 4}
 
 
@@ -106,7 +100,6 @@ def test_a_digest_by_hand() -> None:
     assert found["texts_per_s"] == 3.0
     # the second was sent half a second late: that counts from the moment it was due, not from sending
     assert found["latency_ms"] | {"mean": 0} == {"p50": 30, "p95": 520, "p99": 520, "p99.9": 520, "max": 520, "mean": 0}
-    assert found["service_ms"]["p50"] == 20
     assert found["latency_ms_by_outcome"]["http 429"]["p50"] == 1
     assert found["generator_lag_ms"]["max"] == 500
     assert generator_was_limit(found)
@@ -126,5 +119,5 @@ def test_a_closed_loop_of_a_dead_service_ends(seconds: float) -> None:
             await asyncio.sleep(0.01)
             return "connection refused"
 
-    records = asyncio.run(closed_loop(Dead(), 2, seconds, repeat(b"{}")))
+    records = asyncio.run(closed_loop(Dead().send, 2, seconds, repeat(b"{}")))
     assert set(records.outcome) == {"connection refused"}

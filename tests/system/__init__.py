@@ -1,7 +1,7 @@
 """What the service promises, judged on a real server: under attack, and through restarts and swaps under load.
 
-`make test` runs a small version of each; `make system` the full one, 20,000 hostile requests and twice 10,000 through
-restarts and swaps, in ten to twenty minutes. Settings of a run:
+`make test` runs a small version of each, `make system` the full one: 20,000 hostile requests, 20,000 through restarts
+and 20,000 through swaps. Settings of a run:
 
     SYSTEM_REQUESTS=500 SYSTEM_SEED=7 pytest -m system                         # another size, other attacks
     SYSTEM_BUNDLE=runs/monday/bundle SYSTEM_OTHER_BUNDLE=runs/friday/bundle make system

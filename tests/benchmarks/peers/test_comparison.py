@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,10 @@ from benchmarks.peers.comparison import (
     Round,
     judge_serving,
     render_serving,
-    serving_figure,
     serving_json,
 )
 from benchmarks.peers.launch import ADAPTIVE, BARE, OURS, PIPELINE
-from benchmarks.rendering import write_run
+from benchmarks.rendering import publish
 from benchmarks.traffic import OK, Record, Records, digest
 
 
@@ -83,11 +81,10 @@ def test_without_an_overload_nothing_is_said_of_it() -> None:
 
 def test_a_written_comparison_has_its_page_its_plot_and_json(tmp_path: Path) -> None:
     found = comparison(missing={"a peer": "it did not start"})
-    write_run(tmp_path / "run", "serving", serving_json(found), serving_figure(found), render_serving(found))
+    publish(tmp_path / "run", "serving", serving_json(found), render_serving(found))
     page = (tmp_path / "run" / "serving.md").read_text(encoding="utf-8")
     assert f"| {OURS.name} | 75.0 (60.0-90.0) |" in page
     assert "Not run: a peer: it did not start" in page
-    ET.parse(tmp_path / "run" / "serving.svg")
     content = json.loads((tmp_path / "run" / "serving.json").read_text(encoding="utf-8"))
     assert content["overhead_ms"][OURS.name] == pytest.approx(1.5)
     assert len(content["promises"]) == 10
