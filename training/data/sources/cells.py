@@ -35,7 +35,7 @@ class Listed(tuple[Token, ...]):
 
 
 class Scored(dict[str, float]):
-    """The labels of a cell that was a dict, with their values."""
+    """The labels of a cell that was a dict, with their values; NaN where it has null for one."""
 
 
 def parse_cell(value: Any, where: str) -> Listed | Scored | str | int | float | bool | None:
@@ -70,9 +70,9 @@ def _token(part: Any, where: str) -> Token:
 
 def _scored(items: Mapping[Any, Any], where: str) -> Scored:
     for name, score in items.items():
-        if not isinstance(score, (bool, int, float)) or (isinstance(score, float) and math.isnan(score)):
+        if not isinstance(score, (bool, int, float, type(None))):
             raise DataFormatError(f"{where}: the label '{name}' has the value {score!r}; expected 0 or 1.")
-    return Scored({str(name).strip(): float(score) for name, score in items.items()})
+    return Scored({str(name).strip(): math.nan if score is None else float(score) for name, score in items.items()})
 
 
 def _parse_text(text: str, where: str) -> Listed | Scored | str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -174,27 +175,43 @@ def _unit(value: Token, column: Column) -> float:
 
 
 def _from_scores(column: Column, codes: NDArray[np.int32]) -> LabelCells:
-    """Dicts of label and value: a label that a cell does not name is unknown, unless no cell names one with 0."""
-    named = {name for cell in column.cells if isinstance(cell, Scored) for name in cell}
+    """Dicts of label and value: null is unknown, and so is what a cell leaves out, unless no cell names one with 0."""
+    scored = [item for cell in column.cells if isinstance(cell, Scored) for item in cell.items()]
+    named = {name for name, value in scored if not math.isnan(value)}
     named |= {str(token) for cell in column.filled for token in cell}
     spelled = _spellings(Counter(dict.fromkeys(named, 1)), column)
     labels = _vocabulary(spelled.values(), column.names)
     place = {name: position for position, name in enumerate(labels)}
     targets, known = matrices(column, len(labels))
-    explicit = any(value == 0 for cell in column.cells if isinstance(cell, Scored) for value in cell.values())
+    explicit = any(value == 0 for _, value in scored)
     for row, cell in enumerate(column.cells):
         if isinstance(cell, Scored):
             if explicit:
                 known[row] = False
             for name, value in cell.items():
-                known[row, place[spelled[name]]] = True
-                targets[row, place[spelled[name]]] = _unit(value, column)
+                if name in named:
+                    known[row, place[spelled[name]]] = not math.isnan(value)
+                    targets[row, place[spelled[name]]] = 0.0 if math.isnan(value) else _unit(value, column)
         elif cell is not None:
             for token in cell:
                 targets[row, place[spelled[str(token)]]] = 1.0
     if explicit and not known.all():
         column.notes.append("cells name some labels with 0 and leave out others: those are unknown for their rows")
+    column.notes.extend(_notes_on_nulls(column, {name for name, _ in scored} - named))
     return finish(column, codes, targets, known, labels, numbered=False, form="labels with values")
+
+
+def _notes_on_nulls(column: Column, never: set[str]) -> list[str]:
+    """What is said of values that are null, and of the labels that have `never` another."""
+    nulls = sum(
+        count * sum(map(math.isnan, cell.values()))
+        for cell, count in zip(column.cells, column.counts, strict=True)
+        if isinstance(cell, Scored)
+    )
+    notes = [f"{nulls:,} values are null: those labels are unknown for their rows"] if nulls else []
+    if never:
+        notes.append(f"labels that have no value in any row are left out: {', '.join(sorted(never))}")
+    return notes
 
 
 def _from_ids(column: Column, codes: NDArray[np.int32]) -> LabelCells:

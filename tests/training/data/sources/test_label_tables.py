@@ -53,6 +53,24 @@ def test_a_dict_with_zeros_says_nothing_about_the_labels_it_leaves_out(tmp_path)
         read(jsonl(tmp_path / "d.jsonl", [{"joy": "much"}]))
 
 
+def test_a_null_in_a_dict_is_unknown_and_a_label_of_nulls_is_left_out(tmp_path):
+    cells = [
+        {"joy": 1, "love": 0, "trust": None},
+        {"joy": None, "love": 1, "trust": None},
+        {"joy": 0, "love": 0},
+        {"joy": 0, "love": 0},
+    ]
+    corpus = read(jsonl(tmp_path / "a.jsonl", cells))
+    assert corpus.labels == ("joy", "love")
+    assert corpus.splits["all"].known.tolist() == [[True, True], [False, True], [True, True], [True, True]]
+    assert corpus.splits["all"].targets.tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+    notes = " ".join(corpus.notes)
+    assert "3 values are null: those labels are unknown for their rows" in notes
+    assert "labels that have no value in any row are left out: trust" in notes
+    positives = read(jsonl(tmp_path / "b.jsonl", [{"joy": 1, "love": None}, {"love": 1}]))
+    assert positives.splits["all"].known.tolist() == [[True, False], [True, True]]
+
+
 def test_a_blank_cell_of_a_0_1_column_is_unknown(tmp_path):
     path = csv(tmp_path / "a.csv", "text,joy,anger", "a b,1,", "c d,,1", "e f,0,0", "g h,,")
     corpus = read(path)
