@@ -15,7 +15,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_classifiers.data import arguments, options_for
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from training.config.data import SourceKind
 from training.config.evaluate import EvaluationData
@@ -102,6 +101,8 @@ def adapt_data(
     options: Mapping[str, Any],
 ) -> Path:
     """Folder of a child bundle adapted to data in hand; see `Model.adapt`."""
+    from emotion_classifiers.data import arguments, options_for  # noqa: PLC0415  (--help does not wait for it)
+
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         given = options_for(data, Path(folder), text=text, labels=labels)
         parsed, _ = parse_options(AdaptOptions, arguments({**given, **options}), prog="adapt", description="")

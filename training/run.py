@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.bundle import Bundle
 from shared.cli import run_command
 from training.config import Config
 from training.config.parser import parse_options
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+    from shared.bundle import Bundle
 
 
 EXAMPLES = (

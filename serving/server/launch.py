@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from serving.settings import HOST, PREFIX, port_of_the_environment
-from shared.bundle import default_bundle_path
 from shared.cli import CommandParser, run_command
 from shared.environment import ROOT
 
@@ -25,16 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     parser = CommandParser(prog="serving.server.launch", description=__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", help="the bundle's folder (default: the one served here)")
-    parser.add_argument("--host", default=os.environ.get(HOST), help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on (default: $PORT, else 3000)")
     options = parser.parse_args(arguments)
+    # --help does not wait for them
+    from serving.settings import HOST, PREFIX, port_of_the_environment  # noqa: PLC0415
+    from shared.bundle import default_bundle_path  # noqa: PLC0415
+
     port = options.port or port_of_the_environment()
     # an absolute path: `bentoml serve` imports relative to the folder of the packages
     bundle = (options.bundle or default_bundle_path()).absolute()
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, f"{PREFIX}BUNDLE": str(bundle), "PYTHONPATH": paths}
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--port", str(port)]
-    command += ["--host", options.host] if options.host else []
+    host = options.host or os.environ.get(HOST)
+    command += ["--host", host] if host else []
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)
 
