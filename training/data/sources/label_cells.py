@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,3 +76,16 @@ def finish(
     return LabelCells(
         shown, targets, known, labels, numbered, column.names is None and not numbered, form, column.notes
     )
+
+
+def notes_on_nulls(column: Column, never: set[str]) -> list[str]:
+    """What is said of values that are null, and of the labels that have `never` another."""
+    nulls = sum(
+        count * sum(map(math.isnan, cell.values()))
+        for cell, count in zip(column.cells, column.counts, strict=True)
+        if isinstance(cell, Scored)
+    )
+    notes = [f"{nulls:,} values are null: those labels are unknown for their rows"] if nulls else []
+    if never:
+        notes.append(f"labels that have no value in any row are left out: {', '.join(sorted(never))}")
+    return notes

@@ -15,7 +15,7 @@ from shared.errors import DataFormatError
 from training.config.data import LabelKeys
 from training.data.sources.cells import MISSING, Listed, Scored, Token, as_number, parse_cell
 from training.data.sources.delimiters import find_delimiter, split_text
-from training.data.sources.label_cells import Column, LabelCells, finish, matrices
+from training.data.sources.label_cells import Column, LabelCells, finish, matrices, notes_on_nulls
 from training.data.sources.vectors import vector_length
 
 MOST_BARE_IDS = 60
@@ -197,21 +197,8 @@ def _from_scores(column: Column, codes: NDArray[np.int32]) -> LabelCells:
                 targets[row, place[spelled[str(token)]]] = 1.0
     if explicit and not known.all():
         column.notes.append("cells name some labels with 0 and leave out others: those are unknown for their rows")
-    column.notes.extend(_notes_on_nulls(column, {name for name, _ in scored} - named))
+    column.notes.extend(notes_on_nulls(column, {name for name, _ in scored} - named))
     return finish(column, codes, targets, known, labels, numbered=False, form="labels with values")
-
-
-def _notes_on_nulls(column: Column, never: set[str]) -> list[str]:
-    """What is said of values that are null, and of the labels that have `never` another."""
-    nulls = sum(
-        count * sum(map(math.isnan, cell.values()))
-        for cell, count in zip(column.cells, column.counts, strict=True)
-        if isinstance(cell, Scored)
-    )
-    notes = [f"{nulls:,} values are null: those labels are unknown for their rows"] if nulls else []
-    if never:
-        notes.append(f"labels that have no value in any row are left out: {', '.join(sorted(never))}")
-    return notes
 
 
 def _from_ids(column: Column, codes: NDArray[np.int32]) -> LabelCells:
