@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TEST_PROCESSES ?= 2
 export BENTOML_DO_NOT_TRACK ?= True
 
 .PHONY: setup demo test system check format serve bench clean
@@ -23,8 +24,8 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 	  --text "Nobody remembered my birthday, and the flat feels so empty tonight." \
 	  --text "Thank you for staying up with me, I'm so relieved the results were fine."
 
-test: setup  ## the whole test suite
-	$(BIN)/python -m pytest
+test: setup  ## the whole test suite, in TEST_PROCESSES processes that take a file at a time
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 system: setup  ## judge the service's promises with 20,000 requests each: attacks, restarts, swaps
 	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} $(BIN)/python -m pytest -m system -s

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import time
 
 import pytest
@@ -15,6 +16,13 @@ def record(message: str = "request", **fields: object) -> logging.LogRecord:
     found = logging.LogRecord("emotion.test", logging.INFO, __file__, 1, message, (), None)
     found.fields = fields
     return found
+
+
+def read(descriptor: int, within_s: float = 10.0) -> bytes:
+    """What can be read now, or soon; nothing written is a failure, not a wait without an end."""
+    readable, _, _ = select.select([descriptor], [], [], within_s)
+    assert readable, f"nothing was written within {within_s:g} s"
+    return os.read(descriptor, 2**20)
 
 
 def test_a_line_is_json_with_its_fields_and_of_an_exception_no_message():
@@ -37,7 +45,7 @@ def test_lines_are_written_in_their_order():
     for number in range(50):
         handler.emit(record(str(number)))
     handler.flush()
-    lines = os.read(reading, 2**20).decode().splitlines()
+    lines = read(reading).decode().splitlines()
     assert [json.loads(line)["message"] for line in lines] == [str(number) for number in range(50)]
 
 
@@ -54,7 +62,7 @@ def test_nobody_waits_for_a_reader_and_what_was_dropped_is_counted_and_said(monk
     content, end = b"", time.monotonic() + 10
     while f'"dropped_lines": {handler.dropped}}}'.encode() not in content:
         assert time.monotonic() < end
-        content += os.read(reading, 2**16)
+        content += read(reading)
     assert len(content.splitlines()) - content.count(b"dropped_lines") == 5000 - handler.dropped
 
 
@@ -72,9 +80,10 @@ def test_a_reader_that_has_gone_ends_nothing():
 @pytest.fixture
 def library():
     found = logging.getLogger("uvicorn.error")
-    kept = (found.handlers, found.propagate, logging.getLogger(logs.LOGGER).handlers)
+    kept = (found.handlers, found.propagate, found.level, logging.getLogger(logs.LOGGER).handlers)
+    found.setLevel(logging.NOTSET)  # whatever an earlier test's server left
     yield found
-    found.handlers, found.propagate, logging.getLogger(logs.LOGGER).handlers = kept
+    found.handlers, found.propagate, found.level, logging.getLogger(logs.LOGGER).handlers = kept
 
 
 def test_libraries_write_in_the_same_form(monkeypatch, library):
@@ -84,5 +93,5 @@ def test_libraries_write_in_the_same_form(monkeypatch, library):
     logs.configure_logging(libraries=True)
     library.warning("Invalid HTTP request received.")
     logs.flush_logs()
-    content = json.loads(os.read(reading, 2**16))
+    content = json.loads(read(reading))
     assert (content["logger"], content["message"]) == ("uvicorn.error", "Invalid HTTP request received.")
