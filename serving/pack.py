@@ -25,7 +25,7 @@ LEFT_OUT = ("__pycache__", "modeling", "fast_deberta", "exporting", "tables")
 """Folders of the code that serving online does not import."""
 
 RUNTIMES = {False: "onnxruntime", True: "onnxruntime-gpu"}
-PINNED = ("numpy", "tokenizers")
+PINNED = ("numpy", "tokenizers", "emoji")
 """Answers depend on these and on the runtime: installed in the versions that the verification names."""
 
 REQUIREMENTS = (

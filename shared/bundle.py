@@ -14,13 +14,15 @@ from shared.errors import BundleFormatError, BundleNotFoundError, BundleTampered
 from shared.files import read_json, sha256_file, write_json
 from shared.labels import LabelSet, label_difference
 from shared.reference import Reference
+from shared.text import NORMALISATIONS, Normalisation
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 
-SCHEMA_VERSION = 2
-"""Of `bundle.json`. Version 1 differs in `reference.npz` alone, whose texts are an array of strings; it is read too."""
+SCHEMA_VERSION = 3
+"""Of `bundle.json`. Older ones are read too: version 2 has no `normalisation`, which is plain there, and version 1 has
+the texts of `reference.npz` as an array of strings besides."""
 
-READABLE_VERSIONS = (1, 2)
+READABLE_VERSIONS = (1, 2, 3)
 MANIFEST = "bundle.json"
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
@@ -39,6 +41,7 @@ class Manifest:
     pooling: str
     max_length: int
     head_tokens: int
+    normalisation: Normalisation
     files: Mapping[str, str]
     provenance: Mapping[str, Any]
 
@@ -54,9 +57,11 @@ class Manifest:
         if version not in READABLE_VERSIONS:
             raise BundleFormatError(
                 f"{path} has schema version {str(version)[:40]!r}; this version reads "
-                f"{' and '.join(map(str, READABLE_VERSIONS))}.",
+                f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}.",
                 hint="Train the bundle again, or use the release that wrote it.",
             )
+        if version < 3:
+            content = {**content, "normalisation": "plain"}
         try:
             fields = {name: content[name] for name in cls.__dataclass_fields__}
         except KeyError as error:
@@ -87,6 +92,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "pooling": (lambda value: isinstance(value, str), "a name"),
     "max_length": (_is_count, "a number of tokens"),
     "head_tokens": (_is_count, "a number of tokens"),
+    "normalisation": (lambda value: value in NORMALISATIONS, " or ".join(NORMALISATIONS)),
     "files": (
         lambda value: (
             isinstance(value, dict)
@@ -177,6 +183,7 @@ class Bundle:
             self.path / "tokenizer.json",
             max_length=self.manifest.max_length,
             head_tokens=self.manifest.head_tokens,
+            normalisation=self.manifest.normalisation,
         )
 
     def metrics(self) -> dict[str, Any]:
@@ -211,6 +218,7 @@ def seal(
     max_length: int,
     head_tokens: int,
     provenance: Mapping[str, Any],
+    normalisation: Normalisation = "emoji_names",
 ) -> Bundle:
     """Write `bundle.json` with the sha256 of every file in `folder`, then read the bundle back, checked.
 
@@ -218,7 +226,9 @@ def seal(
         BundleFormatError: when a required file is missing or the parts disagree.
     """
     files = {name: sha256_file(folder / name) for name in _sealed_names(folder)}
-    manifest = Manifest(SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, files, provenance)
+    manifest = Manifest(
+        SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance
+    )
     write_json(folder / MANIFEST, asdict(manifest))
     return Bundle.read(folder)
 

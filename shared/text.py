@@ -2,17 +2,127 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, get_args
+
+Normalisation = Literal["plain", "emoji_names"]
+"""plain: Unicode NFC, usable characters, single spaces; emoji_names: and every emoji is its English name in words."""
+
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+
+Span = tuple[int, int]
+"""Start and end (exclusive) in a text, in Unicode code points."""
 
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _WHITESPACE = re.compile(r"\s+")
+_SKIN_TONE = re.compile(r"_(?:medium-)?(?:light|medium|dark)_skin_tone")
+
+_KEYCAP, _FLAG = "[0-9#*]\ufe0f?\u20e3", "[\U0001f1e6-\U0001f1ff]{2}"
+_MODIFIERS = "(?:[\U0001f3fb-\U0001f3ff]|\ufe0f|[\U000e0020-\U000e007e]+\U000e007f)?"
 
 
-def normalise(text: str) -> str:
-    """Unicode NFC, control characters and lone surrogates as spaces, whitespace collapsed and stripped."""
-    return _WHITESPACE.sub(" ", _UNUSABLE.sub(" ", unicodedata.normalize("NFC", text))).strip()
+def normalise(text: str, form: Normalisation = "plain") -> str:
+    """Unicode NFC, control characters and lone surrogates as spaces, whitespace collapsed and stripped.
+
+    With `form` "emoji_names" an emoji becomes its standard English name between spaces, without skin tone; one that is
+    repeated in a row is named once.
+    """
+    text = _UNUSABLE.sub(" ", unicodedata.normalize("NFC", text))
+    if form == "emoji_names" and has_emoji(text):
+        text = _emoji_runs().sub(_names, text)
+    return _WHITESPACE.sub(" ", text).strip()
+
+
+def normalise_with_offsets(text: str, form: Normalisation = "plain") -> tuple[str, list[Span]]:
+    """What `normalise` returns, and for each of its characters the span of `text` that it stands for.
+
+    Characters made together (a composed letter, an emoji's name) have the same span. A part of the normalised text
+    from character i up to j, j excluded, stands for `text[spans[i][0] : spans[j - 1][1]]`.
+    """
+    edited, spans = _edited(text, [(i, i + 1) for i in range(len(text))], _compositions(text))
+    edited, spans = _edited(edited, spans, _replacements(_UNUSABLE, lambda _: " ", edited))
+    if form == "emoji_names" and has_emoji(edited):
+        edited, spans = _edited(edited, spans, _replacements(_emoji_runs(), _names, edited))
+    edited, spans = _edited(edited, spans, _replacements(_WHITESPACE, lambda _: " ", edited))
+    start, end = len(edited) - len(edited.lstrip()), len(edited.rstrip())
+    return edited[start:end], spans[start:end]
+
+
+def has_emoji(text: str) -> bool:
+    """Whether a character that emoji begin with, or the one that makes a keycap of a digit, is in the text."""
+    return not text.isascii() and ("\u20e3" in text or not _emoji_characters().isdisjoint(text))
+
+
+def _names(run: re.Match[str]) -> str:
+    return f" {_name(run[1])} "
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(sequence: str) -> str:
+    """The CLDR short name in words; of a sequence that has none, the names of its parts; as it is if they have none."""
+    import emoji  # noqa: PLC0415  (50 ms, and most texts have none)
+
+    named = emoji.demojize(sequence, delimiters=(" ", " "))
+    return named if named == sequence else _SKIN_TONE.sub("", named).replace("_", " ").replace("\u200d", " ").strip()
+
+
+@functools.cache
+def _emoji_characters() -> frozenset[str]:
+    """First characters of all emoji but the keycaps."""
+    import emoji  # noqa: PLC0415
+
+    return frozenset({sequence[0] for sequence in emoji.EMOJI_DATA} - set("0123456789#*"))
+
+
+@functools.cache
+def _emoji_runs() -> re.Pattern[str]:
+    """One emoji, once or more in a row; the grammar of https://www.unicode.org/reports/tr51/#EBNF_and_Regex."""
+    element = f"[{''.join(sorted(_emoji_characters()))}]{_MODIFIERS}"
+    return re.compile(f"({_FLAG}|{_KEYCAP}|{element}(?:\u200d{element})*)(?:\\s*\\1)*")
+
+
+Edit = tuple[int, int, str]
+"""Start and end of a part of a text, and what takes its place."""
+
+
+def _replacements(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str) -> Iterator[Edit]:
+    return ((match.start(), match.end(), replace(match)) for match in pattern.finditer(text))
+
+
+def _compositions(text: str) -> Iterator[Edit]:
+    """The parts of the text that NFC changes: a character with the marks and letters that compose with it."""
+    if unicodedata.is_normalized("NFC", text):
+        return
+    start = 0
+    for end in range(1, len(text) + 1):
+        part = text[start:end]
+        if end < len(text):
+            following = text[end]
+            if unicodedata.combining(following):
+                continue
+            composed, alone = (unicodedata.normalize("NFC", form) for form in (part + following, following))
+            if composed != unicodedata.normalize("NFC", part) + alone:
+                continue
+        composed = unicodedata.normalize("NFC", part)
+        if composed != part:
+            yield start, end, composed
+        start = end
+
+
+def _edited(text: str, spans: Sequence[Span], edits: Iterator[Edit]) -> tuple[str, list[Span]]:
+    """The text after the edits, which are in order and apart, and the spans of its characters."""
+    pieces: list[str] = []
+    kept: list[Span] = []
+    done = 0
+    for start, end, replacement in edits:
+        pieces += (text[done:start], replacement)
+        kept += spans[done:start]
+        kept += [(spans[start][0], spans[end - 1][1])] * len(replacement)
+        done = end
+    return "".join((*pieces, text[done:])), [*kept, *spans[done:]]
 
 
 def default_head_tokens(max_length: int) -> int:

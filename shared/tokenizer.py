@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shared.errors import BundleFormatError, ConfigError
-from shared.text import default_head_tokens, head_tail, normalise
+from shared.text import Normalisation, default_head_tokens, head_tail, normalise
 
 PAD_NAMES = ("[PAD]", "<pad>", "<|pad|>")
 
@@ -34,12 +34,20 @@ class TextTokenizer:
         tokenizer: a `tokenizers.Tokenizer`; truncation and padding stored in it are reset.
         max_length: most tokens of a row, special tokens included.
         head_tokens: tokens kept from the start of a longer text; a quarter of `max_length` when None.
+        normalisation: what is done to a text before it is tokenised; see `shared.text`.
 
     Raises:
         ConfigError: when `max_length` leaves no room for text or `head_tokens` does not fit in it.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_length: int, head_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int,
+        head_tokens: int | None = None,
+        normalisation: Normalisation = "emoji_names",
+    ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
@@ -52,10 +60,20 @@ class TextTokenizer:
                 f"max_length {max_length} with head_tokens {self.head_tokens} is not possible: "
                 f"{max_length - self.budget} special tokens are needed, head_tokens must be 0 to {max(self.budget, 0)}."
             )
+        self.normalisation = normalisation
+        if normalisation == "emoji_names":
+            normalise("\U0001f642", normalisation)  # reads the names now and not with the first text
         self.pad_id = _pad_id(tokenizer)
 
     @classmethod
-    def from_file(cls, path: Path, *, max_length: int, head_tokens: int | None = None) -> TextTokenizer:
+    def from_file(
+        cls,
+        path: Path,
+        *,
+        max_length: int,
+        head_tokens: int | None = None,
+        normalisation: Normalisation = "emoji_names",
+    ) -> TextTokenizer:
         """Read a `tokenizer.json`.
 
         Raises:
@@ -67,7 +85,7 @@ class TextTokenizer:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
             raise BundleFormatError(f"{path} is not a readable tokenizer.json: {error}.") from error
-        return cls(tokenizer, max_length=max_length, head_tokens=head_tokens)
+        return cls(tokenizer, max_length=max_length, head_tokens=head_tokens, normalisation=normalisation)
 
     @property
     def vocab_size(self) -> int:
@@ -92,12 +110,13 @@ class TextTokenizer:
     @property
     def fingerprint(self) -> str:
         """sha256 over the tokenizer and the truncation: equal fingerprints give equal rows."""
-        described = f"{self._tokenizer.to_str()}|{self.max_length}|{self.head_tokens}|normalise-1"
+        described = f"{self._tokenizer.to_str()}|{self.max_length}|{self.head_tokens}|{self.normalisation}"
         return hashlib.sha256(described.encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of every text, normalised and truncated head+tail."""
-        encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts], add_special_tokens=False)
+        usable = [normalise(text, self.normalisation) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(usable, add_special_tokens=False)
         return [self._finish(encoding.ids) for encoding in encodings]
 
     def _finish(self, ids: Sequence[int]) -> Encoded:

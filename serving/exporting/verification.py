@@ -21,8 +21,8 @@ from shared.metrics import brier, macro_f1, micro_f1, nll
 from shared.reference import Reference
 from shared.thresholds import ARGMAX, decide
 
-PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers", "torch",
-            "transformers")  # fmt: skip
+PACKAGES = ("emoji", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "optimum", "optimum-onnx", "tokenizers",
+            "torch", "transformers")  # fmt: skip
 
 SIGMOID_SLOPE = 0.25
 """The steepest a sigmoid, or a softmax in one of its logits, can be."""

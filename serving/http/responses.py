@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # an answer is made without a service too
     from serving.engine import ActiveModel
     from serving.settings import Settings
 
-PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers")
+PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers", "emoji")
 """Installed packages that answers depend on."""
 
 
@@ -153,6 +153,7 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
         "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},
         "max_length": manifest.max_length,
         "head_tokens": manifest.head_tokens,
+        "normalisation": manifest.normalisation,
         "precision": model.precision,
         "provider": model.provider,
         "metrics": bundle.metrics(),

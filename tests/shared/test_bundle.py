@@ -104,12 +104,24 @@ def test_another_schema_version_is_refused(tmp_path):
     folder = sealed(tmp_path / "bundle").path
     manifest = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(BundleFormatError, match="schema version '99'; this version reads 1 and 2"):
+    with pytest.raises(BundleFormatError, match="schema version '99'; this version reads 1 to 3"):
         Bundle.read(folder)
     del manifest["labels"]
     (folder / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleFormatError, match="lacks the field 'labels'"):
         Bundle.read(folder)
+
+
+def test_a_bundle_from_before_normalisation_was_recorded_keeps_its_own(tmp_path):
+    assert sealed(tmp_path / "new").manifest.normalisation == "emoji_names"
+    folder = sealed(tmp_path / "old").path
+    manifest = json.loads((folder / "bundle.json").read_text())
+    assert manifest.pop("normalisation") == "emoji_names"
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleFormatError, match="lacks the field 'normalisation'"):
+        Bundle.read(folder)
+    (folder / "bundle.json").write_text(json.dumps({**manifest, "schema_version": 2}))
+    assert Bundle.read(folder).manifest.normalisation == "plain"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +137,7 @@ def test_another_schema_version_is_refused(tmp_path):
         ("files", {"a": 0}, "each with its sha256"),
         ("max_length", "64", "'max_length' is '64', expected a number of tokens"),
         ("head_tokens", True, "'head_tokens' is 'True', expected a number of tokens"),
+        ("normalisation", "lower", "'normalisation' is 'lower', expected plain or emoji_names"),
         ("provenance", [], "'provenance' is '\\[\\]', expected an object"),
         ("schema_version", {"a": 1}, "schema version"),
     ],

@@ -1,8 +1,14 @@
+import unicodedata
+
+import emoji
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.text import default_head_tokens, head_tail, normalise
+from shared.text import NORMALISATIONS, default_head_tokens, head_tail, normalise, normalise_with_offsets
+
+MARKS = "e\u0301\u0323\u1100\u1161\u11a8\u0958\u200d\ufe0f\r\n\x00 a1#\u20e3\U0001f3fd😀👍❤☹🇫🇷👩💻\ud83d"
+TEXTS = st.text(alphabet=st.one_of(st.sampled_from(MARKS), st.characters()), max_size=60)
 
 
 @pytest.mark.parametrize(
@@ -22,11 +28,67 @@ def test_normalisation_by_example(raw, clean):
     assert normalise(raw) == clean
 
 
-@given(st.text(alphabet=st.characters(), max_size=60))
-def test_normalisation_is_idempotent_and_encodable(text):
-    once = normalise(text)
-    assert normalise(once) == once
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("got it 😀", "got it grinning face"),
+        ("so 😭😭😭 tired", "so loudly crying face tired"),
+        ("yes👍🏽👍🏽!", "yes thumbs up !"),
+        ("❤️ and ❤", "red heart and red heart"),
+        ("👨‍👩‍👧", "family man woman girl"),
+        ("👩🏾‍💻", "woman technologist"),
+        ("🇫🇷🏴󠁧󠁢󠁥󠁮󠁧󠁿", "France England"),
+        ("3️⃣ #⃣", "keycap 3 keycap #"),
+        ("😀‍💔", "grinning face broken heart"),
+        ("1 # * :) → \U0001f1fd", "1 # * :) → \U0001f1fd"),
+        ("[NAME] 🙏", "[NAME] folded hands"),
+    ],
+)
+def test_emoji_become_their_names_by_example(raw, words):
+    assert normalise(raw, "emoji_names") == words
+    assert normalise(raw) == raw
+
+
+def test_every_emoji_has_words_that_neither_its_skin_tone_nor_its_variation_selector_changes():
+    for sequence in emoji.EMOJI_DATA:
+        words = normalise(sequence, "emoji_names")
+        assert words
+        assert emoji.emoji_count(words) == 0
+        toneless = "".join(c for c in sequence if not 0x1F3FB <= ord(c) <= 0x1F3FF)
+        if toneless in emoji.EMOJI_DATA:
+            assert (
+                words
+                == normalise(toneless, "emoji_names")
+                == normalise(toneless + "\ufe0f", "emoji_names").rstrip("\ufe0f ")
+            )
+
+
+@pytest.mark.parametrize("form", NORMALISATIONS)
+@given(text=TEXTS)
+def test_normalisation_is_idempotent_and_encodable(form, text):
+    once = normalise(text, form)
+    assert normalise(once, form) == once
     once.encode("utf-8")
+
+
+@pytest.mark.parametrize("form", NORMALISATIONS)
+@given(text=TEXTS)
+@example(text=" cafe\u0301\r\n😭 😭\x00")
+def test_every_character_stands_for_a_part_of_the_text_as_sent(form, text):
+    words, spans = normalise_with_offsets(text, form)
+    assert words == normalise(text, form)
+    assert len(spans) == len(words)
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert spans == sorted(spans)
+    for character, (start, end) in zip(words, spans, strict=True):
+        part = text[start:end]
+        assert character in unicodedata.normalize("NFC", part) or character in normalise(f"x{part}x", form)
+
+
+def test_offsets_by_hand():
+    words, spans = normalise_with_offsets("  cafe\u0301  👍🏽 ok", "emoji_names")
+    assert words == "café thumbs up ok"
+    assert spans == [(2, 3), (3, 4), (4, 5), (5, 7), (7, 11), *[(9, 11)] * 9, (9, 12), (12, 13), (13, 14)]
 
 
 def test_head_and_tail_by_hand():

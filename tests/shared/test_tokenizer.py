@@ -6,6 +6,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from shared.errors import BundleFormatError, ConfigError
 from shared.tokenizer import TextTokenizer, _special_ids
+from tests.helpers import write_tiny_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"]
 
@@ -61,8 +62,18 @@ def test_the_fingerprint_changes_with_vocabulary_and_truncation():
         TextTokenizer(word_tokenizer(), max_length=9),
         TextTokenizer(word_tokenizer(), max_length=8, head_tokens=1),
         TextTokenizer(word_tokenizer("<pad>"), max_length=8),
+        TextTokenizer(word_tokenizer(), max_length=8, normalisation="plain"),
     ]
-    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 4
+    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 5
+
+
+def test_emoji_are_read_by_name_unless_the_normalisation_is_plain(tmp_path):
+    folder = write_tiny_tokenizer(tmp_path)
+    named = TextTokenizer.from_file(folder / "tokenizer.json", max_length=32)
+    plain = TextTokenizer.from_file(folder / "tokenizer.json", max_length=32, normalisation="plain")
+    (face, words), (as_it_is, unknown) = (tokens.encode(["so 😢", "so crying face"]) for tokens in (named, plain))
+    assert face.ids.tolist() == words.ids.tolist() == unknown.ids.tolist()
+    assert as_it_is.ids.tolist()[2:-1] == [plain.unknown_id]
 
 
 @pytest.mark.parametrize(("max_length", "head"), [(2, None), (6, 5), (6, -1)])

@@ -72,7 +72,7 @@ def write_child(
         manifest = bundle.manifest
         child = seal(
             folder, labels=manifest.labels, task=manifest.task, pooling=manifest.pooling,
-            max_length=manifest.max_length, head_tokens=manifest.head_tokens,
+            max_length=manifest.max_length, head_tokens=manifest.head_tokens, normalisation=manifest.normalisation,
             provenance=_provenance(bundle, adapted, estimate, origin),
         )  # fmt: skip
         _carry_verification(bundle, child)

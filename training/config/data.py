@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from shared.errors import ConfigError
+from shared.text import Normalisation
 from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, ShareBelowOne, TwoOrMore
 
 SourceKind = Literal[
@@ -152,6 +153,8 @@ class DataConfig(LabelKeys):
     """Most tokens of a text, special tokens included; longer texts keep their head and tail."""
     head_tokens: NonNegativeInt | None = None
     """Tokens kept from the start of a longer text, the rest from its end; a quarter of max_length when left out."""
+    normalisation: Normalisation = "emoji_names"
+    """emoji_names: each emoji becomes its English name in words; plain: emoji go to the tokenizer as they are."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Oversampling, stratified batches and length grouping."""
     cache_dir: str | None = None

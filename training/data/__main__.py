@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             load_tokenizer_json(config.model.name),
             max_length=config.data.max_length,
             head_tokens=config.data.head_tokens,
+            normalisation=config.data.normalisation,
         )
     except ModelError as error:
         print(

@@ -61,6 +61,7 @@ def render_model_card(
         fitted_on=policies.fitted_on,
         max_length=tokenizer.max_length,
         head_tokens=tokenizer.head_tokens,
+        emoji_names=tokenizer.normalisation == "emoji_names",
         sources=data.sources,
     )
 

@@ -29,7 +29,7 @@ from training.model.classifier import TokenizerPair, pooling_of
 from training.model.inference import predict_logits
 from training.runtime.resources import disk_errors
 
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets")
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets", "emoji")
 RELOAD_ROWS = 64
 RELOAD_TOLERANCE = 1e-4
 """Largest difference of a logit between the trained model and the one read back from the bundle."""
@@ -94,7 +94,8 @@ def publish(
         _check_reload(folder, trained, data.dev)
         seal(
             folder, labels=data.labels.names, task=config.loss.task, pooling=pooling_of(config.model),
-            max_length=tokens.max_length, head_tokens=tokens.head_tokens, provenance=provenance,
+            max_length=tokens.max_length, head_tokens=tokens.head_tokens, normalisation=tokens.normalisation,
+            provenance=provenance,
         )  # fmt: skip
     return Bundle.read(target, check_files=False)
 

@@ -38,7 +38,10 @@ def build_tokenizer(config: Config) -> TokenizerPair:
         ConfigError: when max_length and head_tokens do not fit together.
     """
     source = load_tokenizer_json(config.model.name, extra_tokens=EXTRA_TOKENS)
-    tokens = TextTokenizer(source, max_length=config.data.max_length, head_tokens=config.data.head_tokens)
+    data = config.data
+    tokens = TextTokenizer(
+        source, max_length=data.max_length, head_tokens=data.head_tokens, normalisation=data.normalisation
+    )
     return TokenizerPair(source, tokens)
 
 
