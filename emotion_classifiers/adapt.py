@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serving.predictor import Predictor
+    from shared.profiles import DriftReference
     from training.adapting.adapt import Adapted, Estimate, Evidence
     from training.data.corpus import Corpus
     from training.data.load import EvaluationRows
@@ -57,6 +58,8 @@ class AdaptOptions:
     """Table with a column of texts, from which the frequencies are estimated."""
     text_column: str | None = None
     """The column of texts of `unlabelled`; "text", or the only column, when left out."""
+    profile: str | None = None
+    """Name of the profile to make: these decisions then stand beside the bundle's own, which stay its default."""
     output: str | None = None
     """Folder of the child bundle; the parent's name with "-adapted" when left out."""
     precision: Literal["fp32", "int8", "fp16"] | None = None
@@ -118,7 +121,8 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
     bundle = predictor.bundle
     read = _labelled(options, predictor)
     corpus = None if read is None else read.rows
-    evidence = _evidence(predictor, options, corpus)
+    texts = [] if options.unlabelled is None else read_unlabelled(Path(options.unlabelled), options.text_column)
+    evidence = _evidence(predictor, options, corpus, texts)
     parent = parent_of(bundle)
     check_evidence(parent, evidence)
     adapted = adapt(parent, evidence, options.seed)
@@ -131,11 +135,14 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
         "unlabelled_texts": len(evidence.unlabelled),
         "data_fingerprint": corpus.fingerprint if corpus is not None else None,
     }  # fmt: skip
-    child = write_child(bundle, target, adapted, evidence, estimate=estimated, origin=origin)
+    child = write_child(
+        bundle, target, adapted, evidence, estimate=estimated, origin=origin, profile=options.profile,
+        drift=_drift(predictor, [*([] if corpus is None else corpus.texts), *texts], evidence),
+    )  # fmt: skip
     _recheck(child.path, predictor)
     content = {
         "bundle": str(child.path), "seal": child.seal, "parent": bundle.seal, "kept_parent": adapted.kept,
-        "fitted_on": adapted.policies.fitted_on, "notes": list(adapted.notes),
+        "profile": options.profile, "fitted_on": adapted.policies.fitted_on, "notes": list(adapted.notes),
         "macro_f1": None if estimated is None else {name: list(row) for name, row in estimated.macro_f1.items()},
         **origin,
     }  # fmt: skip
@@ -169,7 +176,23 @@ def _labelled(options: AdaptOptions, predictor: Predictor) -> EvaluationRows | N
     return load_eval_split(options.data, options.data.split, labels, ids_are_positions=options.data.ids_of_bundle)
 
 
-def _evidence(predictor: Predictor, options: AdaptOptions, corpus: Corpus | None) -> Evidence:
+def _drift(predictor: Predictor, texts: list[str], evidence: Evidence) -> DriftReference | None:
+    """What a window of traffic is compared with, of texts in the order of the evidence; evenly spaced where many."""
+    import numpy as np  # noqa: PLC0415
+
+    from shared.profiles import MAX_DRIFT_TEXTS  # noqa: PLC0415
+    from shared.profiles import DriftReference as Reference  # noqa: PLC0415
+
+    if not texts:
+        return None
+    logits = np.concatenate([evidence.logits, evidence.unlabelled])
+    rows = np.unique(np.linspace(0, len(texts) - 1, MAX_DRIFT_TEXTS).astype(np.int64))
+    encoded = predictor.tokenizer.encode([texts[row] for row in rows])
+    lengths = np.array([row.num_tokens for row in encoded], np.int32)
+    return Reference(logits[rows].astype(np.float32), lengths)
+
+
+def _evidence(predictor: Predictor, options: AdaptOptions, corpus: Corpus | None, texts: list[str]) -> Evidence:
     import numpy as np  # noqa: PLC0415
 
     from training.adapting.adapt import Evidence as Known  # noqa: PLC0415
@@ -177,7 +200,6 @@ def _evidence(predictor: Predictor, options: AdaptOptions, corpus: Corpus | None
     def logits(texts: list[str]) -> NDArray[np.float64]:
         return predictor.logits(texts).astype(np.float64)
 
-    texts = [] if options.unlabelled is None else read_unlabelled(Path(options.unlabelled), options.text_column)
     nothing = np.zeros((0, len(predictor.labels)), dtype=bool)
     return Known(
         logits([] if corpus is None else corpus.texts),

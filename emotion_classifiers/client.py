@@ -157,6 +157,7 @@ class Client:
         self,
         texts: Iterable[str],
         *,
+        profile: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -167,6 +168,7 @@ class Client:
 
         Args:
             texts: N texts.
+            profile: name of a profile of the bundle; its default when None.
             policy: name of a decision policy; the bundle's default when None.
             thresholds: label -> threshold in 0..1, in place of the policy's.
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
@@ -178,8 +180,8 @@ class Client:
             ServiceUnreachableError: when it does not answer.
             ServiceResponseError: when something else than the service answers.
         """
-        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k,
-                   "probabilities": probabilities}  # fmt: skip
+        options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
+                   "top_k": top_k, "probabilities": probabilities}  # fmt: skip
         answers = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(answers)
 
@@ -241,6 +243,7 @@ class AsyncClient:
         self,
         texts: Iterable[str],
         *,
+        profile: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -248,8 +251,8 @@ class AsyncClient:
         probabilities: bool | None = None,
     ) -> list[Prediction]:
         """As `Client.predict`; the batches of a long list are asked at the same time."""
-        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k,
-                   "probabilities": probabilities}  # fmt: skip
+        options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
+                   "top_k": top_k, "probabilities": probabilities}  # fmt: skip
         asked = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(await asyncio.gather(*asked))
 

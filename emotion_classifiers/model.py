@@ -81,10 +81,16 @@ class Model:
         """fp32, int8 or fp16: of the ONNX model in use."""
         return self.predictor.precision
 
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """Names of the profiles to decide by, the default one first."""
+        return self.predictor.bundle.profile_names
+
     def predict(
         self,
         texts: Iterable[str],
         *,
+        profile: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -96,6 +102,7 @@ class Model:
 
         Args:
             texts: N texts.
+            profile: name of one of `profiles`; the default one when None.
             policy: name of a decision policy; the bundle's default when None.
             thresholds: label -> threshold in 0..1, in place of the policy's.
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
@@ -106,24 +113,25 @@ class Model:
         """
         options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k}
         request = _request([""], options)  # an empty list of texts is no mistake here
-        bundle = self.predictor.bundle
+        predictor = self.predictor.with_profile(profile)
+        bundle = predictor.bundle
         rules = rules_for(request, bundle)
         return [
             Prediction.from_result(
                 result(row, rules, bundle) if isinstance(row, Row) else {"error": error_body(row)}
             )
-            for row in self._rows(_listed(texts))
+            for row in _rows(predictor, _listed(texts))
         ]  # fmt: skip
 
-    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, float32 of shape (N, L), columns as `labels`.
+    def predict_proba(self, texts: Iterable[str], *, profile: str | None = None) -> NDArray[np.float32]:
+        """Probabilities as a profile calibrates them, float32 of shape (N, L), columns as `labels`.
 
         Raises:
             InvalidInputError: when a text cannot be read; says which.
         """
         found = np.empty((0, len(self.labels)), dtype=np.float32)
         rows = []
-        for number, row in enumerate(self._rows(_listed(texts))):
+        for number, row in enumerate(_rows(self.predictor.with_profile(profile), _listed(texts))):
             if not isinstance(row, Row):
                 raise InvalidInputError(f"texts[{number}]: {row.message}", hint="Leave it out, or use predict.")
             rows.append(row.probabilities)
@@ -182,17 +190,19 @@ class Model:
         child = adapt_data(self.predictor, data, text=text, labels=labels, options=options)
         return load(child, precision=self.precision)
 
-    def _rows(self, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
-        """The answer for every text, or why it has none."""
-        for start in range(0, len(texts), CHUNK_TEXTS):
-            checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
-            answers = iter(self._answers([text for text in checked if isinstance(text, str)]))
-            yield from (next(answers) if isinstance(text, str) else text for text in checked)
 
-    def _answers(self, texts: Sequence[str]) -> list[Row]:
-        encoded = self.predictor.tokenizer.encode(texts)
-        probabilities = self.predictor.probabilities(self.predictor.encoded_logits(encoded))
-        return [Row(values, row.num_tokens, row.truncated) for values, row in zip(probabilities, encoded, strict=True)]
+def _rows(predictor: Predictor, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
+    """The answer for every text, or why it has none."""
+    for start in range(0, len(texts), CHUNK_TEXTS):
+        checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
+        answers = iter(_answers(predictor, [text for text in checked if isinstance(text, str)]))
+        yield from (next(answers) if isinstance(text, str) else text for text in checked)
+
+
+def _answers(predictor: Predictor, texts: Sequence[str]) -> list[Row]:
+    encoded = predictor.tokenizer.encode(texts)
+    probabilities = predictor.probabilities(predictor.encoded_logits(encoded))
+    return [Row(values, row.num_tokens, row.truncated) for values, row in zip(probabilities, encoded, strict=True)]
 
 
 def _listed(texts: Iterable[str]) -> list[Any]:

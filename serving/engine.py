@@ -35,11 +35,12 @@ GC_THRESHOLD = 50_000
 
 @dataclass(frozen=True)
 class ActiveModel:
-    """A bundle in service, what its workers say of its model, and the batcher that feeds them."""
+    """A bundle in service, what its workers say of its model, the batcher that feeds them, and how its texts drift."""
 
     bundle: Bundle
     model: Loaded
     batcher: Batcher
+    drift: Drift
 
 
 Fingerprint = tuple[object, ...]
@@ -149,7 +150,7 @@ class Engine:
         start_worker = partial(self._start_worker, bundle)
         workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
         batcher = Batcher(workers, start_worker, max_tokens=self.settings.batch_tokens, observer=self.metrics)
-        before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher)
+        before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher, drift)
         self.metrics.loaded(self.active.model, drift)
         freeze_heap()
         logger.info("serving %s (%s, %s)", path, self.active.model.precision, self.active.model.provider)

@@ -47,6 +47,7 @@ def _load(options: argparse.Namespace) -> Predictor:
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
+    predictor = predictor.with_profile(options.profile)
     predictor.policies.get(options.policy)  # an unknown one is refused before anything is predicted
     return predictor
 
@@ -56,6 +57,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
     _add_table_options(parser)
+    parser.add_argument("--profile", help="profile of the bundle to decide by (default: its own decisions)")
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
     parser.add_argument("--provider", help="cpu or cuda (default: the best one here)")

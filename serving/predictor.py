@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,14 @@ class Predictor:
             )
             logger.warning("%s", problems[-1])
         raise VerificationError(problems[0], hint=f"Verify it here with: python -m serving.verify {bundle.path}")
+
+    def with_profile(self, name: str | None) -> Predictor:
+        """The same model deciding as a profile of its bundle; itself for None.
+
+        Raises:
+            InvalidInputError: for a profile that the bundle does not have.
+        """
+        return self if name is None else replace(self, bundle=self.bundle.with_profile(name))
 
     @property
     def precision(self) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared.calibration import Calibration
-from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
+from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError, InvalidInputError
 from shared.files import read_json, sha256_file, write_json
 from shared.labels import LabelSet, label_difference
+from shared.profiles import DEFAULT, Profile, read_profiles
 from shared.reference import Reference
 from shared.text import NORMALISATIONS, Normalisation
 from shared.thresholds import Policies
@@ -107,12 +108,21 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and checked."""
+    """A bundle that was read and checked.
+
+    Attributes:
+        path: its folder.
+        manifest: the content of `bundle.json`.
+        calibration: of its default profile, or of the one that `with_profile` chose.
+        policies: likewise.
+        profiles: name -> further decisions that it holds.
+    """
 
     path: Path
     manifest: Manifest
     calibration: Calibration
     policies: Policies
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path | str, *, check_files: bool = True, weights: bool = True) -> Bundle:
@@ -141,6 +151,7 @@ class Bundle:
             manifest,
             Calibration.read(folder / "calibration.json"),
             Policies.read(folder / "thresholds.json"),
+            read_profiles(folder, manifest.files, manifest.labels),
         )
         bundle._check_agreement()
         return bundle
@@ -161,6 +172,31 @@ class Bundle:
         if len(set(sizes.values())) != 1:
             counted = ", ".join(f"{count} {what}" for what, count in sizes.items())
             raise BundleFormatError(f"the parts of {self.path} disagree: {counted}.")
+
+    @property
+    def profile_names(self) -> tuple[str, ...]:
+        """Names of the profiles, the default one first."""
+        return (DEFAULT, *self.profiles)
+
+    def with_profile(self, name: str | None) -> Bundle:
+        """This bundle deciding as one of its profiles; itself for None.
+
+        Raises:
+            InvalidInputError: for a profile that it does not have; its own are listed.
+        """
+        chosen = DEFAULT if name is None else name
+        if chosen not in self._by_profile:
+            allowed = ", ".join(self._by_profile)
+            raise InvalidInputError("profile: unknown for this bundle.", hint=f"Allowed: {allowed}.")
+        return self._by_profile[chosen]
+
+    @cached_property
+    def _by_profile(self) -> dict[str, Bundle]:
+        others = {
+            name: replace(self, calibration=profile.calibration, policies=profile.policies)
+            for name, profile in self.profiles.items()
+        }
+        return {DEFAULT: self, **others}
 
     @cached_property
     def label_set(self) -> LabelSet:

@@ -85,6 +85,17 @@ class Calibration:
         """Calibrated logits z / T + b, shape (N, L)."""
         return np.asarray(logits, dtype=np.float64) / self.temperatures + self.biases
 
+    def logits(self, probabilities: ArrayLike) -> NDArray[np.float64]:
+        """Logits, shape (N, L), that have these probabilities; after softmax with the largest log probability at 0.
+
+        A probability that has rounded to 0 or 1 gives the logit of the nearest one that has not.
+        """
+        p = np.clip(np.asarray(probabilities, dtype=np.float64), np.finfo(np.float64).tiny, 1.0)
+        scores = np.log(p)
+        if self.activation == "sigmoid":
+            scores -= np.log(np.maximum(1.0 - p, np.finfo(np.float64).epsneg))
+        return np.asarray((scores - self.biases) * self.temperatures)
+
     def write(self, path: Path) -> None:
         """Write `calibration.json`."""
         biases = {"biases": [float(value) for value in self.biases]} if self.biases.any() else {}

@@ -62,7 +62,7 @@ class Reference:
                 differ in length.
         """
         try:
-            _check_size(path)
+            check_unpacked_size(path)
             with np.load(path, allow_pickle=False) as data:
                 rows: dict[str, Any] = {name: data[name] for name in _ARRAYS}
                 texts = data["texts"].tolist() if "texts" in data else _split(data["text_bytes"], data["text_ends"])
@@ -76,7 +76,12 @@ class Reference:
         return cls(rows["row_ids"], texts, rows["labels"], rows["known"], rows["logits"], str(rows["split"]))
 
 
-def _check_size(path: Path) -> None:
+def check_unpacked_size(path: Path) -> None:
+    """Refuse an archive of arrays that would take up too much memory.
+
+    Raises:
+        BundleFormatError: when it would unpack to more than `MAX_UNPACKED_BYTES`.
+    """
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_UNPACKED_BYTES:

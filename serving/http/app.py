@@ -23,10 +23,11 @@ from serving.http.bodies import read_body
 from serving.http.compat import ScoresRequest, parse_scores_request, render_scores
 from serving.http.middleware import ERROR_RENDERED, forbid_redirects
 from serving.http.openapi import DOCS_PAGE, DOCS_SCRIPT, document
-from serving.http.responses import describe_model, error_body, error_response, result, rules_for
+from serving.http.responses import describe_model, error_body, error_response, read_by_profile, result, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
 from shared.errors import DeadlineError, InvalidInputError, RequestError
+from shared.profiles import DEFAULT
 from shared.thresholds import decide
 
 WATCH_AFTER_S = 0.05
@@ -128,7 +129,7 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
         RequestError: when the request as a whole cannot be answered.
     """
     active = state.engine.require()
-    bundle = active.bundle
+    bundle = active.bundle.with_profile(request.profile)
     rules = rules_for(request, bundle)
     checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
     if request.single and isinstance(checked[0], RequestError):
@@ -140,14 +141,15 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     results: list[dict[str, Any]] = []
     for answer in answers:
         if isinstance(answer, Row):
-            results.append(result(answer, rules, bundle))
-            state.metrics.answered(
-                answer, decide(answer.probabilities, rules.thresholds, argmax=rules.argmax), bundle.manifest.labels
-            )
+            row = read_by_profile(answer, active.bundle, bundle)
+            results.append(result(row, rules, bundle))
+            decided = decide(row.probabilities, rules.thresholds, argmax=rules.argmax)
+            state.metrics.answered(answer, decided, bundle.manifest.labels)
         else:
             results.append({"error": error_body(answer)})
             state.metrics.refused_text(answer)
-    return {"results": results, "policy": rules.policy, "taxonomy": rules.taxonomy.name, "model": bundle.seal}
+    decided_by = {"profile": request.profile or DEFAULT, "policy": rules.policy, "taxonomy": rules.taxonomy.name}
+    return {"results": results, **decided_by, "model": bundle.seal}
 
 
 async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float) -> Any:

@@ -109,6 +109,7 @@ def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
         labels = {"type": "object", "propertyNames": {"enum": list(bundle.manifest.labels)}}
         labels["additionalProperties"] = {"type": "number", "minimum": 0, "maximum": 1}
         fields["thresholds"] = _or_null(labels) | described["thresholds"]
+        fields["profile"] = _or_null({"enum": list(bundle.profile_names)}) | described["profile"]
         fields["policy"] = _or_null({"enum": list(bundle.policies.values)}) | described["policy"]
         fields["taxonomy"] = _or_null({"enum": list(taxonomies_for(bundle.label_set))}) | described["taxonomy"]
     return schemas

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
 from serving.http.schemas import DIGITS, PredictRequest
+from serving.telemetry.drift import NONE_NEAR, mean_index, nearest_profile
 from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
+from shared.profiles import DEFAULT
 from shared.thresholds import ARGMAX, decide
 
 if TYPE_CHECKING:  # an answer is made without a service too
@@ -80,6 +82,14 @@ def _overridden(
             raise InvalidInputError("thresholds: the model has no such label.", hint=hint)
         changed[labels.index(name)] = value
     return changed
+
+
+def read_by_profile(row: Row, served: Bundle, profile: Bundle) -> Row:
+    """The model's answer for one text as a profile of the bundle in service calibrates it."""
+    if profile is served:
+        return row
+    logits = served.calibration.logits(row.probabilities)
+    return replace(row, probabilities=profile.calibration.apply(logits))
 
 
 def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
@@ -149,6 +159,9 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
             for name, thresholds in policies.values.items()
         },
         "default_policy": policies.default,
+        "profiles": {name: _described(bundle, name) for name in bundle.profile_names},
+        "default_profile": DEFAULT,
+        "drift": _drift(active),
         "thresholds_fitted_on": policies.fitted_on,
         "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},
         "max_length": manifest.max_length,
@@ -165,4 +178,29 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
             "deadline_ms": settings.deadline_ms,
         },
         "versions": package_versions(PACKAGES),
+    }
+
+
+def _described(bundle: Bundle, name: str) -> dict[str, Any]:
+    """A profile, as JSON."""
+    policies = bundle.with_profile(name).policies
+    return {
+        "policies": list(policies.values),
+        "default_policy": policies.default,
+        "fitted_on": policies.fitted_on,
+        "about": {} if name == DEFAULT else dict(bundle.profiles[name].about),
+    }
+
+
+def _drift(active: ActiveModel) -> dict[str, Any] | None:
+    """Which profile the texts of late are nearest to; None before there are enough."""
+    indices = active.drift.indices_by_profile()
+    if not indices:
+        return None
+    nearest = nearest_profile(indices)
+    advice = "These texts are near to no profile: adapt the bundle to them (emotion adapt)."
+    return {
+        "nearest_profile": None if nearest == NONE_NEAR else nearest,
+        "psi": {name: round(mean_index(found), DIGITS) for name, found in indices.items()},
+        "advice": advice if nearest == NONE_NEAR else None,
     }

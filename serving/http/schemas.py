@@ -50,6 +50,9 @@ class PredictRequest(BaseModel):
     policy: StrictStr | None = Field(
         default=None, description="Decision policy, see GET /model; if unset, the default."
     )
+    profile: StrictStr | None = Field(
+        default=None, description="Profile to decide by, see GET /model; if unset, the bundle's default."
+    )
     thresholds: dict[StrictStr, Probability] | None = Field(
         default=None, description="Thresholds of single labels, in place of the policy's."
     )
@@ -108,6 +111,7 @@ class PredictResponse(BaseModel):
     """One result a text, in their order; a request with `text` gets one result."""
 
     results: list[TextResult]
+    profile: str
     policy: str
     taxonomy: str
     model: str = Field(description="Seal of the bundle that answered, see GET /model.")

@@ -4,7 +4,7 @@ const PAUSE_MS = 350; // a pause in typing after which the text is read
 const SHOWN = 8; // bars shown at first
 
 const byId = (id) => document.getElementById(id);
-const text = byId("text"), bars = byId("bars"), policy = byId("policy"), more = byId("more"), verdict = byId("verdict");
+const text = byId("text"), bars = byId("bars"), profile = byId("profile"), policy = byId("policy"), more = byId("more"), verdict = byId("verdict");
 const state = { model: null, labels: [], all: false, timer: 0, under: null };
 
 const element = (tag, className, content) => {
@@ -42,9 +42,11 @@ async function loadModel() {
   }
   complain(null);
   byId("unlock").hidden = true;
-  const { labels, precision, max_length: most, policies, default_policy: first, taxonomies } = state.model;
+  const { labels, precision, max_length: most, policies, default_policy: first, profiles, taxonomies } = state.model;
   byId("model").textContent = `${labels.length} labels · ${precision} · reads ${most} tokens`;
   policy.replaceChildren(...Object.keys(policies).map((name) => new Option(policyName(name), name, false, name === first)));
+  profile.replaceChildren(...Object.keys(profiles).map((name) => new Option(name.replaceAll("_", " "), name)));
+  byId("profiles").hidden = profile.options.length < 2;
   const segments = element("div", "segments");
   Object.keys(taxonomies).forEach((name, index) => {
     const label = element("label", "segment"), input = element("input");
@@ -80,7 +82,7 @@ async function read() {
   state.under = new AbortController();
   bars.classList.add("stale");
   const taxonomy = document.querySelector("input[name=taxonomy]:checked").value;
-  const body = JSON.stringify({ text: value, policy: policy.value, taxonomy, top_k: 1000 });
+  const body = JSON.stringify({ text: value, profile: profile.value, policy: policy.value, taxonomy, top_k: 1000 });
   try {
     const answer = await ask("./predict", { method: "POST", body, signal: state.under.signal });
     complain(null);
@@ -165,6 +167,7 @@ text.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) read();
 });
 byId("go").addEventListener("click", read);
+profile.addEventListener("change", read);
 policy.addEventListener("change", read);
 more.addEventListener("click", () => { state.all = !state.all; draw(); });
 byId("unlock").addEventListener("submit", (event) => { event.preventDefault(); state.model ? read() : loadModel(); });

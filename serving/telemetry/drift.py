@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from serving.batching.jobs import Row
 from shared.bundle import Bundle
+from shared.profiles import DEFAULT
 
 WINDOW = 4000
 """Texts looked back at: the index is over the last 2,000 to 4,000."""
@@ -19,6 +21,13 @@ FEWEST = 200
 NUM_BINS = 10
 REFERENCE_ROWS = 2000
 SMOOTHING = 0.5
+
+NEAR = 0.25
+"""Mean index above which texts are near to no profile: what is commonly read as a shift."""
+
+NONE_NEAR = "none"
+
+Counts = NDArray[np.float64]
 
 
 def population_stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
@@ -31,14 +40,13 @@ def population_stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
     return float(((a - e) * np.log(a / e)).sum())
 
 
-class Histogram:
-    """Counts per bin: those of the reference, and those of the last texts in two halves of a window."""
+class Window:
+    """Counts per bin of the last texts, in two halves."""
 
-    def __init__(self, expected: NDArray[np.float64]) -> None:
-        self._expected = expected
-        self._halves = np.zeros((2, len(expected)))
+    def __init__(self, num_bins: int) -> None:
+        self._halves = np.zeros((2, num_bins))
 
-    def add(self, counts: NDArray[np.float64]) -> None:
+    def add(self, counts: Counts) -> None:
         """Count one text."""
         self._halves[0] += counts
 
@@ -46,13 +54,17 @@ class Histogram:
         """Begin a new half and forget the one before the last."""
         self._halves = np.stack([np.zeros_like(self._halves[0]), self._halves[0]])
 
-    def index(self) -> float:
-        """The population stability index of the window."""
-        return population_stability_index(self._expected, self._halves.sum(axis=0))
+    @property
+    def counts(self) -> Counts:
+        """Of both halves."""
+        return np.asarray(self._halves.sum(axis=0))
 
 
 class Drift:
-    """Histograms of decided labels, of confidence and of length, against the bundle's reference rows.
+    """Histograms of decided labels, of confidence and of length, against those of the bundle's reference rows.
+
+    The texts of every profile are measured alike, by the default calibration and policy, so that it can be told which
+    of them the texts of late are nearest to.
 
     Args:
         bundle: its reference rows say what is expected, under its default policy.
@@ -62,42 +74,62 @@ class Drift:
         reference = bundle.reference()
         self._policies = bundle.policies
         probabilities = bundle.calibration.apply(reference.logits[:REFERENCE_ROWS])
-        confidence = probabilities.max(axis=1)
         lengths = np.array([row.num_tokens for row in bundle.tokenizer().encode(reference.texts[:REFERENCE_ROWS])])
-        self._confidence_edges, self._length_edges = _edges(confidence), _edges(lengths)
-        self._histograms = {
-            "labels": Histogram(self._label_counts(probabilities).sum(axis=0)),
-            "confidence": Histogram(_counts(confidence, self._confidence_edges).sum(axis=0)),
-            "length": Histogram(_counts(lengths, self._length_edges).sum(axis=0)),
+        self._confidence_edges, self._length_edges = _edges(probabilities.max(axis=1)), _edges(lengths)
+        self._expected = {DEFAULT: self._counts(probabilities, lengths)} | {
+            name: self._counts(bundle.calibration.apply(profile.drift.logits), profile.drift.num_tokens)
+            for name, profile in bundle.profiles.items()
+            if profile.drift is not None
         }
+        self._windows = {name: Window(len(counts)) for name, counts in self._expected[DEFAULT].items()}
         self._seen = 0
         self._lock = threading.Lock()
 
     def add(self, row: Row) -> None:
-        """Count one answered text."""
-        counts = {
-            "labels": self._label_counts(row.probabilities[None])[0],
-            "confidence": _counts(row.probabilities.max(keepdims=True), self._confidence_edges)[0],
-            "length": _counts(np.array([row.num_tokens]), self._length_edges)[0],
-        }
+        """Count one answered text, its probabilities by the default calibration."""
+        counts = self._counts(row.probabilities[None], np.array([row.num_tokens]))
         with self._lock:
             self._seen += 1
-            for name, histogram in self._histograms.items():
-                histogram.add(counts[name])
+            for name, window in self._windows.items():
+                window.add(counts[name])
                 if self._seen % (WINDOW // 2) == 0:
-                    histogram.turn()
+                    window.turn()
 
     def indices(self) -> dict[str, float]:
         """The index of each histogram; empty before enough texts were seen."""
+        return self.indices_by_profile().get(DEFAULT, {})
+
+    def indices_by_profile(self) -> dict[str, dict[str, float]]:
+        """Profile -> the index of each histogram against the texts it is for; empty before enough texts were seen."""
         with self._lock:
             if self._seen < FEWEST:
                 return {}
-            return {name: histogram.index() for name, histogram in self._histograms.items()}
+            seen = {name: window.counts for name, window in self._windows.items()}
+        return {
+            profile: {name: population_stability_index(counts, seen[name]) for name, counts in expected.items()}
+            for profile, expected in self._expected.items()
+        }
 
-    def _label_counts(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Decided labels of each text and, in the last column, whether none was: shape (N, L + 1)."""
+    def _counts(self, probabilities: NDArray[np.float64], lengths: NDArray[np.integer]) -> dict[str, Counts]:
+        """Histogram -> counts of N texts, of probabilities (N, L) and lengths (N,)."""
         decided = self._policies.decide(probabilities)
-        return np.column_stack([decided, ~decided.any(axis=1)]).astype(np.float64)
+        return {
+            "labels": np.append(decided.sum(axis=0), (~decided.any(axis=1)).sum()).astype(np.float64),
+            "confidence": _binned(probabilities.max(axis=1), self._confidence_edges),
+            "length": _binned(lengths, self._length_edges),
+        }
+
+
+def mean_index(indices: Mapping[str, float]) -> float:
+    """Mean of the indices of the histograms."""
+    return float(np.mean(list(indices.values())))
+
+
+def nearest_profile(indices: Mapping[str, Mapping[str, float]]) -> str:
+    """The profile whose texts have the least mean index; `NONE_NEAR` where even that is above `NEAR`."""
+    means = {profile: mean_index(found) for profile, found in indices.items()}
+    nearest = min(means, key=lambda name: means[name])
+    return nearest if means[nearest] <= NEAR else NONE_NEAR
 
 
 def _edges(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
@@ -105,6 +137,7 @@ def _edges(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.flo
     return np.unique(np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
 
 
-def _counts(values: NDArray[np.floating] | NDArray[np.integer], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The bin of each value as a row with a single 1, shape (N, bins)."""
-    return np.eye(len(edges) + 1)[np.searchsorted(edges, values, side="right")]
+def _binned(values: NDArray[np.floating] | NDArray[np.integer], edges: NDArray[np.float64]) -> Counts:
+    """Values in each bin, shape (bins,)."""
+    places = np.searchsorted(edges, values, side="right")
+    return np.bincount(places, minlength=len(edges) + 1).astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.batching.jobs import Row
-from serving.telemetry.drift import Drift
+from serving.telemetry.drift import NONE_NEAR, Drift, mean_index, nearest_profile
 from serving.worker.wire import Loaded
 from shared.errors import RequestError
+from shared.profiles import DEFAULT
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TOKENS = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -52,6 +53,14 @@ class Metrics:
         self.drift = Gauge(
             "emotion_drift_psi", "Population stability index of the last texts against the bundle's reference rows.",
             ["of"], multiprocess_mode="livemax", **own,
+        )  # fmt: skip
+        self.profile_drift = Gauge(
+            "emotion_drift_profile_psi", "Mean index of the last texts against those a profile of the bundle is for.",
+            ["profile"], multiprocess_mode="livemax", **own,
+        )  # fmt: skip
+        self.nearest = Gauge(
+            "emotion_drift_nearest_profile", "1 for the profile that the last texts are nearest to, or for none.",
+            ["profile"], multiprocess_mode="mostrecent", **own,
         )  # fmt: skip
         self._drift: Drift | None = None
         self._about_workers(own)
@@ -107,13 +116,24 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format; of all server processes where there are several."""
-        for name, index in (self._drift.indices() if self._drift else {}).items():
-            self.drift.labels(name).set(index)
+        if self._drift is not None:
+            self._measure_drift(self._drift.indices_by_profile())
         if not self._shared:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+    def _measure_drift(self, indices: Mapping[str, Mapping[str, float]]) -> None:
+        if not indices:
+            return
+        for name, index in indices[DEFAULT].items():
+            self.drift.labels(name).set(index)
+        nearest = nearest_profile(indices)
+        for profile, found in indices.items():
+            self.profile_drift.labels(profile).set(mean_index(found))
+        for profile in (*indices, NONE_NEAR):
+            self.nearest.labels(profile).set(profile == nearest)
 
     def tokenised(self, num_texts: int, seconds: float) -> None:
         """Texts became tokens."""
@@ -172,7 +192,8 @@ class Metrics:
         """Another bundle is in service."""
         self._drift = drift
         if not self._shared:
-            self.model.clear()
+            for gauge in (self.model, self.drift, self.profile_drift, self.nearest):
+                gauge.clear()
         self.model.labels(model.seal[:12], model.precision, model.provider).set(1)
 
 

@@ -131,6 +131,37 @@ def test_rows_that_say_nothing_keep_the_parent_and_that_is_said(bundle, tmp_path
     assert child.calibration.method == before.calibration.method
 
 
+def test_a_profile_stands_beside_the_decisions_of_the_bundle(bundle, tmp_path, capsys):
+    frame = rows(bundle)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    (tmp_path / "f.yaml").write_text("joy: 0.5\n")
+    one, _ = adapted([bundle, "--data", tmp_path / "mine.csv", "--profile", "tweets", "--output", tmp_path / "one",
+                      "--threads", "1"], capsys)  # fmt: skip
+    adapted([tmp_path / "one", "--frequencies", tmp_path / "f.yaml", "--profile", "said", "--output",
+             tmp_path / "two"], capsys)  # fmt: skip
+    assert one["profile"] == "tweets"
+    parent, child = Bundle.read(bundle), Bundle.read(tmp_path / "two")
+    assert child.profile_names == ("default", "said", "tweets")
+    assert (child.policies.get() == parent.policies.get()).all()
+    assert child.profiles["tweets"].about["rows"] == 120
+    assert child.profiles["tweets"].about["adapted"]["num_examples"] == 120
+    assert len(child.profiles["tweets"].drift.logits) == 120
+    assert child.profiles["said"].drift is None
+    before, model = ec.load(bundle, threads=1), ec.load(tmp_path / "two", threads=1)
+    alone = before.adapt(frame, output=str(tmp_path / "alone"), threads=1)
+    texts = frame["text"].tolist()[:5]
+    assert model.profiles == ("default", "said", "tweets")
+    np.testing.assert_array_equal(model.predict_proba(texts), before.predict_proba(texts))
+    np.testing.assert_array_equal(model.predict_proba(texts, profile="tweets"), alone.predict_proba(texts))
+    assert model.predict(texts) == before.predict(texts)
+    assert model.predict(texts, profile="tweets") == alone.predict(texts)
+    with pytest.raises(ec.errors.InvalidInputError, match="profile: unknown.*Allowed: default, said, tweets"):
+        model.predict(texts, profile="letters")
+    again, _ = adapted([tmp_path / "two", "--frequencies", tmp_path / "f.yaml", "--profile", "tweets", "--output",
+                        tmp_path / "three"], capsys)  # fmt: skip
+    assert Bundle.read(again["bundle"]).profiles["tweets"].drift is None
+
+
 def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
     with pytest.raises(ConfigError, match="nothing to adapt to"):
         main([str(bundle)])
@@ -138,6 +169,10 @@ def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
     (tmp_path / "f.yaml").write_text("joy: 0.5\n")
     with pytest.raises(ConfigError, match="is there already. Give another --output"):
         main([str(bundle), "--frequencies", str(tmp_path / "f.yaml")])
+    for name in ("default", "My tweets", "../x", ""):
+        with pytest.raises(ConfigError, match="a profile cannot be called.*Allowed: up to 40 of a-z"):
+            main([str(bundle), "--frequencies", str(tmp_path / "f.yaml"), "--profile", name, "--output",
+                  str(tmp_path / "new")])  # fmt: skip
     for content, message in (
         ("joi: 0.5", "unknown label 'joi'. Did you mean 'joy'"), ("joy: 30", "share of 'joy' is 30; allowed: a number"),
         ("joy: yes", "share of 'joy' is True"), ("- joy", "holds no frequencies"), ("joy: [", "is not YAML"),

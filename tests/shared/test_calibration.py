@@ -83,3 +83,17 @@ def test_biases_must_be_finite_one_a_label_and_of_the_method_that_has_them():
         Calibration("bias_corrected_temperature", np.ones(2), biases=np.ones(3))
     with pytest.raises(BundleFormatError, match="biases do not go with the method 'temperature'"):
         Calibration("temperature", np.ones(2), biases=np.ones(2))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_logits_of_probabilities_have_these_probabilities(activation):
+    random = np.random.default_rng(0)
+    calibration = Calibration("bias_corrected_temperature", random.uniform(0.5, 3, 6), activation,
+                              biases=random.normal(size=6))  # fmt: skip
+    logits = random.normal(scale=6, size=(50, 6))
+    back = calibration.logits(calibration.apply(logits))
+    np.testing.assert_allclose(calibration.apply(back), calibration.apply(logits), atol=1e-12)
+    if activation == "sigmoid":
+        moderate = np.abs(calibration.scores(logits)) < 10
+        np.testing.assert_allclose(back[moderate], logits[moderate], atol=1e-6)
+    assert np.isfinite(calibration.logits(np.array([0.0, 1.0, 0.5, 0.5, 0.5, 0.5]))).all()

@@ -5,8 +5,8 @@ Shapes: N labelled rows, M unlabelled texts, L labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class Evidence:
         known: annotated cells, shape (N, L).
         unlabelled: logits of texts without labels, shape (M, L).
         frequencies: share of the texts that carry each label, shape (L,), NaN where nobody said.
+        pooled: what the last layer reads of the labelled rows, shape (N, D); D is 0 where nobody asked for it.
     """
 
     logits: Floats
@@ -54,10 +55,14 @@ class Evidence:
     known: Bools
     unlabelled: Floats
     frequencies: Floats
+    pooled: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Some of the labelled rows, with everything else."""
-        return replace(self, logits=self.logits[rows], truth=self.truth[rows], known=self.known[rows])
+        pooled = self.pooled[rows] if len(self.pooled) else self.pooled
+        return replace(
+            self, logits=self.logits[rows], truth=self.truth[rows], known=self.known[rows], pooled=pooled
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,18 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class LayerChange:
+    """What is added to the parent's last layer: weight, shape (D, L), and bias, shape (L,)."""
+
+    weight: Floats
+    bias: Floats
+
+    def logits(self, logits: Floats, pooled: NDArray[np.float32]) -> Floats:
+        """New logits, shape (N, L), of the parent's and what its last layer read."""
+        return np.asarray(logits + pooled.astype(np.float64) @ self.weight + self.bias)
+
+
+@dataclass(frozen=True)
 class Adapted:
     """New decisions.
 
@@ -85,6 +102,7 @@ class Adapted:
         kept: whether the labelled rows gave no reason to leave what the parent, or the frequencies, say.
         shift: the frequencies that texts without labels have, if there were such.
         notes: what a user should know, each a sentence.
+        layer: what changes of the last layer, if anything does.
     """
 
     calibration: Calibration
@@ -92,10 +110,15 @@ class Adapted:
     kept: bool
     shift: LabelShift | None = None
     notes: tuple[str, ...] = ()
+    layer: LayerChange | None = None
 
     def decisions(self, logits: Floats) -> Bools:
-        """Under the default policy, shape (N, L)."""
+        """Under the default policy, shape (N, L), of this network's logits."""
         return self.policies.decide(self.calibration.apply(logits))
+
+    def logits(self, evidence: Evidence) -> Floats:
+        """Of the labelled rows by this network, shape (N, L)."""
+        return evidence.logits if self.layer is None else self.layer.logits(evidence.logits, evidence.pooled)
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,9 @@ class Estimate:
     adapted: Mapping[str, Any]
     parent: Mapping[str, Any]
     macro_f1: Mapping[str, tuple[float, float, float]]
+
+
+Fit = Callable[[Parent, Evidence, int], Adapted]
 
 
 def adapt(parent: Parent, evidence: Evidence, seed: int = 0) -> Adapted:
@@ -208,17 +234,23 @@ def check_evidence(parent: Parent, evidence: Evidence) -> None:
         raise ConfigError("there is nothing to adapt to.", hint="Give labelled rows, texts, or frequencies.")
 
 
-def estimate(parent: Parent, evidence: Evidence, seed: int = 0) -> Estimate:
+def estimate(parent: Parent, evidence: Evidence, seed: int = 0, *, fit: Fit | None = None) -> Estimate:
     """What adapting brings on texts like the labelled rows, by nested cross-validation: all of it is done again inside.
 
     The intervals are of the bootstrap over rows (Efron 1979), the same resamples for both.
+
+    Args:
+        parent: the bundle's own decisions.
+        evidence: with labelled rows.
+        seed: of the folds and the resamples.
+        fit: what is done in each fold; `adapt` when None.
     """
     count, labels = len(evidence.logits), parent.policies.labels
     probabilities, decisions = np.empty(evidence.truth.shape), np.empty(evidence.truth.shape, dtype=bool)
     for inside, outside in folds(count, OUTER_FOLDS, seed + 1):
-        fitted = adapt(parent, evidence.take(inside), seed)
-        probabilities[outside] = fitted.calibration.apply(evidence.logits[outside])
-        decisions[outside] = fitted.decisions(evidence.logits[outside])
+        fitted, left_out = (fit or adapt)(parent, evidence.take(inside), seed), evidence.take(outside)
+        probabilities[outside] = fitted.calibration.apply(fitted.logits(left_out))
+        decisions[outside] = fitted.decisions(fitted.logits(left_out))
     before = parent.decisions(evidence.logits)
     truth, known = evidence.truth, evidence.known
     return Estimate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from shared.environment import package_versions, source_revision
 from shared.errors import ConfigError
 from shared.files import read_json, replacing_folder, write_json
 from shared.metrics import evaluate, probability_metrics
+from shared.profiles import FOLDER, DriftReference, Profile, check_name
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
 CHANGED_FILES = ("calibration.json", "thresholds.json", "metrics.json", "README.md", "report.html")
@@ -42,6 +43,8 @@ def write_child(
     *,
     estimate: Estimate | None,
     origin: Mapping[str, Any],
+    profile: str | None = None,
+    drift: DriftReference | None = None,
 ) -> Bundle:
     """Seal a child of `bundle` in the folder `target`, whole or not at all.
 
@@ -54,29 +57,47 @@ def write_child(
         evidence: what they were fitted on.
         estimate: on the labelled rows, where there are any.
         origin: where the evidence came from, for the provenance.
+        profile: name under which the decisions stand beside the parent's own, which stay; in place of those when None.
+        drift: the texts of the profile, for its drift.
 
     Raises:
-        ConfigError: when something is at `target`.
+        ConfigError: when something is at `target`, or no profile may have this name.
     """
+    if profile is not None:
+        check_name(profile)
     if target.exists():
         raise ConfigError(f"{target} is there already.", hint="Give another --output, or remove it.")
+    adapted = replace(adapted, calibration=_with_fit(bundle, adapted, evidence))
+    provenance = _provenance(bundle, adapted, estimate, origin)
     with replacing_folder(target) as folder:
-        for name in bundle.manifest.files:
-            if name not in CHANGED_FILES:
-                _link(bundle.path / name, folder / name)
-        calibration = _with_fit(bundle, adapted, evidence)
-        calibration.write(folder / "calibration.json")
-        adapted.policies.write(folder / "thresholds.json")
-        write_json(folder / "metrics.json", _metrics(bundle, adapted, estimate))
-        (folder / "README.md").write_text(_card(bundle, adapted, estimate), encoding="utf-8")
+        if profile is None:
+            _link_all(bundle, folder, without=CHANGED_FILES)
+            adapted.calibration.write(folder / "calibration.json")
+            adapted.policies.write(folder / "thresholds.json")
+            write_json(folder / "metrics.json", _metrics(bundle, adapted, estimate))
+            (folder / "README.md").write_text(_card(bundle, adapted, estimate), encoding="utf-8")
+        else:
+            _link_all(bundle, folder, without=[name for name in bundle.manifest.files if _is_of(name, profile)])
+            about = {**provenance["adapted"], **_estimated(estimate)}
+            Profile(adapted.calibration, adapted.policies, about, drift).write(folder / FOLDER / profile)
         manifest = bundle.manifest
         child = seal(
             folder, labels=manifest.labels, task=manifest.task, pooling=manifest.pooling,
             max_length=manifest.max_length, head_tokens=manifest.head_tokens, normalisation=manifest.normalisation,
-            provenance=_provenance(bundle, adapted, estimate, origin),
+            provenance=provenance,
         )  # fmt: skip
         _carry_verification(bundle, child)
     return Bundle.read(target)
+
+
+def _link_all(bundle: Bundle, folder: Path, *, without: Collection[str]) -> None:
+    for name in bundle.manifest.files:
+        if name not in without:
+            _link(bundle.path / name, folder / name)
+
+
+def _is_of(name: str, profile: str) -> bool:
+    return name.startswith(f"{FOLDER}/{profile}/")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -118,10 +139,14 @@ def _metrics(bundle: Bundle, adapted: Adapted, estimate: Estimate | None) -> dic
             bundle.manifest.labels, rows.known,
         )
     }  # fmt: skip
-    if estimate is not None:
-        found[ADAPTED] = {**estimate.adapted, "intervals": {"macro_f1": list(estimate.macro_f1["adapted"][1:])}}
-        found[f"{ADAPTED}_parent"] = dict(estimate.parent)
-    return found
+    return {**found, **_estimated(estimate)}
+
+
+def _estimated(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {}
+    intervals = {"macro_f1": list(estimate.macro_f1["adapted"][1:])}
+    return {ADAPTED: {**estimate.adapted, "intervals": intervals}, f"{ADAPTED}_parent": dict(estimate.parent)}
 
 
 def _provenance(

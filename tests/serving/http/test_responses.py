@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from serving.batching.jobs import Row
-from serving.http.responses import error_body, result, rules_for
+from serving.http.responses import error_body, read_by_profile, result, rules_for
 from serving.http.schemas import PredictRequest, TextResult
 from shared.bundle import Bundle
+from shared.calibration import Calibration
 from shared.errors import InvalidInputError, OverloadedError
 from shared.labels import GOEMOTIONS
 from shared.thresholds import ARGMAX, Policies
@@ -102,3 +103,13 @@ def test_argmax_answers_with_the_most_probable_label_of_any_taxonomy(tmp_path):
     assert names(answer(bundle, shares, thresholds={"joy": 0.4})) == []
     assert [entry["decided"] for entry in answer(bundle, shares, top_k=3)["labels"]] == [True, False, False]
     assert names(answer(bundle, row(joy=0.7, love=0.6), policy="half")) == ["joy", "love"]
+
+
+def test_a_profile_reads_the_logits_that_the_default_has_calibrated(bundle):
+    logits = np.random.default_rng(0).normal(scale=8, size=28)
+    biases = np.linspace(-2, 2, 28)
+    other = replace(bundle, calibration=Calibration("bias_corrected_temperature", np.full(28, 2.5), biases=biases))
+    served = Row(bundle.calibration.apply(logits), num_tokens=5, truncated=False)
+    np.testing.assert_allclose(read_by_profile(served, bundle, other).probabilities, other.calibration.apply(logits),
+                               atol=1e-9)  # fmt: skip
+    assert read_by_profile(served, bundle, bundle) is served

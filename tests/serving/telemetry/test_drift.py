@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 from serving.batching.jobs import Row
 from serving.telemetry import drift
-from serving.telemetry.drift import FEWEST, WINDOW, Drift, population_stability_index
+from serving.telemetry.drift import (
+    FEWEST,
+    NONE_NEAR,
+    WINDOW,
+    Drift,
+    nearest_profile,
+    population_stability_index,
+)
 from shared.labels import GOEMOTIONS
+from shared.profiles import DriftReference, Profile
 from shared.reference import Reference
 from shared.thresholds import Policies
 from shared.tokenizer import Encoded
@@ -36,6 +44,7 @@ class FakeBundle:
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
+        self.profiles: dict[str, Profile] = {}
         self.rows = [row(rng) for _ in range(1000)]
         self.policies = Policies(GOEMOTIONS, {"f1": np.full(28, 0.5)}, "dev")
         self.calibration = self
@@ -72,6 +81,27 @@ def test_texts_like_the_reference_are_stable_and_others_are_not():
     for _ in range(WINDOW):
         measured.add(row(rng, shift=0.3, longer=30))
     assert min(measured.indices().values()) > 0.25
+
+
+def test_the_profile_whose_texts_are_nearest_is_named_or_none_is():
+    rng = np.random.default_rng(2)
+    bundle = FakeBundle()
+    longer = [row(rng, shift=0.3, longer=30) for _ in range(500)]
+    logits = np.stack([found.probabilities for found in longer]).astype(np.float32)
+    lengths = np.array([found.num_tokens for found in longer], np.int32)
+    bundle.profiles = {
+        "letters": Profile(bundle, bundle.policies, {}, DriftReference(logits, lengths)),
+        "said": Profile(bundle, bundle.policies, {}),  # by frequencies alone: there are no texts to be near to
+    }
+    for shift, extra, nearest in ((0.0, 0, "default"), (0.3, 30, "letters"), (0.7, 200, NONE_NEAR)):
+        measured = Drift(bundle)
+        assert measured.indices_by_profile() == {}
+        for _ in range(FEWEST):
+            measured.add(row(rng, shift=shift, longer=extra))
+        found = measured.indices_by_profile()
+        assert set(found) == {"default", "letters"}
+        assert found["default"] == measured.indices()
+        assert nearest_profile(found) == nearest
 
 
 def test_a_real_bundle_gives_all_three(tmp_path):
