@@ -12,6 +12,7 @@ from shared.errors import ConfigError
 
 VERBS = {
     "train": ("training.run", "train, calibrate and evaluate; writes a bundle"),
+    "publish": ("training.publish", "the bundle of a run that was trained but ended without one"),
     "evaluate": ("emotion_classifiers.evaluation", "metrics of a bundle on any data, as trained or as served"),
     "data": ("training.data.__main__", "what a corpus holds, before anything is trained on it"),
     "preflight": ("training.preflight", "check data, model and loss as a run would, without training"),

@@ -98,10 +98,11 @@ def run(
         if not processes.is_main():
             return None
 
-        if sharding() is not None:
-            model = build_from(session.folder.checkpoint(progress.best_step), config, data)
-        trained, scored = calibrate_and_evaluate(merged(model), tokenizer, config, data)
-        bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
+        with session.keeping_weights():
+            if sharding() is not None:
+                model = build_from(session.folder.checkpoint(progress.best_step), config, data)
+            trained, scored = calibrate_and_evaluate(merged(model), tokenizer, config, data)
+            bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
         session.finish(bundle, time.monotonic() - started)
         return bundle
 

@@ -10,6 +10,7 @@ from training.calibration.policies import fit_policies
 from training.calibration.temperature import fit_calibration
 from training.config import Config
 from training.data.corpus import Corpus, Splits, label_frequencies
+from training.evaluation import device
 from training.evaluation.publish import Trained
 from training.evaluation.report import Scored
 from training.evaluation.scoring import SplitPredictions, score
@@ -22,14 +23,22 @@ log = logging.getLogger("training")
 def calibrate_and_evaluate(
     model: Any, tokenizer: TokenizerPair, config: Config, data: Splits
 ) -> tuple[Trained, list[Scored]]:
-    """Temperatures and thresholds from dev, then the metrics of every held-out split.
+    """Temperatures and thresholds from dev, then the metrics of every held-out split, all on the CPU in float32.
+
+    These logits are those of the sealed weights on any machine. How far the device of the training is from them is in
+    the metrics of dev, as `training_device`.
 
     Args:
-        model: the trained classifier, updates merged.
+        model: the trained classifier, updates merged; it is moved to the CPU.
         tokenizer: that of the model.
         config: the whole configuration.
         data: the splits.
     """
+    name = device.device_name(model)
+    compared = device.sample_rows(len(data.dev))
+    texts = [row.ids for row in tokenizer.tokens.encode([data.dev.texts[i] for i in compared])]
+    on_device = device.logits_on_device(model, tokenizer.tokens, texts, batch_size=config.eval.batch_size)
+    model = model.to("cpu").float()
 
     def logits_of(name: str, corpus: Corpus) -> SplitPredictions:
         rows = [row.ids for row in tokenizer.tokens.encode(corpus.texts)]
@@ -37,7 +46,7 @@ def calibrate_and_evaluate(
             name, corpus, predict_logits(model, tokenizer.tokens, rows, batch_size=config.eval.batch_size)
         )
 
-    log.info("Calibrating on dev ...")
+    log.info("Calibrating on dev%s ...", "" if name == "cpu" else f", on the CPU as the bundle is read, not on {name}")
     dev = logits_of("dev", data.dev)
     calibration = fit_calibration(
         dev.logits, dev.truth, dev.known,
@@ -54,5 +63,8 @@ def calibrate_and_evaluate(
         samples=config.eval.bootstrap_samples, seed=config.run.seed,
     )  # fmt: skip
     scored = [Scored(split, measure(split)) for split in splits]
-    metrics = {item.split.name: item.metrics for item in scored}
+    metrics: dict[str, Any] = {item.split.name: item.metrics for item in scored}
+    metrics["dev"]["training_device"] = device.compare_devices(
+        name, on_device, dev.logits[compared], calibration, policies
+    )
     return Trained(model, tokenizer, calibration, policies, metrics, dev), scored

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel
 
 from shared.bundle import Bundle, seal
@@ -31,8 +32,9 @@ from training.runtime.resources import disk_errors
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets", "emoji")
 RELOAD_ROWS = 64
-RELOAD_TOLERANCE = 1e-4
-"""Largest difference of a logit between the trained model and the one read back from the bundle."""
+RELOAD_TOLERANCE = 1e-3
+"""Largest difference of a logit, as a share of the largest, between the trained model and the one read back from the
+bundle. Their weights are the same to the last bit, so more than the rounding of another batch is a lost option."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Trained:
     """A trained classifier with what was fitted on dev.
 
     Attributes:
-        model: updates merged.
+        model: updates merged, in float32 on the CPU.
         tokenizer: that of the model.
         calibration: temperatures.
         policies: thresholds.
@@ -76,7 +78,7 @@ def publish(
         provenance: where everything came from.
 
     Raises:
-        ModelError: when the model read back does not give the logits of the trained one.
+        ModelError: when the model read back is not the trained one.
         OSError: when the disk is full.
     """
     tokens = trained.tokenizer.tokens
@@ -113,16 +115,26 @@ def reference(corpus: Corpus, split: SplitPredictions) -> Reference:
 
 
 def _check_reload(folder: Path, trained: Trained, corpus: Corpus) -> None:
-    rows = trained.tokenizer.tokens.encode(corpus.texts[:RELOAD_ROWS])
-    again = predict_logits(
-        load_classifier(folder), trained.tokenizer.tokens, [row.ids for row in rows], batch_size=RELOAD_ROWS
-    )
-    difference = float(np.abs(again - trained.dev.logits[:RELOAD_ROWS]).max())
-    if not difference < RELOAD_TOLERANCE:
+    """Compare weights and logits of the model that was written; both are computed on the CPU."""
+    model = load_classifier(folder)
+    written, weights = model.state_dict(), trained.model.state_dict()
+    changed = [
+        name for name in written.keys() | weights.keys()
+        if name not in written or name not in weights or not torch.equal(written[name], weights[name])
+    ]  # fmt: skip
+    if changed:
         raise ModelError(
-            f"the model read back from the bundle differs from the trained one by {difference:.2g} in a logit "
-            f"(allowed: {RELOAD_TOLERANCE:g}), so no bundle was written.",
-            hint="This is a fault of the program, not of your data: please report it.",
+            f"{len(changed)} weights read back from the bundle are not those of the trained model, such as "
+            f"{min(changed)}, so no bundle was written."
+        )
+    rows = [row.ids for row in trained.tokenizer.tokens.encode(corpus.texts[:RELOAD_ROWS])]
+    again = predict_logits(model, trained.tokenizer.tokens, rows, batch_size=RELOAD_ROWS)
+    expected = trained.dev.logits[:RELOAD_ROWS]
+    difference, allowed = float(np.abs(again - expected).max()), RELOAD_TOLERANCE * max(1.0, np.abs(expected).max())
+    if not difference <= allowed:
+        raise ModelError(
+            f"the model read back from the bundle differs from the trained one by {difference:.2g} in a logit although "
+            f"its weights are the same (rounding explains {allowed:.2g}), so no bundle was written."
         )
 
 

@@ -35,7 +35,7 @@ def publish_run(
         progress: how training went.
 
     Raises:
-        ModelError: when the model read back does not give the logits of the trained one.
+        ModelError: when the model read back is not the trained one.
     """
     training = {
         "steps": progress.steps, "best_step": progress.best_step, "processes": processes.world_size(),

@@ -50,6 +50,15 @@ class Progress:
     best_score: float
     history: list[dict[str, Any]]
 
+    @classmethod
+    def of(cls, folder: RunFolder) -> Progress:
+        """What the newest checkpoint of a run says; one of its checkpoints was evaluated."""
+        state = read_state(folder.last_checkpoint() or folder.checkpoints) or {}
+        best = float(state.get("best_metric") or "nan")
+        return cls(
+            int(state["global_step"]), _step_of(state["best_model_checkpoint"]), best, list(state["log_history"])
+        )
+
 
 def train(
     model: nn.Module,

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -121,6 +121,19 @@ class Ema:
         with safe_open(path, framework="pt") as stored:
             averages = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (not a mapping)
             self.load_state_dict({_UPDATES: stored.metadata()[_UPDATES], "averages": averages})
+
+
+def load_averages(model: nn.Module, folder: Path) -> None:
+    """Overwrite the weights of a model with their averages in a checkpoint.
+
+    Raises:
+        ConfigError: when the checkpoint has none, or that of other weights.
+    """
+    path = folder / EMA_FILE
+    names: set[str] = set(load_file(path)) if path.is_file() else set()
+    ema = Ema([item for item in model.named_parameters() if not names or item[0] in names], 0.0)
+    ema.load(folder)
+    ema.copy_to_model()
 
 
 class EmaCallback(TrainerCallback):

@@ -122,6 +122,26 @@ class RunFolder:
         """The command that continues this run."""
         return as_called(f"python -m training.run --config {self.config} --run.resume true")
 
+    def publish_command(self) -> str:
+        """The command that makes the bundle of this run from its best checkpoint."""
+        return as_called(f"python -m training.publish {self.path}")
+
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the best metric on dev.
+
+        Raises:
+            ConfigError: when there is none.
+        """
+        newest = self.last_checkpoint()
+        best = (read_state(newest) or {}).get("best_model_checkpoint") if newest else None
+        path = self.checkpoints / Path(str(best)).name
+        if best is None or read_state(path) is None:
+            raise ConfigError(
+                f"no checkpoint in {self.checkpoints} was evaluated on dev, so there are no best weights to publish.",
+                hint=f"Continue the run: {self.resume_command()}" if newest else "Train first: python -m training.run",
+            )
+        return path
+
     def finish(self, *, link_latest: bool = True) -> None:
         """Mark the run as finished and, if asked, let `latest` point to it, which cannot be seen half done.
 

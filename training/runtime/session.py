@@ -122,6 +122,18 @@ class Session:
             log.info("No complete checkpoint in %s: starting from the beginning", self.folder.checkpoints)
         return resume_from
 
+    @contextlib.contextmanager
+    def keeping_weights(self) -> Iterator[None]:
+        """Around all that follows the training: when it fails, the log says where the weights are and how to go on."""
+        try:
+            yield
+        except Exception:
+            log.error(  # noqa: TRY400  (what happened is said by whoever handles the exception)
+                "No bundle was written; the trained weights are kept in %s. Once the cause is gone, finish with: %s",
+                self.folder.checkpoints, self.folder.publish_command(),
+            )  # fmt: skip
+            raise
+
     def log_data(self, data: Splits) -> None:
         """Log what was counted in the data."""
         for line in data.report.lines():

@@ -13,10 +13,12 @@ from transformers import set_seed
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, ModelError
 from shared.labels import LabelSet
+from shared.modeling.classifier import load_classifier
 from shared.thresholds import Policies
 from tests.training.rows import LABELS, tiny_corpus
 from training.config import Config, ModelConfig
 from training.config.data import DataConfig
+from training.evaluation import publish as bundle_writer
 from training.evaluation.publish import Trained, publish
 from training.evaluation.scoring import SplitPredictions
 from training.model.classifier import build_model, build_tokenizer
@@ -61,8 +63,21 @@ def test_the_bundle_is_read_back_sealed(trained, config, tmp_path):
 
 def test_a_model_that_changes_on_disk_is_refused_and_nothing_is_left(trained, config, tmp_path):
     other = replace(trained.dev, logits=trained.dev.logits + np.float32(0.01))
-    with pytest.raises(ModelError, match=r"differs from the trained one by 0.01 .* no bundle"):
+    with pytest.raises(ModelError, match=r"differs from the trained one by 0.01 .* weights are the same .* no bundle"):
         write(tmp_path / "bundle", replace(trained, dev=other), config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_weight_that_changes_on_disk_is_refused_by_its_name(trained, config, tmp_path, monkeypatch):
+    def changed(folder):
+        model = load_classifier(folder)
+        with torch.no_grad():
+            model.classifier.bias[0] += 1e-6
+        return model
+
+    monkeypatch.setattr(bundle_writer, "load_classifier", changed)
+    with pytest.raises(ModelError, match=r"1 weights read back .* such as classifier\.bias, so no bundle was written"):
+        write(tmp_path / "bundle", trained, config)
     assert list(tmp_path.iterdir()) == []
 
 
