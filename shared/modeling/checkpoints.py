@@ -14,19 +14,19 @@ from transformers.utils import logging as hf_logging
 
 from shared.errors import ModelError, ModelNotFoundError
 from shared.modeling.hub import first_line, local_only
-from shared.modeling.starter import STARTER, starter_checkpoint
+from shared.modeling.starters import STARTER, is_starter, starter_folder
 
 _T = TypeVar("_T")
 
 
 def resolve_checkpoint(checkpoint: str | Path) -> str | Path:
-    """The folder of `starter` or of a local checkpoint, else the name on the hub, unchanged.
+    """The folder of `starter`, `starter-base` or of a local checkpoint, else the name on the hub, unchanged.
 
     Raises:
         ModelNotFoundError: when a path is given that is no folder.
     """
-    if str(checkpoint) == STARTER:
-        return starter_checkpoint()
+    if is_starter(checkpoint):
+        return starter_folder(checkpoint)
     path = Path(checkpoint).expanduser()
     if path.is_dir():
         return path

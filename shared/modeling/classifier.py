@@ -38,7 +38,7 @@ def build_classifier(
     """A pretrained encoder with a new head, in float32, whatever precision the checkpoint stores.
 
     Args:
-        checkpoint: `starter`, a local folder, or the name of a model on the hub.
+        checkpoint: `starter`, `starter-base`, a local folder, or the name of a model on the hub.
         labels: names of the L labels, in the order of the logits.
         pooling: "cls" for the architecture's own head, "mean" for the mean of the token states.
         head: of the new head; the defaults when None.

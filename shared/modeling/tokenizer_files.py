@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from shared.errors import ModelError, ModelNotFoundError
 from shared.files import write_json
 from shared.modeling.hub import checkpoint_file, first_line, local_only
-from shared.modeling.starter import STARTER, starter_checkpoint
+from shared.modeling.starters import is_starter, starter_folder
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +38,14 @@ def load_tokenizer_json(checkpoint: str | Path, *, extra_tokens: Sequence[str] =
     """The tokenizer of a checkpoint, with no truncation or padding stored in it.
 
     Args:
-        checkpoint: `starter`, a local folder, or the name of a model on the hub.
+        checkpoint: `starter`, `starter-base`, a local folder, or the name of a model on the hub.
         extra_tokens: names added as one token each where the vocabulary lacks them; () adds none.
 
     Raises:
         ModelNotFoundError: when no tokenizer file can be reached.
         ModelError: when its files cannot be read as a tokenizer.
     """
-    source = starter_checkpoint() if str(checkpoint) == STARTER else checkpoint
+    source = starter_folder(checkpoint) if is_starter(checkpoint) else checkpoint
     stored, sentencepiece = checkpoint_file(source, "tokenizer.json"), checkpoint_file(source, "spm.model")
     settings = checkpoint_file(source, "tokenizer_config.json")
     options = json.loads(settings.read_text(encoding="utf-8")) if settings is not None else {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared.modeling.starters import is_starter
 from training.config import Config
 from training.config.parser import parse_options
 
@@ -40,9 +41,9 @@ def test_the_lora_recipe_has_the_rank_and_rate_it_promises():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_no_recipe_leans_on_a_default_that_suits_the_starter_alone(path):
+def test_no_recipe_leans_on_a_default_that_suits_a_starter_alone(path):
     config, written = read(path), yaml.safe_load(path.read_text())
     assert {"epochs", "lr", "head_lr", "batch_size"} <= written["optim"].keys()
     assert "head_activation" in written["model"]
-    if config.model.name != "starter":
+    if not is_starter(config.model.name):
         assert (config.model.head_activation, config.optim.head_lr) == (None, None)

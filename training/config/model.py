@@ -13,14 +13,15 @@ class ModelConfig:
     """The encoder and the classification head."""
 
     name: str = "starter"
-    """Encoder: "starter" (needs no download), a folder, or a name on the hub such as microsoft/deberta-v3-base."""
+    """Encoder: "starter" (22.7M, needs no download), "starter-base" (109M, the extra `base`), a folder, or a name on
+    the hub such as microsoft/deberta-v3-base."""
     pooling: Literal["auto", "cls", "mean"] = "auto"
-    """How tokens become one vector: "cls" first token (native class), "mean" of all; "auto" = mean for the starter."""
+    """How tokens become one vector: "cls" first token (native class), "mean" of all; "auto" = mean for the starters."""
     head_width: PositiveInt | None = None
     """Width of the head's hidden layer; the encoder's width when left out."""
     head_activation: Literal["auto", "gelu", "tanh", "none"] | None = "auto"
     """Activation of the head's hidden layer; "none": no hidden layer (mean pooling only); null: gelu, or what the
-    architecture's own head has; "auto" = none for the starter, else null."""
+    architecture's own head has; "auto" = none for the starters, else null."""
     head_dropout: Dropout | None = None
     """Dropout probability before the output layer; 0.1 when left out. With cls pooling only of architectures whose head
     has one of its own (DeBERTa, BERT, RoBERTa, ELECTRA, DistilBERT, ALBERT, ModernBERT; not MPNet)."""

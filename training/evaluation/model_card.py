@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from shared.modeling.starter import STARTER
+from shared.modeling.starters import ORIGINS, STARTER
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 from training.config import Config
@@ -15,7 +15,6 @@ from training.data.corpus import Splits
 from training.evaluation.report import number
 from training.model.classifier import pooling_of
 
-STARTER_ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
 _SHOWN = {
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",
@@ -47,7 +46,7 @@ def render_model_card(
     return environment.get_template("model_card.md.j2").render(
         name=f"{config.run.name} emotion classifier",
         base_model=_hub_name(name),
-        checkpoint=f"{name} ({STARTER_ORIGIN} laid into a DeBERTa-v2)" if name == STARTER else name,
+        checkpoint=_described(name),
         dataset=", ".join(kinds),
         dataset_type=kinds[0],
         splits=metrics,
@@ -66,8 +65,15 @@ def render_model_card(
     )
 
 
+def _described(checkpoint: str) -> str:
+    """The base model as the card says it: a starter with what it was made from."""
+    if checkpoint not in ORIGINS:
+        return checkpoint
+    return f"{checkpoint} ({ORIGINS[checkpoint]}{' laid into a DeBERTa-v2' if checkpoint == STARTER else ''})"
+
+
 def _hub_name(checkpoint: str) -> str | None:
     """The name of the base model on the hub, None for a local folder."""
-    if checkpoint == STARTER:
-        return STARTER_ORIGIN
+    if checkpoint in ORIGINS:
+        return ORIGINS[checkpoint]
     return checkpoint if checkpoint.count("/") == 1 and not checkpoint.startswith((".", "/", "~")) else None

