@@ -48,6 +48,7 @@ def publish_folder(path: Path) -> Bundle:
     from training.model.classifier import build_tokenizer
     from training.model.lora import merged
     from training.model.tuning import build_from
+    from training.optim.ema import load_averages
     from training.runtime.session import Session
 
     with Session(config, link_latest=True) as session:
@@ -56,6 +57,8 @@ def publish_folder(path: Path) -> Bundle:
         with session.keeping_weights():
             data = load_data(config.data, single_label=config.loss.task == "single_label")
             model = build_from(best, config, data)
+            if config.optim.ema_decay is not None:
+                load_averages(model, best)
             trained, scored = calibrate_and_evaluate(merged(model), build_tokenizer(config), config, data)
             progress = Progress.of(session.folder)
             bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)

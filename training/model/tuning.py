@@ -15,7 +15,6 @@ from training.model.classifier import build_model
 from training.model.lora import lora_config
 from training.model.partial import train_top_layers
 from training.model.unfreezing import UnfreezeCallback
-from training.optim.ema import load_averages
 
 
 def build_tuned(config: Config, data: Splits) -> nn.Module:
@@ -67,14 +66,8 @@ def build_unfreezing(model: nn.Module, config: TuningConfig) -> UnfreezeCallback
 
 
 def build_from(checkpoint: Path, config: Config, data: Splits) -> nn.Module:
-    """The classifier for the labels of `data` with the weights of a training checkpoint, whole and on the CPU.
-
-    Where the run averages its weights, they are the averages.
-    """
-    model = load_tuned(build_model(config, data.labels.names, label_frequencies(data.train)), checkpoint)
-    if config.optim.ema_decay is not None:
-        load_averages(model, checkpoint)
-    return model
+    """The classifier for the labels of `data` with the weights of a training checkpoint, whole and on the CPU."""
+    return load_tuned(build_model(config, data.labels.names, label_frequencies(data.train)), checkpoint)
 
 
 def load_tuned(model: PreTrainedModel, checkpoint: Path) -> nn.Module:
