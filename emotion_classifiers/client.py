@@ -15,6 +15,7 @@ import httpx
 
 from emotion_classifiers.prediction import Prediction
 from shared.errors import InvalidInputError, RequestError, ServiceResponseError, ServiceUnreachableError
+from shared.segments import Segmentation
 
 DEFAULT_URL = "http://localhost:3000"
 
@@ -163,6 +164,9 @@ class Client:
         taxonomy: str | None = None,
         top_k: int | None = None,
         probabilities: bool | None = None,
+        segments: Segmentation | None = None,
+        long_texts: str | None = None,
+        explain: bool | None = None,
     ) -> list[Prediction]:
         """One prediction a text, in their order; a text that cannot be read has an `error` of its own.
 
@@ -174,6 +178,10 @@ class Client:
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
             top_k: list the k most probable labels in place of the decided ones.
             probabilities: ask for the probability of every label.
+            segments: "sentence" or "paragraph" reads each by itself and puts the answer for the text together; or the
+                offsets `(start, end)` of pieces of a single text.
+            long_texts: "windows" or "head_tail", for what is longer than the model reads.
+            explain: ask for the words that speak for and against each decided label.
 
         Raises:
             RequestError: when the service refuses the request as a whole; the class says why.
@@ -181,7 +189,8 @@ class Client:
             ServiceResponseError: when something else than the service answers.
         """
         options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
-                   "top_k": top_k, "probabilities": probabilities}  # fmt: skip
+                   "top_k": top_k, "probabilities": probabilities, "segments": segments, "long_texts": long_texts,
+                   "explain": explain}  # fmt: skip
         answers = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(answers)
 
@@ -249,10 +258,14 @@ class AsyncClient:
         taxonomy: str | None = None,
         top_k: int | None = None,
         probabilities: bool | None = None,
+        segments: Segmentation | None = None,
+        long_texts: str | None = None,
+        explain: bool | None = None,
     ) -> list[Prediction]:
         """As `Client.predict`; the batches of a long list are asked at the same time."""
         options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
-                   "top_k": top_k, "probabilities": probabilities}  # fmt: skip
+                   "top_k": top_k, "probabilities": probabilities, "segments": segments, "long_texts": long_texts,
+                   "explain": explain}  # fmt: skip
         asked = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(await asyncio.gather(*asked))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ from emotion_classifiers.hub import local_folder
 from emotion_classifiers.metrics import Metrics, evaluate
 from emotion_classifiers.prediction import Prediction
 from serving.batching.jobs import Row
-from serving.http.responses import error_body, result, rules_for
+from serving.http.reading import Pieces, Reading, Rows, read
+from serving.http.responses import rules_for
 from serving.http.schemas import PredictRequest, check_text, describe
 from serving.predictor import Predictor
+from serving.text_checks import TextChecks
+from serving.worker.encoding import encode
+from serving.worker.wire import token_ids
 from shared.errors import InvalidInputError
+from shared.segments import Segmentation
 
 CHUNK_TEXTS = 1024
 """Texts that are tokenised at once: bounds the memory of a call with many."""
@@ -95,6 +101,9 @@ class Model:
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
         top_k: int | None = None,
+        segments: Segmentation | None = None,
+        long_texts: str | None = None,
+        explain: bool = False,
     ) -> list[Prediction]:
         """One prediction a text, in their order; the options are those of `POST /predict`.
 
@@ -107,21 +116,43 @@ class Model:
             thresholds: label -> threshold in 0..1, in place of the policy's.
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
             top_k: list the k most probable labels in place of the decided ones.
+            segments: "sentence" or "paragraph" reads each by itself and puts the answer for the text together; or the
+                offsets `(start, end)` of pieces of a single text.
+            long_texts: "windows" reads what is longer than the model reads in overlapping windows (default with
+                `segments`), "head_tail" leaves out its middle (default without).
+            explain: add to each decided label the words that speak for and against it.
 
         Raises:
             InvalidInputError: for a single string in place of a list, or an option that the bundle does not have.
         """
-        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k}
-        request = _request([""], options)  # an empty list of texts is no mistake here
-        predictor = self.predictor.with_profile(profile)
-        bundle = predictor.bundle
-        rules = rules_for(request, bundle)
-        return [
-            Prediction.from_result(
-                result(row, rules, bundle) if isinstance(row, Row) else {"error": error_body(row)}
-            )
-            for row in _rows(predictor, _listed(texts))
-        ]  # fmt: skip
+        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k,
+                   "segments": segments, "long_texts": long_texts, "explain": explain}  # fmt: skip
+        every = _listed(texts)
+        request = _request(every or [""], options)  # an empty list of texts is no mistake here
+        bundle = self.predictor.bundle.with_profile(profile)
+        rules_for(request, bundle)
+        found = []
+        for start in range(0, len(every), CHUNK_TEXTS):
+            checked = [_checked(text) for text in every[start : start + CHUNK_TEXTS]]
+            reading = read(checked, request, bundle, served=self.predictor.bundle, most_pieces=NO_LIMIT)
+            found += self._readings(reading)
+        return [Prediction.from_result(reading.result) for reading in found]
+
+    def _readings(self, reading: Generator[Pieces, Rows, list[Reading]]) -> list[Reading]:
+        """What `reading` comes to, with its pieces run here."""
+        rows: list[Row] | None = None
+        while True:
+            try:
+                pieces = next(reading) if rows is None else reading.send(rows)
+            except StopIteration as done:
+                found: list[Reading] = done.value
+                return found
+            rows = _answers(self.predictor, self.checks, pieces.texts, whole=pieces.whole)
+
+    @cached_property
+    def checks(self) -> TextChecks:
+        """Coverage and warnings of texts."""
+        return TextChecks(self.predictor.bundle)
 
     def predict_proba(self, texts: Iterable[str], *, profile: str | None = None) -> NDArray[np.float32]:
         """Probabilities as a profile calibrates them, float32 of shape (N, L), columns as `labels`.
@@ -131,7 +162,7 @@ class Model:
         """
         found = np.empty((0, len(self.labels)), dtype=np.float32)
         rows = []
-        for number, row in enumerate(_rows(self.predictor.with_profile(profile), _listed(texts))):
+        for number, row in enumerate(_rows(self.predictor.with_profile(profile), self.checks, _listed(texts))):
             if not isinstance(row, Row):
                 raise InvalidInputError(f"texts[{number}]: {row.message}", hint="Leave it out, or use predict.")
             rows.append(row.probabilities)
@@ -191,18 +222,19 @@ class Model:
         return load(child, precision=self.precision)
 
 
-def _rows(predictor: Predictor, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
+def _rows(predictor: Predictor, checks: TextChecks, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
     """The answer for every text, or why it has none."""
     for start in range(0, len(texts), CHUNK_TEXTS):
         checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
-        answers = iter(_answers(predictor, [text for text in checked if isinstance(text, str)]))
+        answers = iter(_answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
         yield from (next(answers) if isinstance(text, str) else text for text in checked)
 
 
-def _answers(predictor: Predictor, texts: Sequence[str]) -> list[Row]:
-    encoded = predictor.tokenizer.encode(texts)
-    probabilities = predictor.probabilities(predictor.encoded_logits(encoded))
-    return [Row(values, row.num_tokens, row.truncated) for values, row in zip(probabilities, encoded, strict=True)]
+def _answers(predictor: Predictor, checks: TextChecks, texts: Sequence[str], *, whole: bool = False) -> list[Row]:
+    tokens = encode(predictor.tokenizer, checks, texts, [whole] * len(texts))
+    windows = [ids for row in tokens for ids in (row.ids, *row.more)]
+    probabilities = iter(predictor.probabilities(predictor.encoded_logits(token_ids(windows))))
+    return [reduce(Row.joined, [Row.of(next(probabilities), row) for _ in (row.ids, *row.more)]) for row in tokens]
 
 
 def _listed(texts: Iterable[str]) -> list[Any]:

@@ -156,10 +156,10 @@ class Predictor:
         """Logits of any number of texts, shape (N, L), in their order; run in batches of similar length."""
         return self.encoded_logits(self.tokenizer.encode(texts))
 
-    def encoded_logits(self, encoded: Sequence[Encoded]) -> NDArray[np.float32]:
+    def encoded_logits(self, encoded: Sequence[Encoded | NDArray[np.int32]]) -> NDArray[np.float32]:
         """The same of texts that are token ids already."""
         found = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
-        for rows in batches_by_length([len(row.ids) for row in encoded]):
+        for rows in batches_by_length([len(row.ids if isinstance(row, Encoded) else row) for row in encoded]):
             found[rows] = self.run([encoded[row] for row in rows])
         return found
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from shared.aggregation import FILE as AGGREGATION
+from shared.aggregation import Aggregation
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError, InvalidInputError
 from shared.files import read_json, sha256_file, write_json
@@ -116,6 +118,7 @@ class Bundle:
         calibration: of its default profile, or of the one that `with_profile` chose.
         policies: likewise.
         profiles: name -> further decisions that it holds.
+        aggregation: how segments are put together to texts.
     """
 
     path: Path
@@ -123,6 +126,7 @@ class Bundle:
     calibration: Calibration
     policies: Policies
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    aggregation: Aggregation = field(default_factory=Aggregation)
 
     @classmethod
     def read(cls, path: Path | str, *, check_files: bool = True, weights: bool = True) -> Bundle:
@@ -152,6 +156,7 @@ class Bundle:
             Calibration.read(folder / "calibration.json"),
             Policies.read(folder / "thresholds.json"),
             read_profiles(folder, manifest.files, manifest.labels),
+            Aggregation.read(folder),
         )
         bundle._check_agreement()
         return bundle
@@ -163,6 +168,12 @@ class Bundle:
             raise BundleFormatError(
                 f"thresholds.json and {MANIFEST} disagree: "
                 f"{label_difference(self.policies.labels, labels, ('thresholds.json', MANIFEST))}."
+            )
+        of_texts = self.aggregation.policies
+        if of_texts is not None and of_texts.labels != labels:
+            raise BundleFormatError(
+                f"{AGGREGATION} and {MANIFEST} disagree: "
+                f"{label_difference(of_texts.labels, labels, (AGGREGATION, MANIFEST))}."
             )
         sizes = {
             f"labels in {MANIFEST}": len(labels),
@@ -193,7 +204,7 @@ class Bundle:
     @cached_property
     def _by_profile(self) -> dict[str, Bundle]:
         others = {
-            name: replace(self, calibration=profile.calibration, policies=profile.policies)
+            name: replace(self, calibration=profile.calibration, policies=profile.policies, aggregation=Aggregation())
             for name, profile in self.profiles.items()
         }
         return {DEFAULT: self, **others}

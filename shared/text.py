@@ -142,3 +142,17 @@ def head_tail(ids: Sequence[int], budget: int, head: int) -> Sequence[int]:
         return ids
     tail = budget - head
     return [*ids[:head], *ids[len(ids) - tail :]]
+
+
+def windows(ids: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Parts of `ids` that cover all of it: none longer than `size`, each overlapping the next by a quarter at least.
+
+    Args:
+        ids: token ids without special tokens.
+        size: most tokens of a window.
+    """
+    if len(ids) <= size:
+        return [ids]
+    last, stride = len(ids) - size, max(1, size - size // 4)
+    count = -(-last // stride)
+    return [ids[start : start + size] for start in (round(number * last / count) for number in range(count + 1))]

@@ -78,15 +78,18 @@ class Policies:
         return decide(probabilities, self.get(name), argmax=(name or self.default) == ARGMAX)
 
     def write(self, path: Path) -> None:
-        """Write `thresholds.json`, readable as policy -> label -> threshold, with the rule itself for `argmax`."""
+        """Write `thresholds.json`."""
+        write_json(path, self.content())
+
+    def content(self) -> dict[str, Any]:
+        """The policies for JSON, readable as policy -> label -> threshold, with the rule itself for `argmax`."""
         policies: dict[str, Any] = {
             name: dict(zip(self.labels, (float(value) for value in thresholds), strict=True))
             for name, thresholds in self.values.items()
         }
         if ARGMAX in policies:
             policies[ARGMAX] = HIGHEST
-        content = {"default": self.default, "fitted_on": self.fitted_on, "policies": policies}
-        write_json(path, content)
+        return {"default": self.default, "fitted_on": self.fitted_on, "policies": policies}
 
     @classmethod
     def read(cls, path: Path) -> Policies:
@@ -95,16 +98,24 @@ class Policies:
         Raises:
             BundleFormatError: when it is missing, not JSON, or its policies name different labels.
         """
-        content = read_json(path)
+        return cls.of(read_json(path), path.name)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], name: str) -> Policies:
+        """The policies that `content` of the file `name` holds.
+
+        Raises:
+            BundleFormatError: when a field is missing, or its policies name different labels.
+        """
         try:
             policies = dict(content["policies"])
             labels = tuple(next(values for values in policies.values() if values != HIGHEST))
             if policies.get(ARGMAX) == HIGHEST:
                 policies[ARGMAX] = dict.fromkeys(labels, 0.0)
-            for name, values in policies.items():
+            for policy, values in policies.items():
                 if tuple(values) != labels:
-                    raise BundleFormatError(f"{path.name}: policy '{name}' names other labels than the first policy.")
+                    raise BundleFormatError(f"{name}: policy '{policy}' names other labels than the first policy.")
             arrays = {name: np.asarray(list(values.values()), dtype=np.float64) for name, values in policies.items()}
             return cls(labels, arrays, content["fitted_on"], content["default"])
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            raise BundleFormatError(f"{path.name} lacks or garbles {error}.") from error
+            raise BundleFormatError(f"{name} lacks or garbles {error}.") from error

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,26 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from shared.errors import BundleFormatError, ConfigError
-from shared.text import Normalisation, default_head_tokens, head_tail, normalise
+from shared.text import Normalisation, default_head_tokens, head_tail, normalise, windows
 
 PAD_NAMES = ("[PAD]", "<pad>", "<|pad|>")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One text as token ids, shape (T,), special tokens included; `num_tokens` counts them before truncation."""
+    """One text, or a window of it, as token ids, shape (T,), special tokens included.
+
+    Attributes:
+        ids: what the model reads.
+        num_tokens: of the whole text, special tokens included.
+        truncated: whether the middle of the text was left out.
+        num_unknown: tokens of the whole text that stand for what the vocabulary lacks.
+    """
 
     ids: NDArray[np.int32]
     num_tokens: int
     truncated: bool
+    num_unknown: int = 0
 
 
 class TextTokenizer:
@@ -97,7 +106,7 @@ class TextTokenizer:
         """Ids that stand around every text."""
         return (*self._prefix, *self._suffix)
 
-    @property
+    @cached_property
     def unknown_id(self) -> int | None:
         """Id of the token for what the vocabulary lacks; None where nothing is unknown to it (bytes)."""
         model = json.loads(self._tokenizer.to_str())["model"]
@@ -115,14 +124,24 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of every text, normalised and truncated head+tail."""
+        return [
+            self._row(ids, head_tail(ids, self.budget, self.head_tokens), truncated=len(ids) > self.budget)
+            for ids in self._token_ids(texts)
+        ]
+
+    def encode_whole(self, texts: Sequence[str]) -> list[list[Encoded]]:
+        """Token ids of every text, normalised; those of a longer text in overlapping windows, so that all is read."""
+        return [[self._row(ids, part) for part in windows(ids, self.budget)] for ids in self._token_ids(texts)]
+
+    def _token_ids(self, texts: Sequence[str]) -> list[Sequence[int]]:
         usable = [normalise(text, self.normalisation) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(usable, add_special_tokens=False)
-        return [self._finish(encoding.ids) for encoding in encodings]
+        return [encoding.ids for encoding in encodings]
 
-    def _finish(self, ids: Sequence[int]) -> Encoded:
-        kept = head_tail(ids, self.budget, self.head_tokens)
+    def _row(self, ids: Sequence[int], kept: Sequence[int], *, truncated: bool = False) -> Encoded:
         row = np.array([*self._prefix, *kept, *self._suffix], dtype=np.int32)
-        return Encoded(row, len(ids) + self.max_length - self.budget, len(ids) > self.budget)
+        num_unknown = 0 if self.unknown_id is None else ids.count(self.unknown_id)
+        return Encoded(row, len(ids) + self.max_length - self.budget, truncated, num_unknown)
 
     def pad(
         self, rows: Sequence[Encoded | NDArray[np.integer]], length: int | None = None

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from serving.batching.jobs import Item, Job, Observer, Row, Worker
 from serving.batching.micro_batches import WaitingTexts
 from serving.worker.client import ProcessLostError
+from serving.worker.wire import Tokens
 from shared.errors import DeadlineError, EmotionError, NotReadyError, RequestError
 
 logger = logging.getLogger("emotion.batching")
@@ -81,11 +82,18 @@ class Batcher:
         """Texts waiting or running."""
         return self._held
 
-    async def submit(self, texts: Sequence[str], *, timeout_s: float) -> list[Row | RequestError]:
+    async def submit(
+        self, texts: Sequence[str], *, timeout_s: float, whole: Sequence[bool] = ()
+    ) -> list[Row | RequestError]:
         """The rows of `texts`, in their order; a text whose run failed has an error in its place.
 
         Whether there is room for them is decided before, by `AdmissionControl`. Cancelling the call, or letting it time
         out, takes its texts out of the queue.
+
+        Args:
+            texts: N texts.
+            timeout_s: time for all of them.
+            whole: which of them are read whole, in windows where they are long; none by default.
 
         Raises:
             DeadlineError: after `timeout_s`.
@@ -95,8 +103,8 @@ class Batcher:
             return []
         if self.closed:
             raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
-        job = Job(texts, self._loop.create_future(), time.perf_counter())
-        self._hold(len(texts))
+        job = Job(texts, whole or [False] * len(texts), self._loop.create_future(), time.perf_counter())
+        self._hold(job.held)
         self._jobs.append(job)
         self._notify_idle()
         timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
@@ -105,7 +113,7 @@ class Batcher:
         finally:
             timer.cancel()
             job.wanted = False
-            self._hold(-len(texts))
+            self._hold(-job.held)
 
     async def close(self) -> None:
         """Answer what is held, then end the workers; new texts are refused from now on."""
@@ -240,8 +248,14 @@ class Batcher:
             return []
         started = time.perf_counter()
         try:
-            tokens = iter(await worker.encode([text for job in jobs for text in job.texts]))
-            items = [Item(job, place, next(tokens)) for job in jobs for place in range(len(job.texts))]
+            texts = [text for job in jobs for text in job.texts]
+            tokens = iter(await worker.encode(texts, [whole for job in jobs for whole in job.whole]))
+            items = [
+                item
+                for job in jobs
+                for place in range(len(job.texts))
+                for item in self._items(job, place, next(tokens))
+            ]
         except ProcessLostError:
             self._fail([job for job in jobs if job.retried])
             for job in reversed(jobs):
@@ -259,6 +273,15 @@ class Batcher:
             return []
         self._observer.tokenised(len(items), time.perf_counter() - started)
         return items
+
+    def _items(self, job: Job, place: int, tokens: Tokens) -> list[Item]:
+        """What is to be run for one text: itself, or each of its windows."""
+        windows = [tokens, *(tokens._replace(ids=ids) for ids in tokens.more)]
+        job.missing += len(tokens.more)
+        if job.wanted:
+            job.held += len(tokens.more)
+            self._hold(len(tokens.more))
+        return [Item(job, place, window) for window in windows]
 
     async def _run(self, worker: Worker, batch: Sequence[Item]) -> None:
         started = time.perf_counter()
@@ -293,18 +316,11 @@ class Batcher:
             if len(batch) == 1:
                 return [_crash_error()]
             return [answer for item in batch for answer in await self._answers(worker, [item])]
-        return [
-            Row(row, item.tokens.num_tokens, item.tokens.truncated)
-            for row, item in zip(probabilities, batch, strict=True)
-        ]
+        return [Row.of(row, item.tokens) for row, item in zip(probabilities, batch, strict=True)]
 
     def _deliver(self, batch: Sequence[Item], answers: Sequence[Row | RequestError]) -> None:
         for item, answer in zip(batch, answers, strict=True):
-            job = item.job
-            job.rows[item.position] = answer
-            job.missing -= 1
-            if not job.missing and not job.answer.done():
-                job.answer.set_result([row for row in job.rows if row is not None])
+            item.job.take(item.position, answer)
 
     def _fail(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

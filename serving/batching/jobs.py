@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +22,8 @@ class Worker(Protocol):
         """Done when it is no longer there, for whatever reason."""
         ...
 
-    async def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Token ids of N texts."""
+    async def encode(self, texts: Sequence[str], whole: Sequence[bool] = ()) -> list[Tokens]:
+        """Token ids of N texts; in windows where `whole` says that all of a long text is read."""
         ...
 
     async def run(self, rows: Sequence[Tokens]) -> NDArray[np.float64]:
@@ -61,34 +61,73 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The model's answer for one text: probabilities of shape (L,)."""
+    """The model's answer for one text.
+
+    Attributes:
+        probabilities: shape (L,); for a text read in windows, of every label that in the window which has most of it.
+        num_tokens: of the whole text, special tokens included.
+        truncated: whether its middle was left out.
+        coverage: share of its tokens that the vocabulary knows.
+        warnings: codes, see `serving.text_checks`.
+    """
 
     probabilities: NDArray[np.float64]
     num_tokens: int
     truncated: bool
+    coverage: float = 1.0
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float64], tokens: Tokens) -> Row:
+        """The answer for a text, or for a window of it."""
+        return cls(probabilities, tokens.num_tokens, tokens.truncated, tokens.coverage, tokens.warnings)
+
+    def joined(self, other: Row) -> Row:
+        """The answer for a text with one more of its windows."""
+        return replace(self, probabilities=np.maximum(self.probabilities, other.probabilities))
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request: its texts, and the future its caller waits for."""
+    """One request: its texts, and the future its caller waits for.
+
+    Attributes:
+        texts: N of them.
+        whole: which of them are read whole, in windows where they are long.
+        missing: model runs that have no answer yet: one a text, and after tokenising one for each further window.
+        held: what the queue counts it as.
+    """
 
     texts: Sequence[str]
+    whole: Sequence[bool]
     answer: asyncio.Future[list[Row | RequestError]]
     arrived: float
     rows: list[Row | RequestError | None] = field(init=False)
     missing: int = field(init=False)
+    held: int = field(init=False)
     wanted: bool = True
     retried: bool = False
     """A worker was lost while it tokenised these texts."""
 
     def __post_init__(self) -> None:
         self.rows = [None] * len(self.texts)
-        self.missing = len(self.texts)
+        self.missing = self.held = len(self.texts)
+
+    def take(self, position: int, answer: Row | RequestError) -> None:
+        """One more answer, for a text or for one of its windows; an error is the answer for the whole text."""
+        before = self.rows[position]
+        if isinstance(before, Row) and isinstance(answer, Row):
+            answer = before.joined(answer)
+        if not isinstance(before, RequestError):
+            self.rows[position] = answer
+        self.missing -= 1
+        if not self.missing and not self.answer.done():
+            self.answer.set_result([row for row in self.rows if row is not None])
 
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One text of a job, tokenised."""
+    """One text of a job, or a window of it, tokenised."""
 
     job: Job
     position: int

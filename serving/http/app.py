@@ -7,7 +7,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +23,12 @@ from serving.http.bodies import read_body
 from serving.http.compat import ScoresRequest, parse_scores_request, render_scores
 from serving.http.middleware import ERROR_RENDERED, forbid_redirects
 from serving.http.openapi import DOCS_PAGE, DOCS_SCRIPT, document
-from serving.http.responses import describe_model, error_body, error_response, read_by_profile, result, rules_for
+from serving.http.reading import Pieces, Reading, Rows, read
+from serving.http.responses import describe_model, error_response, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
 from shared.errors import DeadlineError, InvalidInputError, RequestError
 from shared.profiles import DEFAULT
-from shared.thresholds import decide
 
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
@@ -134,22 +134,39 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
     if request.single and isinstance(checked[0], RequestError):
         raise checked[0]
-    rows = iter(await _rows(state, active, [text for text in checked if isinstance(text, str)], timeout_s))
-    answers = [next(rows) if isinstance(text, str) else text for text in checked]
-    if request.single and isinstance(answers[0], RequestError):
-        raise answers[0]
-    results: list[dict[str, Any]] = []
-    for answer in answers:
-        if isinstance(answer, Row):
-            row = read_by_profile(answer, active.bundle, bundle)
-            results.append(result(row, rules, bundle))
-            decided = decide(row.probabilities, rules.thresholds, argmax=rules.argmax)
-            state.metrics.answered(answer, decided, bundle.manifest.labels)
-        else:
-            results.append({"error": error_body(answer)})
-            state.metrics.refused_text(answer)
+    reading = read(checked, request, bundle, served=active.bundle, most_pieces=state.settings.queue_texts)
+    readings = await _readings(state, active, reading, timeout_s)
+    if request.single and readings[0].error is not None:
+        raise readings[0].error
+    for each in readings:
+        if each.row is not None and each.decided is not None:
+            in_one_piece = request.segments is None
+            state.metrics.answered(each.row, each.decided, bundle.manifest.labels, as_measured=in_one_piece)
+        elif each.error is not None:
+            state.metrics.refused_text(each.error)
+    results = [each.result for each in readings]
     decided_by = {"profile": request.profile or DEFAULT, "policy": rules.policy, "taxonomy": rules.taxonomy.name}
     return {"results": results, **decided_by, "model": bundle.seal}
+
+
+async def _readings(
+    state: ServiceState, active: ActiveModel, reading: Generator[Pieces, Rows, list[Reading]], timeout_s: float
+) -> list[Reading]:
+    """What `reading` comes to, with its pieces run by the batcher.
+
+    Raises:
+        RequestError: when the request as a whole cannot be answered.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    rows: Rows | None = None
+    while True:
+        try:
+            pieces = next(reading) if rows is None else reading.send(rows)
+        except StopIteration as done:
+            found: list[Reading] = done.value
+            return found
+        rows = await _rows(state, active, pieces.texts, max(0.0, end - loop.time()), whole=pieces.whole)
 
 
 async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float) -> Any:
@@ -174,12 +191,12 @@ async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float)
 
 
 async def _rows(
-    state: ServiceState, active: ActiveModel, texts: Sequence[str], timeout_s: float
+    state: ServiceState, active: ActiveModel, texts: Sequence[str], timeout_s: float, *, whole: bool = False
 ) -> list[Row | RequestError]:
     """Rows of the texts, once there is room for them in the queue."""
     if texts:
         state.admission.check_room(len(texts), timeout_s)
-    return await active.batcher.submit(texts, timeout_s=timeout_s)
+    return await active.batcher.submit(texts, timeout_s=timeout_s, whole=[whole] * len(texts))
 
 
 def _checked(value: Any, max_characters: int) -> str | RequestError:

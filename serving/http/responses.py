@@ -40,6 +40,7 @@ class DecisionRules:
         argmax: whether the most probable label alone is decided.
         top_k: list the k most probable labels in place of the decided ones.
         probabilities: add every label's probability.
+        text_thresholds: for texts that are put together from segments, shape (L,).
     """
 
     policy: str
@@ -48,6 +49,7 @@ class DecisionRules:
     argmax: bool
     top_k: int | None
     probabilities: bool
+    text_thresholds: NDArray[np.float64]
 
 
 def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
@@ -63,11 +65,12 @@ def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
     taxonomy = next(iter(taxonomies)) if request.taxonomy is None else request.taxonomy
     if taxonomy not in taxonomies:
         raise InvalidInputError("taxonomy: unknown for these labels.", hint=f"Allowed: {', '.join(taxonomies)}.")
-    thresholds = policies.values[policy]
+    thresholds, of_texts = policies.values[policy], bundle.aggregation.thresholds(policy, policies)
     if request.thresholds:
-        thresholds = _overridden(thresholds, request.thresholds, bundle.manifest.labels)
+        labels = bundle.manifest.labels
+        thresholds, of_texts = (_overridden(each, request.thresholds, labels) for each in (thresholds, of_texts))
     return DecisionRules(
-        policy, taxonomies[taxonomy], thresholds, policy == ARGMAX, request.top_k, request.probabilities
+        policy, taxonomies[taxonomy], thresholds, policy == ARGMAX, request.top_k, request.probabilities, of_texts
     )
 
 
@@ -93,24 +96,43 @@ def read_by_profile(row: Row, served: Bundle, profile: Bundle) -> Row:
 
 
 def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
-    """The answer for one text, a `TextResult`."""
-    names, probabilities, thresholds = _grouped(row.probabilities, rules, bundle)
+    """The answer for one text that was read in one piece, a `TextResult`."""
+    return {**labels_of(row.probabilities, rules, bundle), **facts_of(row)}
+
+
+def facts_of(row: Row) -> dict[str, Any]:
+    """What a result says of a text beside its labels."""
+    return {
+        "truncated": row.truncated,
+        "num_tokens": row.num_tokens,
+        "coverage": round(row.coverage, DIGITS),
+        "warnings": list(row.warnings),
+    }
+
+
+def labels_of(probabilities: NDArray[np.float64], rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
+    """What a result says of the labels of a text or segment with these probabilities, shape (L,)."""
+    names, probabilities, thresholds = grouped(probabilities, rules, bundle)
     decided = decide(probabilities, thresholds, argmax=rules.argmax)
     ranked = np.argsort(-probabilities, kind="stable")
     shown = ranked[decided[ranked]] if rules.top_k is None else ranked[: rules.top_k]
-    answer: dict[str, Any] = {
-        "labels": [
-            {
-                "label": names[i],
-                "probability": round(float(probabilities[i]), DIGITS),
-                "threshold": round(float(thresholds[i]), DIGITS),
-                "decided": bool(decided[i]),
-            }
-            for i in shown
-        ],
-        "truncated": row.truncated,
-        "num_tokens": row.num_tokens,
-    }
+    scores = [
+        {
+            "label": names[i],
+            "probability": round(float(probabilities[i]), DIGITS),
+            "threshold": round(float(thresholds[i]), DIGITS),
+            "decided": bool(decided[i]),
+        }
+        for i in shown
+    ]
+    answer: dict[str, Any] = {"labels": scores}
+    if not decided.any():
+        answer["probably"] = {
+            "label": names[ranked[0]],
+            "probability": round(float(probabilities[ranked[0]]), DIGITS),
+            "threshold": round(float(thresholds[ranked[0]]), DIGITS),
+            "distance": round(float(thresholds[ranked[0]] - probabilities[ranked[0]]), DIGITS),
+        }
     if rules.probabilities:
         answer["probabilities"] = {
             name: round(float(value), DIGITS) for name, value in zip(names, probabilities, strict=True)
@@ -118,7 +140,7 @@ def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:
     return answer
 
 
-def _grouped(
+def grouped(
     probabilities: NDArray[np.float64], rules: DecisionRules, bundle: Bundle
 ) -> tuple[Sequence[str], NDArray[np.float64], NDArray[np.float64]]:
     """Names, probabilities and thresholds in the taxonomy asked for."""

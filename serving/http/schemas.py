@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from serving.text_checks import WARNINGS
 from shared.errors import BadRequestError, InvalidInputError
 from shared.text import normalise
 
@@ -33,6 +34,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Offset = Annotated[StrictInt, Field(ge=0), BeforeValidator(_whole)]
+Offsets = tuple[Offset, Offset]
 Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
@@ -61,13 +64,35 @@ class PredictRequest(BaseModel):
     )
     taxonomy: StrictStr | None = Field(default=None, description="goemotions, ekman or sentiment; see GET /model.")
     probabilities: StrictBool = Field(default=False, description="Add the probability of every label.")
+    segments: Literal["sentence", "paragraph"] | list[Offsets] | None = Field(
+        default=None,
+        description="Read each sentence or paragraph by itself, or the pieces at offsets `[[start, end], ...]` of the "
+        "one text, in Unicode code points; the answer for the text is put together from them. Without it, the text is "
+        "read in one piece.",
+    )
+    long_texts: Literal["windows", "head_tail"] | None = Field(
+        default=None,
+        description="What is longer than the model reads is read whole, in overlapping windows (default with "
+        "`segments`), or loses its middle (default without).",
+    )
+    explain: StrictBool = Field(
+        default=False,
+        description="Add to each decided label the words that speak for and against it: evidence about the model.",
+    )
 
     @model_validator(mode="after")
     def _one_of_text_and_texts(self) -> PredictRequest:
         given = self.model_fields_set & {"text", "texts"}
         if len(given) != 1 or (given == {"texts"} and self.texts is None):
             raise ValueError(f"give either `text` or `texts`, for example {_EXAMPLE}")
+        if isinstance(self.segments, list) and len(self.candidates) != 1:
+            raise ValueError("offsets in `segments` belong to one text; for several, give `sentence` or `paragraph`")
         return self
+
+    @property
+    def reads_whole(self) -> bool:
+        """Whether nothing of a long text, or of a long segment, is left out."""
+        return (self.long_texts or ("head_tail" if self.segments is None else "windows")) == "windows"
 
     @property
     def single(self) -> bool:
@@ -78,6 +103,15 @@ class PredictRequest(BaseModel):
     def candidates(self) -> list[Any]:
         """What was given as texts, unchecked."""
         return [self.text] if self.texts is None else self.texts
+
+
+class WordScore(BaseModel):
+    """A word, or a few of a long text, and what it adds to a label's log-odds: without it, they fall by so much."""
+
+    start: int
+    end: int
+    word: str
+    contribution: float
 
 
 class LabelScore(BaseModel):
@@ -97,11 +131,44 @@ class ErrorBody(BaseModel):
     detail: str = Field(description="What was wrong and what is allowed, for people.")
 
 
+class NearestLabel(BaseModel):
+    """Where nothing is decided: the most probable label, and how much it lacks to its threshold."""
+
+    label: str
+    probability: float
+    threshold: float
+    distance: float
+
+
+Reasons = dict[str, list[WordScore]]
+"""Decided label -> words, the one that adds most first."""
+
+
+class SegmentResult(BaseModel):
+    """The answer for one segment: `text[start:end]`."""
+
+    start: int
+    end: int
+    labels: list[LabelScore]
+    probabilities: dict[str, float] | None = None
+    reasons: Reasons | None = None
+    probably: NearestLabel | None = None
+    warnings: list[str] = Field(default_factory=list)
+
+
 class TextResult(BaseModel):
     """The answer for one text: labels, or an error of its own."""
 
     labels: list[LabelScore] | None = Field(default=None, description="Most probable first.")
     probabilities: dict[str, float] | None = Field(default=None, description="Of every label, when asked for.")
+    probably: NearestLabel | None = Field(default=None, description="The most probable label, where none is decided.")
+    reasons: Reasons | None = Field(default=None, description="With `explain`, of a text that is read in one piece.")
+    segments: list[SegmentResult] | None = Field(default=None, description="In their order, when asked for.")
+    timeline: dict[str, list[float]] | None = Field(
+        default=None, description="With `segments`: label decided anywhere -> its probability in each of them."
+    )
+    coverage: float | None = Field(default=None, description="Share of the tokens that the model knows, 0 to 1.")
+    warnings: list[str] | None = Field(default=None, description=f"Codes: {', '.join(WARNINGS)}.")
     truncated: bool | None = Field(default=None, description="Whether the middle of the text was left out.")
     num_tokens: int | None = Field(default=None, description="Tokens of the whole text, special tokens included.")
     error: ErrorBody | None = None

@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 
 from serving.logs import configure_logging
 from serving.predictor import Predictor
-from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, token_ids
+from serving.text_checks import TextChecks
+from serving.worker.encoding import encode
+from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Ping, Run, packed, token_ids
 from shared.errors import EmotionError
 from shared.files import learn_digests
 
@@ -35,12 +37,14 @@ def main() -> None:
         return
     try:
         predictor, slowest_s = _load(load)
+        checks = TextChecks(predictor.bundle)
+        checks.warm_up()
     except (EmotionError, OSError) as error:
         _write(answers, Failed(error))
         return
     _write(answers, Loaded(predictor.bundle.seal, predictor.precision, predictor.provider, slowest_s))
     while (request := _read(requests)) is not None:
-        _write(answers, _answer(predictor, request))
+        _write(answers, _answer(predictor, checks, request))
 
 
 def _output() -> BinaryIO:
@@ -62,12 +66,12 @@ def _load(load: Load) -> tuple[Predictor, float]:
     return predictor, time.perf_counter() - started
 
 
-def _answer(predictor: Predictor, request: Encode | Run | Ping) -> Any:
+def _answer(predictor: Predictor, checks: TextChecks, request: Encode | Run | Ping) -> Any:
     try:
         if isinstance(request, Ping):
             return None
         if isinstance(request, Encode):
-            return [Tokens.of(row) for row in predictor.tokenizer.encode(request.texts)]
+            return encode(predictor.tokenizer, checks, request.texts, request.whole)
         return predictor.probabilities(predictor.run(token_ids(request.rows)))
     except Exception as error:  # the batch has failed, not the process
         logger.exception("a request to the model failed")

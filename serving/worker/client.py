@@ -113,8 +113,8 @@ class ModelProcess:
         """Of the process."""
         return self._process.pid
 
-    async def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Token ids of N texts.
+    async def encode(self, texts: Sequence[str], whole: Sequence[bool] = ()) -> list[Tokens]:
+        """Token ids of N texts; those that `whole` marks are read in windows where they are long, the others cut.
 
         Raises:
             RuntimeError: when the tokenizer failed.
@@ -122,7 +122,7 @@ class ModelProcess:
         """
         characters = sum(len(str(text)) for text in texts)
         limit_s = self._timeout_s + TOKENISING_S_PER_CHARACTER * characters
-        found: list[Tokens] = await self._ask(Encode(texts), limit_s)
+        found: list[Tokens] = await self._ask(Encode(texts, whole or [False] * len(texts)), limit_s)
         return found
 
     async def run(self, rows: Sequence[Tokens]) -> NDArray[np.float64]:

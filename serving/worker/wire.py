@@ -22,11 +22,23 @@ MODULE = "serving.worker"
 
 
 class Tokens(NamedTuple):
-    """One text as token ids, `ids` int32 in bytes: they cross the pipe twice and are read on one side alone."""
+    """One text as token ids, int32 in bytes: they cross the pipe twice and are read on one side alone.
+
+    Attributes:
+        ids: of the text, or of its first window.
+        num_tokens: of the whole text, special tokens included.
+        truncated: whether its middle was left out.
+        more: ids of its other windows, where all of a long text is read.
+        coverage: share of its tokens that the vocabulary knows.
+        warnings: codes of what makes the answer doubtful, see `serving.warnings`.
+    """
 
     ids: bytes
     num_tokens: int
     truncated: bool
+    more: tuple[bytes, ...] = ()
+    coverage: float = 1.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:
@@ -34,9 +46,10 @@ class Tokens(NamedTuple):
         return len(self.ids) // 4
 
     @classmethod
-    def of(cls, encoded: Encoded) -> Tokens:
-        """The tokens of a text."""
-        return cls(encoded.ids.tobytes(), encoded.num_tokens, encoded.truncated)
+    def of(cls, first: Encoded, *others: Encoded, coverage: float = 1.0, warnings: tuple[str, ...] = ()) -> Tokens:
+        """The tokens of a text, in one window or several."""
+        more = tuple(window.ids.tobytes() for window in others)
+        return cls(first.ids.tobytes(), first.num_tokens, first.truncated, more, coverage, warnings)
 
 
 def token_ids(rows: Sequence[bytes]) -> list[NDArray[np.int32]]:
@@ -59,9 +72,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Encode:
-    """Tokenise N texts; answered with N `Tokens`."""
+    """Tokenise N texts; answered with N `Tokens`. Those that `whole` marks are read in windows, the others cut."""
 
     texts: Sequence[str]
+    whole: Sequence[bool]
 
 
 @dataclass(frozen=True)

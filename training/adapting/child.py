@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.aggregation import FILE as AGGREGATION
 from shared.bundle import VERIFICATION, Bundle, seal
 from shared.environment import package_versions, source_revision
 from shared.errors import ConfigError
@@ -20,8 +21,8 @@ from shared.metrics import evaluate, probability_metrics
 from shared.profiles import FOLDER, DriftReference, Profile, check_name
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
-CHANGED_FILES = ("calibration.json", "thresholds.json", "metrics.json", "README.md", "report.html")
-"""Files of the parent that say how it decides, or how well."""
+CHANGED_FILES = ("calibration.json", "thresholds.json", AGGREGATION, "metrics.json", "README.md", "report.html")
+"""Files of the parent that say how it decides, or how well; thresholds for whole texts are fitted in training alone."""
 
 ADAPTED = "adapted"
 """In metrics.json: the labelled rows, by nested cross-validation."""

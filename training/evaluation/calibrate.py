@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import Any
 
+from training.calibration.aggregation import fit_aggregation
 from training.calibration.policies import fit_policies
 from training.calibration.temperature import fit_calibration
 from training.config import Config
@@ -57,6 +58,11 @@ def calibrate_and_evaluate(
         labels=data.labels.names, config=config.calibration, split="dev",
         single_label=config.loss.task == "single_label",
     )  # fmt: skip
+    aggregation = fit_aggregation(
+        dev.truth, calibration.apply(dev.logits), dev.known,
+        labels=data.labels.names, config=config.calibration, split="dev",
+        single_label=config.loss.task == "single_label", seed=config.run.seed,
+    )  # fmt: skip
     splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
     measure = partial(
         score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
@@ -67,4 +73,4 @@ def calibrate_and_evaluate(
     metrics["dev"]["training_device"] = device.compare_devices(
         name, on_device, dev.logits[compared], calibration, policies
     )
-    return Trained(model, tokenizer, calibration, policies, metrics, dev), scored
+    return Trained(model, tokenizer, calibration, policies, metrics, dev, aggregation), scored

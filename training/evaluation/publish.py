@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from shared.aggregation import Aggregation
 from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
 from shared.environment import package_versions, source_revision
@@ -48,6 +49,7 @@ class Trained:
         policies: thresholds.
         metrics: by split.
         dev: labels and logits of the dev split.
+        aggregation: how segments become a text.
     """
 
     model: PreTrainedModel
@@ -56,6 +58,7 @@ class Trained:
     policies: Policies
     metrics: Mapping[str, Any]
     dev: SplitPredictions
+    aggregation: Aggregation = field(default_factory=Aggregation)
 
 
 def publish(
@@ -87,6 +90,7 @@ def publish(
         save_tokenizer(trained.tokenizer.source, folder, max_length=tokens.max_length)
         trained.calibration.write(folder / "calibration.json")
         trained.policies.write(folder / "thresholds.json")
+        trained.aggregation.write(folder)
         write_json(folder / "metrics.json", trained.metrics)
         reference(data.dev, trained.dev).write(folder / "reference.npz")
         for name, content in pages.items():

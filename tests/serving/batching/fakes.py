@@ -11,6 +11,7 @@ import numpy as np
 from serving.batching.batcher import Batcher
 from serving.worker.client import ProcessHungError, ProcessLostError
 from serving.worker.wire import Tokens, token_ids
+from shared.text import windows
 from shared.tokenizer import Encoded
 
 
@@ -51,7 +52,7 @@ class FakeWorker:
         self.asked = self.pings = 0
         self.hangs = False
 
-    async def encode(self, texts):
+    async def encode(self, texts, whole=()):
         assert not self.closed
         self.asked += 1
         await asyncio.sleep(0)
@@ -60,7 +61,12 @@ class FakeWorker:
         if any("tokenised to death" in text for text in texts):
             raise ProcessLostError
         ids = [np.array([ord(c) for c in text], np.int32) for text in texts]
-        return [Tokens.of(Encoded(row, len(row), len(row) > 50)) for row in ids]
+        return [
+            Tokens.of(*(Encoded(part, len(row), not all_of_it and len(row) > 50) for part in windows(row, 50)))
+            if all_of_it
+            else Tokens.of(Encoded(row, len(row), len(row) > 50))
+            for row, all_of_it in zip(ids, whole or [False] * len(ids), strict=True)
+        ]
 
     async def run(self, rows):
         assert not self.closed

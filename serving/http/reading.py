@@ -1,0 +1,215 @@
+"""How texts are read: into the pieces that the model is asked about, and from its answers to results.
+
+Nothing here waits or runs a model: `read` yields the pieces it wants probabilities of, and is sent them. The service
+drives it from its batcher, the Python interface from a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.batching.jobs import Row
+from serving.http.reasons import parts, reasons, without
+from serving.http.responses import DecisionRules, error_body, facts_of, grouped, labels_of, read_by_profile, rules_for
+from serving.http.schemas import DIGITS, PredictRequest
+from serving.text_checks import MIN_COVERAGE, OTHER_LANGUAGE, TOO_SHORT, TRUNCATED, UNKNOWN_TOKENS
+from shared.bundle import Bundle
+from shared.errors import InvalidInputError, RequestError
+from shared.segments import Offsets, split
+from shared.thresholds import decide
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What the model is to be asked about, and whether what is long is read whole."""
+
+    texts: list[str]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The answer for one text.
+
+    Attributes:
+        result: a `TextResult`.
+        row: probabilities of the text, None for one with an error; as served where it was read in one piece.
+        decided: labels decided, shape (L,); None with it.
+        error: why there is no answer.
+    """
+
+    result: dict[str, Any]
+    row: Row | None = None
+    decided: NDArray[np.bool_] | None = None
+    error: RequestError | None = None
+
+
+Rows = Sequence[Row | RequestError]
+
+
+@dataclass
+class _Text:
+    """A text on its way: its pieces, and what is known of them so far; `served` are the rows before the profile."""
+
+    text: str
+    places: list[Offsets]
+    served: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    reasons: list[dict[str, Any]] = field(default_factory=list)
+
+    def pieces(self) -> list[str]:
+        return [self.text[start:end] for start, end in self.places]
+
+
+def read(
+    texts: Sequence[str | RequestError], request: PredictRequest, bundle: Bundle, *, served: Bundle, most_pieces: int
+) -> Generator[Pieces, Rows, list[Reading]]:
+    """Read texts as a request wants it; a generator that yields `Pieces` and is sent a row for each of them.
+
+    Args:
+        texts: N texts, or why one cannot be read.
+        request: segments, policy, taxonomy and the like.
+        bundle: deciding as the request's profile.
+        served: the same as it is in service, by which the rows are calibrated.
+        most_pieces: most that is asked of the model at once.
+
+    Returns:
+        N readings.
+
+    Raises:
+        InvalidInputError: when the request does not fit the bundle, or has more pieces than are taken at once.
+    """
+    rules = rules_for(request, bundle)
+    cut = [_cut(text, request) for text in texts]
+    readable = [each for each in cut if isinstance(each, _Text)]
+    wanted = [piece for each in readable for piece in each.pieces()]
+    _check_number(len(wanted), most_pieces, "segments")
+    rows = iter((yield Pieces(wanted, request.reads_whole)) if wanted else ())
+    found = [each if isinstance(each, RequestError) else _with_rows(each, rows, served, bundle) for each in cut]
+    if request.explain:
+        answered = [each for each in found if isinstance(each, _Text)]
+        occluded = [_occluded(each, rules) for each in answered]
+        wanted = [text for each in occluded for piece in each for text in piece]
+        _check_number(len(wanted), most_pieces, "words to explain")
+        rows = _by_profile((yield Pieces(wanted, request.reads_whole)) if wanted else (), served, bundle)
+        explained = (
+            _with_reasons(each, without_each, rows, rules, bundle)
+            for each, without_each in zip(answered, occluded, strict=True)
+        )
+        found = [next(explained) if isinstance(each, _Text) else each for each in found]
+    return [
+        Reading({"error": error_body(each)}, error=each)
+        if isinstance(each, RequestError)
+        else _reading(each, rules, bundle, segmented=request.segments is not None)
+        for each in found
+    ]
+
+
+def _by_profile(rows: Rows, served: Bundle, bundle: Bundle) -> Iterator[Row | RequestError]:
+    return (row if isinstance(row, RequestError) else read_by_profile(row, served, bundle) for row in rows)
+
+
+def _check_number(number: int, most: int, what: str) -> None:
+    if number > most:
+        raise InvalidInputError(
+            f"{number} {what} in one request; allowed: at most {most}.", hint="Send fewer or shorter texts at once."
+        )
+
+
+def _cut(text: str | RequestError, request: PredictRequest) -> _Text | RequestError:
+    if isinstance(text, RequestError):
+        return text
+    try:
+        places = [(0, len(text))] if request.segments is None else split(text, request.segments)
+    except RequestError as error:
+        return error
+    return _Text(text, places)
+
+
+def _with_rows(each: _Text, rows: Iterator[Row | RequestError], served: Bundle, bundle: Bundle) -> _Text | RequestError:
+    answers = [next(rows) for _ in each.places]
+    for answer in answers:
+        if isinstance(answer, RequestError):
+            return answer
+    each.served = [answer for answer in answers if isinstance(answer, Row)]
+    each.rows = [read_by_profile(row, served, bundle) for row in each.served]
+    return each
+
+
+def _occluded(each: _Text, rules: DecisionRules) -> list[list[str]]:
+    """Every piece that decides a label, without each of its parts in turn."""
+    return [
+        [without(piece, *part) for part in parts(piece)]
+        if decide(row.probabilities, rules.thresholds, argmax=rules.argmax).any()
+        else []
+        for piece, row in zip(each.pieces(), each.rows, strict=True)
+    ]
+
+
+def _with_reasons(
+    each: _Text, occluded: list[list[str]], rows: Iterator[Row | RequestError], rules: DecisionRules, bundle: Bundle
+) -> _Text | RequestError:
+    answers = [[next(rows) for _ in texts] for texts in occluded]
+    for row in (row for piece in answers for row in piece):
+        if isinstance(row, RequestError):
+            return row
+    for place, piece, row, without_each in zip(each.places, each.pieces(), each.rows, answers, strict=True):
+        lost = [answer.probabilities for answer in without_each if isinstance(answer, Row)]
+        each.reasons.append(reasons(piece, row.probabilities, lost, rules, bundle, offset=place[0]) if lost else {})
+    return each
+
+
+def _reading(each: _Text, rules: DecisionRules, bundle: Bundle, *, segmented: bool) -> Reading:
+    row = _joined(each.rows, bundle) if segmented else each.rows[0]
+    of_text = replace(rules, thresholds=rules.text_thresholds) if segmented else rules
+    decided = decide(row.probabilities, of_text.thresholds, argmax=rules.argmax)
+    found = {**labels_of(row.probabilities, of_text, bundle), **facts_of(row)}
+    if not segmented:
+        return Reading(found | ({"reasons": each.reasons[0]} if each.reasons else {}), each.served[0], decided)
+    segments = [
+        {"start": start, "end": end, **labels_of(piece.probabilities, rules, bundle), "warnings": list(piece.warnings)}
+        for (start, end), piece in zip(each.places, each.rows, strict=True)
+    ]
+    for segment, why in zip(segments, each.reasons, strict=False):  # none, where they were not asked for
+        segment["reasons"] = why
+    return Reading({**found, "segments": segments, "timeline": _timeline(each.rows, row, rules, bundle)}, row, decided)
+
+
+def _joined(rows: Sequence[Row], bundle: Bundle) -> Row:
+    """The answer for a text, of those for its segments."""
+    sizes = np.array([row.num_tokens for row in rows])
+
+    def share(code: str) -> float:
+        return float(sizes[[code in row.warnings for row in rows]].sum() / sizes.sum())
+
+    coverage = float(np.average([row.coverage for row in rows], weights=sizes))
+    truncated = any(row.truncated for row in rows)
+    codes = (
+        (UNKNOWN_TOKENS, coverage <= MIN_COVERAGE),
+        (OTHER_LANGUAGE, share(OTHER_LANGUAGE) >= 0.5),
+        (TOO_SHORT, len(rows) == 1 and TOO_SHORT in rows[0].warnings),
+        (TRUNCATED, truncated),
+    )
+    probabilities = bundle.aggregation.apply(np.stack([row.probabilities for row in rows]))
+    warnings = tuple(code for code, applies in codes if applies)
+    return Row(probabilities, int(sizes.sum()), truncated, coverage, warnings)
+
+
+def _timeline(rows: Sequence[Row], whole: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, list[float]]:
+    """Label decided in a segment or in the text -> its probability in every segment."""
+    of_text = replace(rules, thresholds=rules.text_thresholds)
+    names, p, thresholds = grouped(whole.probabilities, of_text, bundle)
+    decided = decide(p, thresholds, argmax=rules.argmax)
+    course = []
+    for row in rows:
+        _, p, thresholds = grouped(row.probabilities, rules, bundle)
+        decided = decided | decide(p, thresholds, argmax=rules.argmax)
+        course.append(p)
+    return {
+        names[label]: [round(float(p[label]), DIGITS) for p in course] for label in np.flatnonzero(decided).tolist()
+    }

@@ -1,0 +1,110 @@
+"""How segments become a text: the rule and its thresholds, chosen and fitted on entries composed of dev rows.
+
+No corpus annotates journals by sentence. A composed entry is a few dev rows, one a segment, and has every label
+that one of them has; its segments' probabilities are those rows', so that no model is run.
+
+Shapes: N rows, E entries, L labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.aggregation import METHODS, Aggregation, aggregate
+from shared.metrics import macro_f1
+from shared.thresholds import Policies
+from training.calibration.policies import fit_policies
+from training.config import CalibrationConfig
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NUM_ENTRIES = 2000
+FEWEST_SEGMENTS, MOST_SEGMENTS = 3, 6
+FEWEST_ROWS = 4 * MOST_SEGMENTS
+"""Dev rows from which entries can be composed that are not all the same ones."""
+
+PREFERRED, MARGIN = "max", 0.005
+"""Another rule must be better by so much macro F1: under `max`, a text has a label because one of its segments has."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Composed entries: rows of each, and what is annotated of them, both of shape (E, L)."""
+
+    rows: list[NDArray[np.intp]]
+    truth: Bools
+    known: Bools
+
+    def probabilities(self, of_rows: Floats, method: str) -> Floats:
+        """Those of the entries, shape (E, L), of those of the rows, shape (N, L)."""
+        return np.stack([aggregate(of_rows[rows], method) for rows in self.rows])
+
+
+def compose(rows: NDArray[np.intp], truth: Bools, known: Bools, generator: np.random.Generator) -> Entries:
+    """Entries of three to six different `rows` each.
+
+    An entry has a label where one of its rows is known to have it; that it has not is known where it is of every row.
+    """
+    sizes = generator.integers(FEWEST_SEGMENTS, MOST_SEGMENTS + 1, NUM_ENTRIES)
+    chosen = [generator.choice(rows, size, replace=False) for size in sizes]
+    positive = np.stack([(truth[each] & known[each]).any(axis=0) for each in chosen])
+    return Entries(chosen, positive, positive | np.stack([known[each].all(axis=0) for each in chosen]))
+
+
+def fit_aggregation(
+    truth: Bools,
+    probabilities: Floats,
+    known: Bools,
+    *,
+    labels: tuple[str, ...],
+    config: CalibrationConfig,
+    split: str,
+    single_label: bool = False,
+    seed: int = 0,
+) -> Aggregation:
+    """The rule that decides composed entries best, with thresholds fitted on all of them.
+
+    Rules are compared on entries of one half of the rows, with thresholds fitted on entries of the other half.
+
+    Args:
+        truth: labels of the dev rows, shape (N, L).
+        probabilities: calibrated, shape (N, L).
+        known: annotated entries, shape (N, L).
+        labels: names of the L labels.
+        config: how thresholds are fitted.
+        split: name of the split.
+        single_label: whether exactly one label applies to a row.
+        seed: of the composition.
+
+    Returns:
+        `max` without thresholds of its own where there are too few rows.
+    """
+    if len(truth) < FEWEST_ROWS:
+        return Aggregation()
+    generator = np.random.default_rng(seed)
+
+    def fit(entries: Entries, method: str) -> Policies:
+        return fit_policies(
+            entries.truth, entries.probabilities(probabilities, method), entries.known,
+            labels=labels, config=config, split=split, single_label=single_label,
+        )  # fmt: skip
+
+    shuffled = generator.permutation(len(truth))
+    halves = [compose(np.sort(half), truth, known, generator) for half in np.array_split(shuffled, 2)]
+    found = {}
+    for method in METHODS:
+        decided = fit(halves[0], method).decide(halves[1].probabilities(probabilities, method), "f1")
+        found[method] = macro_f1(halves[1].truth, decided, halves[1].known)
+    best = max(found, key=lambda method: found[method] + MARGIN * (method == PREFERRED))
+    every = compose(np.arange(len(truth)), truth, known, generator)
+    measured = {
+        "macro_f1": {method: round(value, 4) for method, value in found.items()},
+        "entries": NUM_ENTRIES,
+        "segments": [FEWEST_SEGMENTS, MOST_SEGMENTS],
+        "fitted_on": split,
+    }
+    return Aggregation(best, fit(every, best), measured)
