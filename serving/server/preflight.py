@@ -130,14 +130,15 @@ def check_before_serving() -> None:
 
 
 def check_bundle(settings: Settings) -> None:
-    """Read the bundle and find its verified model, without loading it.
+    """Read the bundle with its reference rows and find its verified model, without loading it.
 
     Raises:
-        BundleError: when the bundle is missing, incomplete or was changed.
+        BundleError: when the bundle is missing, incomplete or was changed, or its reference rows cannot be used.
         VerificationError: when its model is unverified, failed, or is stale.
     """
     bundle = Bundle.read(settings.bundle, weights=False)
     check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
+    bundle.reference()
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from tests.helpers import write_tiny_tokenizer
 MAX_LENGTH = 48
 
 
-def stand_in_bundle(folder: Path, *, labels: tuple[str, ...] = GOEMOTIONS, seed: int = 0) -> Path:
+def stand_in_bundle(
+    folder: Path, *, labels: tuple[str, ...] = GOEMOTIONS, seed: int = 0, texts: Sequence[str] = ("i am happy",)
+) -> Path:
     """Write a bundle that the service accepts: all its files, a small ONNX model and a verification that passed."""
     write_tiny_tokenizer(folder)
     rng = np.random.default_rng(seed)
@@ -31,8 +34,8 @@ def stand_in_bundle(folder: Path, *, labels: tuple[str, ...] = GOEMOTIONS, seed:
     Policies(labels, policies, "dev").write(folder / "thresholds.json")
     write_json(folder / "metrics.json", {"dev": {"macro_f1": 0.5}})
     rows = Reference(
-        np.array(["r0"]), ["i am happy"], np.zeros((1, num_labels), np.uint8), np.ones((1, num_labels), bool),
-        np.zeros((1, num_labels), np.float32), "dev",
+        np.array([f"r{row}" for row in range(len(texts))]), list(texts), np.zeros((len(texts), num_labels), np.uint8),
+        np.ones((len(texts), num_labels), bool), np.zeros((len(texts), num_labels), np.float32), "dev",
     )  # fmt: skip
     rows.write(folder / "reference.npz")
     bundle = seal(

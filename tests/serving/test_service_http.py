@@ -17,7 +17,7 @@ import pytest
 from serving.http.schemas import PredictResponse
 from serving.predictor import Predictor
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
-from tests.serving.servers import free_port, metric, serve_and_fail, serving
+from tests.serving.servers import metric, serving
 
 pytestmark = pytest.mark.slow
 
@@ -228,37 +228,6 @@ def test_keys_are_asked_for_where_they_are_set(tmp_path, bundle):
         assert '"request"' not in server.log
 
 
-def test_what_must_not_be_served_ends_the_command_with_one_line(tmp_path, bundle):
-    unverified = stand_in_bundle(tmp_path / "unverified")
-    (unverified / "onnx" / "verification.json").unlink()
-    changed = stand_in_bundle(tmp_path / "changed")
-    (changed / "thresholds.json").write_text("{}", encoding="utf-8")
-    cases = {
-        unverified: "is unverified: it has no onnx/verification.json. Run: python -m serving.export",
-        changed: "thresholds.json",
-        tmp_path / "nothing": "no bundle at",
-    }
-    for path, message in cases.items():
-        code, output = serve_and_fail(tmp_path, path)
-        lines = [line for line in output.splitlines() if line.startswith("error: ")]
-        assert (code, len(lines)) == (2, 1), output
-        assert message in lines[0]
-        assert "Traceback" not in output
-
-
-def test_a_port_in_use_and_a_wrong_setting_end_the_command_with_one_line(tmp_path, bundle):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        code, output = serve_and_fail(tmp_path, bundle, port)
-    assert code == 2
-    assert f"error: port {port} is in use. Choose another: bentoml serve --port {port + 1}" in output
-    code, output = serve_and_fail(tmp_path, bundle, free_port(), max_texts="many")
-    assert code == 2
-    assert "error: the environment does not fit the service (EMOTION_MAX_TEXTS: " in output
-
-
 def test_no_path_redirects_anywhere(client):
     for path in ("/predict/", "/model/", "/docs/", "/livez/", "/page/page.js/"):
         for method in ("GET", "POST"):
@@ -273,16 +242,3 @@ def test_the_documents_run_no_script_but_their_own(client):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'self' 'sha256-{digest}';" in policy
     assert "default-src 'none'" in policy
-
-
-def test_a_misspelt_variable_and_a_key_file_that_is_not_there_end_the_command_with_one_line(tmp_path, bundle):
-    for settings, message in (
-        ({"api_key": "secret"}, "does not know: EMOTION_API_KEY. Did you mean EMOTION_API_KEYS?"),
-        ({"api_key_file": tmp_path / "none"}, "none cannot be read"),
-    ):
-        code, output = serve_and_fail(tmp_path, bundle, **settings)
-        lines = [line for line in output.splitlines() if line.startswith("error: ")]
-        assert (code, len(lines)) == (2, 1), output
-        assert message in lines[0]
-        assert "secret" not in output
-        assert "Traceback" not in output
