@@ -28,6 +28,7 @@ RUNTIMES = {False: "onnxruntime", True: "onnxruntime-gpu"}
 PINNED = ("numpy", "tokenizers", "emoji")
 """Answers depend on these and on the runtime: installed in the versions that the verification names."""
 
+REQUIREMENTS_FILE = "requirements.txt"
 REQUIREMENTS = (
     "pydantic>=2.9",
     "pydantic-settings>=2.6",
@@ -46,18 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("bundle", type=Path, nargs="?", help="the bundle's folder (default: the one served here)")
     parser.add_argument("--precision", help="fp32, int8 or fp16; the best verified one if unset")
     parser.add_argument("--gpu", action="store_true", help="for a GPU: onnxruntime-gpu, and fp16 where verified")
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER",
+        help="write what is served and its requirements.txt into a new folder, for a `bentoml build` of your own",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     from shared.bundle import default_bundle_path
 
-    tag = pack(options.bundle or default_bundle_path(), precision=options.precision, gpu=options.gpu)
-    sys.stdout.write(f"{tag}\n")
+    path = options.bundle or default_bundle_path()
+    if options.into is None:
+        sys.stdout.write(f"{pack(path, precision=options.precision, gpu=options.gpu)}\n")
+    else:
+        write_served(path, options.into, precision=options.precision, gpu=options.gpu)
+        sys.stdout.write(f"{options.into}\n")
 
 
 def pack(path: Path, *, precision: str | None = None, gpu: bool = False) -> str:
     """Build the Bento from a folder that holds nothing else; its tag.
-
-    It carries what is served and no more: the model of one precision, without the trained weights it was exported from,
-    whose checksum the manifest keeps.
 
     Args:
         path: the bundle's folder.
@@ -69,17 +75,12 @@ def pack(path: Path, *, precision: str | None = None, gpu: bool = False) -> str:
         VerificationError: when no model of it passed its verification.
         ConfigError: when BentoML cannot build it.
     """
-    from serving.runtime import CPU, CUDA
-    from shared.bundle import Bundle
-
-    bundle = Bundle.read(path)
-    model = choose_model(bundle, precision=precision, provider=CUDA if gpu else CPU)
     with tempfile.TemporaryDirectory(prefix="bento-") as temporary:
         context = Path(temporary)
+        bundle = write_served(path, context / "bundle", precision=precision, gpu=gpu)
         for name in CODE:
             shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
-        _copy_served(bundle, model, context / "bundle")
-        build = json.dumps(build_options(bundle, gpu=gpu), indent=2)  # JSON is YAML
+        build = json.dumps(build_options(bundle.seal), indent=2)  # JSON is YAML
         (context / "bentofile.yaml").write_text(build, encoding="utf-8")
         command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
         built = subprocess.run(command, cwd=context, check=False, capture_output=True, text=True)
@@ -90,31 +91,53 @@ def pack(path: Path, *, precision: str | None = None, gpu: bool = False) -> str:
     return tag
 
 
-def build_options(bundle: Bundle, *, gpu: bool = False) -> dict[str, Any]:
-    """The content of the Bento's `bentofile.yaml`: packages that answers depend on, as they were at the verification.
+def write_served(path: Path, target: Path, *, precision: str | None = None, gpu: bool = False) -> Bundle:
+    """Write into a new folder what is served of a bundle and no more, with `requirements.txt`; the whole bundle.
 
-    A container listens on every interface, which is its own.
+    It is one model, without the trained weights it was exported from; the manifest keeps their checksum.
+
+    Raises:
+        BundleError: when the bundle is missing, incomplete or was changed.
+        VerificationError: when no model of it passed its verification.
+        ConfigError: when the folder exists.
     """
+    from serving.runtime import CPU, CUDA
+    from shared.bundle import Bundle
+
+    bundle = Bundle.read(path)
+    model = choose_model(bundle, precision=precision, provider=CUDA if gpu else CPU)
+    if target.exists():
+        raise ConfigError(f"{target} exists.", hint="Remove it, or name another folder.")
+    _copy_served(bundle, model, target)
+    lines = "".join(f"{line}\n" for line in requirements(bundle, gpu=gpu))
+    (target / REQUIREMENTS_FILE).write_text(lines, encoding="utf-8")
+    return bundle
+
+
+def requirements(bundle: Bundle, *, gpu: bool = False) -> list[str]:
+    """What a Bento installs: packages that answers depend on, as they were at the verification, and what serves."""
     from serving.signature import SIGNATURE
 
     versions: Mapping[str, str] = (bundle.verification() or {}).get("versions", {})
     runtime = RUNTIMES[gpu]
     verified_with = next((versions[name] for name in (runtime, *RUNTIMES.values()) if name in versions), None)
     pins = {**{name: versions.get(name) for name in PINNED}, runtime: verified_with}
+    return [
+        *(f"{name}=={found}" if found else name for name, found in pins.items()),
+        *REQUIREMENTS,
+        *(["cryptography>=43"] if (bundle.onnx_dir / SIGNATURE).is_file() else []),
+    ]
+
+
+def build_options(seal: str) -> dict[str, Any]:
+    """The content of the Bento's `bentofile.yaml`. A container listens on every interface, which is its own."""
     return {
         "service": "serving.service:EmotionService",
         "description": "Calibrated multi-label emotion predictions",
-        "labels": {"project": "emotion-classifiers", "seal": bundle.seal[:12]},
+        "labels": {"project": "emotion-classifiers", "seal": seal[:12]},
         "include": ["shared/**", "serving/**", "bundle/**"],
-        "python": {
-            "lock_packages": False,
-            "packages": [
-                *(f"{name}=={found}" if found else name for name, found in pins.items()),
-                *REQUIREMENTS,
-                *(["cryptography>=43"] if (bundle.onnx_dir / SIGNATURE).is_file() else []),
-            ],
-        },
-        "docker": {"env": {"EMOTION_HOST": "0.0.0.0"}},
+        "python": {"lock_packages": False, "requirements_txt": f"bundle/{REQUIREMENTS_FILE}"},
+        "envs": [{"name": "EMOTION_HOST", "value": "0.0.0.0"}],
     }
 
 

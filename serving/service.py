@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from functools import partial
 
 import bentoml
@@ -19,9 +20,11 @@ from serving.state import ServiceState
 
 STATE = ServiceState()
 ROUTES = build_routes(STATE)
+IMAGE = bentoml.images.Image(base_image=f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim", distro="as it is")
+"""Of a container; BentoML adds compilers to the distributions that it knows."""
 
 
-@bentoml.service(name="emotion", **bentoml_options())
+@bentoml.service(name="emotion", image=IMAGE, **bentoml_options())
 @bentoml.asgi_app(ROUTES, path="/")
 class EmotionService:
     """Calibrated emotion probabilities over HTTP; see `/docs`."""

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ from serving.settings import (
 from serving.signature import check_pins
 from shared.bundle import Bundle
 from shared.cli import EXIT_USER_ERROR
+from shared.environment import ROOT
 from shared.errors import ConfigError, EmotionError
 
 logger = logging.getLogger("emotion.server")
@@ -63,6 +65,7 @@ GRACE_S = 5.0
 
 def bentoml_options() -> dict[str, Any]:
     """Arguments of `bentoml.service`; a value that is not allowed is left to `read_settings` to complain about."""
+    check_build(ROOT)
     deadline_s = _number("DEADLINE_MS", Settings.model_fields["deadline_ms"].default) / 1000
     return {
         "workers": int(_number("PROCESSES", 1)),
@@ -76,6 +79,14 @@ def bentoml_options() -> dict[str, Any]:
         "logging": {"access": {"enabled": False}},
         "tracing": _tracing(),
     }
+
+
+def check_build(root: Path) -> None:
+    """End `bentoml build` with one clear line where there is no bundle: the Bento could never serve."""
+    if sys.argv[1:2] == ["build"] and not (root / "bundle" / "requirements.txt").is_file():
+        hint = "Write it with: python -m serving.pack BUNDLE --into bundle"
+        print(f"error: there is nothing to serve in {root / 'bundle'}. {hint}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_USER_ERROR)
 
 
 def traces() -> bool:

@@ -5,7 +5,13 @@ import re
 import pytest
 
 from serving.server import preflight
-from serving.server.preflight import PRIVATE_INTERFACES, bentoml_options, check_private_interfaces, check_tracing
+from serving.server.preflight import (
+    PRIVATE_INTERFACES,
+    bentoml_options,
+    check_build,
+    check_private_interfaces,
+    check_tracing,
+)
 from shared.errors import ConfigError
 
 
@@ -74,3 +80,16 @@ def test_a_library_that_lost_what_is_used_of_it_is_refused_by_name(monkeypatch, 
     monkeypatch.setattr(preflight, "PRIVATE_INTERFACES", {**PRIVATE_INTERFACES, package: ((lacking, names),)})
     with pytest.raises(ConfigError, match=rf"{package} [\d.]+ lacks Lacking\.{names[0]}, which this service relies on"):
         check_private_interfaces()
+
+
+def test_a_build_without_a_bundle_ends_in_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sys.argv", ["bentoml", "build"])
+    with pytest.raises(SystemExit, match="2"):
+        check_build(tmp_path)
+    line = f"error: there is nothing to serve in {tmp_path / 'bundle'}. Write it with: python -m serving.pack BUNDLE"
+    assert capsys.readouterr().err == f"{line} --into bundle\n"
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "requirements.txt").touch()
+    check_build(tmp_path)
+    monkeypatch.setattr("sys.argv", ["bentoml", "serve"])
+    check_build(tmp_path / "nothing")
