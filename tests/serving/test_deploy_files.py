@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -74,17 +77,84 @@ def test_panels_of_the_board_have_places_and_queries_of_their_own():
     assert all(target["expr"] for panel in panels for target in panel["targets"])
 
 
+def check(tool: str, *arguments: object) -> None:
+    """Run a tool that reads a ready file; it is skipped where it is not installed."""
+    program = shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        pytest.skip(f"{tool} is not installed")
+    ended = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    lines = (ended.stdout + ended.stderr).splitlines()
+    # systemd looks for the program that a unit starts, too
+    problems = [line for line in lines if "/opt/emotion/venv/bin/emotion is not executable" not in line]
+    assert ended.returncode == 0 or not problems, problems
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "name"),
     [
-        ("promtool", ["check", "rules"], "alerts.yaml"),
+        ("promtool", ["check", "rules", "--lint=all", "--lint-fatal"], "alerts.yaml"),
         ("systemd-analyze", ["verify"], "emotion.service"),
+        ("check-jsonschema", ["--builtin-schema", "vendor.compose-spec"], "compose.yaml"),
+        ("kubernetes-validate", ["--strict"], "kubernetes.yaml"),
         ("caddy", ["validate", "--adapter", "caddyfile", "--config"], "Caddyfile"),
     ],
 )
 def test_the_tool_of_a_file_accepts_it(tool, arguments, name):
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
-    ended = subprocess.run([tool, *arguments, FOLDER / name], capture_output=True, text=True, timeout=60, check=False)
-    problems = [line for line in ended.stderr.splitlines() if "is not executable" not in line]
-    assert ended.returncode == 0 or not problems, ended.stderr
+    check(tool, *arguments, FOLDER / name)
+
+
+def test_promtool_reads_the_queries_of_the_board(tmp_path):
+    panels = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    rules = [{"record": f"board:query_{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "board.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}), encoding="utf-8")
+    check("promtool", "check", "rules", file)
+
+
+def test_promtool_fires_an_alert_for_each_fault_and_none_for_a_service_that_is_well(tmp_path):
+    """Series by minute: values that rise or stay, https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/."""
+    faults = {
+        "EmotionNoWorkers": {'emotion_workers_alive{instance="a"}': "0x90"},
+        "EmotionWorkersRestart": {'emotion_worker_restarts_total{instance="a", reason="hung"}': "0+1x90"},
+        "EmotionErrors": {
+            'emotion_requests_total{instance="a", status="503"}': "0+2x90",
+            'emotion_requests_total{instance="a", status="200"}': "0+98x90",
+        },
+        "EmotionOverloaded": {
+            'emotion_requests_total{instance="a", status="429"}': "0+10x90",
+            'emotion_requests_total{instance="a", status="200"}': "0+90x90",
+        },
+        "EmotionBundleRefused": {'emotion_bundle_loads_total{instance="a", outcome="refused"}': "0x80 1x10"},
+        "EmotionWrongKeys": {'emotion_wrong_api_keys_total{instance="a"}': "0+120x90"},
+        "EmotionLogDropped": {'emotion_log_lines_dropped_total{instance="a"}': "0+1x90"},
+        "EmotionDrift": {'emotion_drift_psi{of="labels"}': "0.3x90"},
+    }
+    well = {
+        'emotion_workers_alive{instance="a"}': "2x90",
+        'emotion_worker_restarts_total{instance="a", reason="ended"}': "0x30 1x60",
+        'emotion_requests_total{instance="a", status="200"}': "0+1000x90",
+        'emotion_requests_total{instance="a", status="503"}': "0+1x90",
+        'emotion_bundle_loads_total{instance="a", outcome="loaded"}': "0+1x90",
+        'emotion_drift_psi{of="labels"}': "0.1x90",
+    }
+    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    assert [rule["alert"] for rule in rules] == list(faults)
+    tests = [{"interval": "1m", "input_series": series(well), "promql_expr_test": [firing("", 0)]}]
+    for name, values in faults.items():
+        tests.append({"interval": "1m", "input_series": series(values), "promql_expr_test": [firing(name, 1)]})
+    content = {"rule_files": [str(FOLDER / "alerts.yaml")], "evaluation_interval": "1m", "tests": tests}
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    check("promtool", "test", "rules", file)
+
+
+def series(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"series": name, "values": value} for name, value in values.items()]
+
+
+def firing(name: str, count: int) -> dict[str, object]:
+    """What promtool shall find after an hour and a half: the alerts that fire, all of them when no name is given."""
+    chosen = f', alertname="{name}"' if name else ""
+    samples = [{"labels": "{}", "value": count}] if count else []
+    return {"expr": f'count(ALERTS{{alertstate="firing"{chosen}}})', "eval_time": "89m", "exp_samples": samples}
