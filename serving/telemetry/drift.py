@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from serving.batching.jobs import Row
 from shared.bundle import Bundle
+from shared.drift import Counts, Histograms, population_stability_index
 from shared.profiles import DEFAULT
 
 WINDOW = 4000
@@ -18,26 +18,10 @@ WINDOW = 4000
 FEWEST = 200
 """Texts before which an index would only be noise."""
 
-NUM_BINS = 10
-REFERENCE_ROWS = 2000
-SMOOTHING = 0.5
-
 NEAR = 0.25
 """Mean index above which texts are near to no profile: what is commonly read as a shift."""
 
 NONE_NEAR = "none"
-
-Counts = NDArray[np.float64]
-
-
-def population_stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
-    """sum((a - e) ln(a / e)) over the shares of two histograms, shape (B,); half a count is added to every bin.
-
-    Below 0.1 is commonly read as stable, above 0.25 as a shift (Siddiqi, Credit Risk Scorecards, 2006).
-    """
-    e, a = (np.asarray(counts, dtype=np.float64) + SMOOTHING for counts in (expected, actual))
-    e, a = e / e.sum(), a / a.sum()
-    return float(((a - e) * np.log(a / e)).sum())
 
 
 class Window:
@@ -71,13 +55,9 @@ class Drift:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        reference = bundle.reference()
-        self._policies = bundle.policies
-        probabilities = bundle.calibration.apply(reference.logits[:REFERENCE_ROWS])
-        lengths = np.array([row.num_tokens for row in bundle.tokenizer().encode(reference.texts[:REFERENCE_ROWS])])
-        self._confidence_edges, self._length_edges = _edges(probabilities.max(axis=1)), _edges(lengths)
-        self._expected = {DEFAULT: self._counts(probabilities, lengths)} | {
-            name: self._counts(bundle.calibration.apply(profile.drift.logits), profile.drift.num_tokens)
+        self._bins = Histograms.of(bundle)
+        self._expected = {DEFAULT: self._bins.expected} | {
+            name: self._bins.counts(bundle.calibration.apply(profile.drift.logits), profile.drift.num_tokens)
             for name, profile in bundle.profiles.items()
             if profile.drift is not None
         }
@@ -87,7 +67,7 @@ class Drift:
 
     def add(self, row: Row) -> None:
         """Count one answered text, its probabilities by the default calibration."""
-        counts = self._counts(row.probabilities[None], np.array([row.num_tokens]))
+        counts = self._bins.counts(row.probabilities[None], np.array([row.num_tokens]))
         with self._lock:
             self._seen += 1
             for name, window in self._windows.items():
@@ -110,15 +90,6 @@ class Drift:
             for profile, expected in self._expected.items()
         }
 
-    def _counts(self, probabilities: NDArray[np.float64], lengths: NDArray[np.integer]) -> dict[str, Counts]:
-        """Histogram -> counts of N texts, of probabilities (N, L) and lengths (N,)."""
-        decided = self._policies.decide(probabilities)
-        return {
-            "labels": np.append(decided.sum(axis=0), (~decided.any(axis=1)).sum()).astype(np.float64),
-            "confidence": _binned(probabilities.max(axis=1), self._confidence_edges),
-            "length": _binned(lengths, self._length_edges),
-        }
-
 
 def mean_index(indices: Mapping[str, float]) -> float:
     """Mean of the indices of the histograms."""
@@ -130,14 +101,3 @@ def nearest_profile(indices: Mapping[str, Mapping[str, float]]) -> str:
     means = {profile: mean_index(found) for profile, found in indices.items()}
     nearest = min(means, key=lambda name: means[name])
     return nearest if means[nearest] <= NEAR else NONE_NEAR
-
-
-def _edges(values: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Inner edges of bins that hold about as many reference values each."""
-    return np.unique(np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
-
-
-def _binned(values: NDArray[np.floating] | NDArray[np.integer], edges: NDArray[np.float64]) -> Counts:
-    """Values in each bin, shape (bins,)."""
-    places = np.searchsorted(edges, values, side="right")
-    return np.bincount(places, minlength=len(edges) + 1).astype(np.float64)

@@ -35,6 +35,7 @@ class Corpus:
         weights: how often a row is seen in an epoch of training, shape (N,).
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
         counts: what was dropped on the way, while the rows are those of one source.
+        groups: what each row belongs to, such as its writer, where the user names a column of it.
     """
 
     texts: list[str]
@@ -45,6 +46,7 @@ class Corpus:
     weights: NDArray[np.float32]
     created_s: NDArray[np.float64] | None = None
     counts: SplitCounts | None = None
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -103,6 +105,7 @@ class Corpus:
             "source": [self.source[row] for row in chosen],
             "weights": self.weights[chosen],
             "created_s": None if self.created_s is None else self.created_s[chosen],
+            "groups": None if self.groups is None else [self.groups[row] for row in chosen],
         }
         taken = replace(self, **{**fields, **changes})
         if "keys" in self.__dict__:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
@@ -194,7 +195,16 @@ def _join(parts: Sequence[Corpus], split: str) -> Corpus | None:
         ],
         source=[kind for part in chosen for kind in part.source],
         weights=np.concatenate([part.weights for part in chosen]),
+        created_s=_all_or_none([part.created_s for part in chosen]),
+        groups=None
+        if any(part.groups is None for part in chosen)
+        else [name for part in chosen for name in part.groups or ()],
     )  # fmt: skip
+
+
+def _all_or_none(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if len(there) == len(parts) else None
 
 
 def _report(

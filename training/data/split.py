@@ -11,7 +11,7 @@ import numpy as np
 from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 
-from shared.errors import EmptyDataError
+from shared.errors import DataFormatError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import merge_duplicates, without_repeats
@@ -37,7 +37,7 @@ def split_source(
             texts=[text or "" for text in split.texts], targets=targets, known=known,
             ids=split.ids, source=[raw.kind] * len(split),
             weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
-            counts=SplitCounts(raw.kind, name, read=len(split)),
+            groups=split.groups, counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label))
     if [part.split for part in parts] == [WHOLE]:
@@ -58,6 +58,11 @@ def _divide(
     held = {name: share[name] for name in names if share.get(name)}
     fractions = [1 - sum(held.values()), *held.values()]
     wanted = [TRAIN, *held]
+    if by_time and rows.created_s is None:
+        raise DataFormatError(
+            f"data.temporal_split is true, and {origin} has no time for its rows.",
+            hint="Name the column of dates of a table with data.date_column, or leave temporal_split out.",
+        )
     if by_time and rows.created_s is not None:
         pieces = temporal_split(rows.created_s, fractions)
     else:
@@ -159,7 +164,8 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
 
     A text that stood in dev and in test too would leak now: `remove_leaks` has to follow.
 
-    Folds are disjoint by text, hold every row once, and keep the share of every label (iterative stratification).
+    Folds are disjoint by text, and by group where the rows have groups; they hold every row once, and keep the share of
+    every label (iterative stratification).
 
     Args:
         parts: of all sources, leaks already removed.
@@ -172,7 +178,7 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
     """
     pool = _distinct([part for part in parts if part.split in (TRAIN, DEV)])
     targets = np.concatenate([part.targets for part in pool])
-    pieces = stratified_split(targets, [1 / folds] * folds, seed)
+    pieces = stratified_groups(targets, _groups_of(pool), folds, seed)
     if not all(len(piece) for piece in pieces):
         raise EmptyDataError(f"{len(targets)} rows are too few for {folds} folds.", hint="Lower data.folds.")
     held = np.zeros(len(targets), dtype=bool)
@@ -185,6 +191,37 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
             if len(rows):
                 cut.append(part.take(rows, counts=_counts(part, name, rows)).counted())
     return [*cut, *(part for part in parts if part.split == TEST)]
+
+
+def _groups_of(pool: Sequence[Corpus]) -> list[str] | None:
+    """The group of every row; None where no source names any; a row of a source without any is a group of its own."""
+    if all(part.groups is None for part in pool):
+        return None
+    alone = iter(range(sum(map(len, pool))))
+    return [group for part in pool for group in (part.groups or [f"\0row {next(alone)}" for _ in range(len(part))])]
+
+
+def stratified_groups(
+    targets: NDArray[np.floating], groups: Sequence[str] | None, folds: int, seed: int
+) -> list[Rows]:  # fmt: skip
+    """Rows of each fold, with all rows of a group in one of them.
+
+    Groups are stratified by the labels that occur in them; folds have about as many groups each, and as many rows where
+    groups are of similar size.
+
+    Args:
+        targets: shape (N, L).
+        groups: of each row; every row is one of its own when None.
+        folds: number of folds.
+        seed: the same seed gives the same folds.
+    """
+    if groups is None:
+        return stratified_split(targets, [1 / folds] * folds, seed)
+    names, group_of = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    held = np.zeros((len(names), targets.shape[1]), dtype=np.float32)
+    np.maximum.at(held, group_of, targets.astype(np.float32))
+    pieces = stratified_split(held, [1 / folds] * folds, seed)
+    return [np.flatnonzero(np.isin(group_of, piece)) for piece in pieces]
 
 
 def _distinct(parts: Sequence[Corpus]) -> list[Corpus]:

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.batching.jobs import Row
-from serving.telemetry import drift
 from serving.telemetry.drift import (
     FEWEST,
     NONE_NEAR,
     WINDOW,
     Drift,
     nearest_profile,
-    population_stability_index,
 )
+from shared import drift
+from shared.drift import population_stability_index
 from shared.labels import GOEMOTIONS
 from shared.profiles import DriftReference, Profile
 from shared.reference import Reference

@@ -23,6 +23,7 @@ class RawSplit:
         ids: N row names, unique within the source.
         known: entries that are annotated, shape (N, K); all when None.
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
+        groups: what each row belongs to, such as its writer, where the user names a column of it.
     """
 
     texts: list[str | None]
@@ -30,6 +31,7 @@ class RawSplit:
     ids: list[str]
     known: NDArray[np.bool_] | None = None
     created_s: NDArray[np.float64] | None = None
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

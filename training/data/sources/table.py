@@ -19,6 +19,7 @@ from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
 from training.data.sources.columns import Columns, find_columns
+from training.data.sources.dates import read_dates
 from training.data.sources.label_cells import LabelCells
 from training.data.sources.label_column import read_cells
 from training.data.sources.ratings import LabelRows, aggregate_rows
@@ -77,12 +78,15 @@ def label_tables(
         texts, ids = [texts[row] for row in grouped.rows], [ids[row] for row in grouped.rows]
         splits_of = [splits_of[row] for row in grouped.rows]
         rows = rows._replace(targets=grouped.targets, known=grouped.known)
+        kept = kept[grouped.rows]
+    dates, groups = _dates(tables, source, kept), _groups(tables, source, kept)
     splits = {}
     for split in [name for name in (TRAIN, DEV, TEST, WHOLE) if name in splits_of]:
         chosen = np.array([row for row, name in enumerate(splits_of) if name == split], dtype=np.intp)
         splits[split] = RawSplit(
             [texts[row] for row in chosen], rows.targets[chosen], [ids[row] for row in chosen],
-            known=rows.known[chosen],
+            known=rows.known[chosen], created_s=None if dates is None else dates[chosen],
+            groups=None if groups is None else [groups[row] for row in chosen],
         )  # fmt: skip
     missing = (
         {}
@@ -119,11 +123,44 @@ class _Values(NamedTuple):
         return cls(texts, ids)
 
 
+def _dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    """Seconds since 1970 of the rows kept; None where no column is named."""
+    if source.date_column is None:
+        return None
+    values = _named(tables, source.date_column, "data.date_column")
+    first = next(iter(tables.values()))
+    return read_dates([values[row] for row in kept], f"{first.path}, column '{source.date_column}'")
+
+
+def _groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+    """What the rows kept belong to; None where no column is named."""
+    if source.group_column is None:
+        return None
+    values = _named(tables, source.group_column, "data.group_column")
+    return [str(values[row]) for row in kept]
+
+
+def _named(tables: Mapping[str, Table], name: str, key: str) -> list[Any]:
+    """The cells of a column that the user names, of all splits.
+
+    Raises:
+        DataFormatError: when a table has no such column.
+    """
+    for table in tables.values():
+        if name not in table.columns:
+            raise DataFormatError(
+                f"{table.path} has no column '{name}', which {key} names; it has {', '.join(table.columns)}."
+            )
+    return list(chain.from_iterable(table.columns[name] for table in tables.values()))
+
+
 def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Sequence[str]) -> Columns:
     """The columns that matter, found over the rows of all splits that have them."""
     first = next(iter(tables.values()))
     alike = [table for table in tables.values() if set(first.columns) <= set(table.columns)]
-    joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in first.columns}
+    aside = {source.date_column, source.group_column} - {source.text_column, source.label_column}
+    names = [name for name in first.columns if name not in aside]
+    joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in names}
     return find_columns(str(first.path), joined, source, wanted, tuple(first.class_names))
 
 

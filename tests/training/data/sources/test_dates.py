@@ -1,0 +1,69 @@
+"""Dates and groups of a table come with its rows, through folds, splits in time and evaluation."""
+
+import json
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from shared.errors import DataFormatError
+from training.config.data import DataConfig
+from training.data.load import load_data
+from training.data.sources.dates import read_dates
+from training.data.split import stratified_groups
+
+
+def test_dates_are_read_in_every_form_that_is_allowed():
+    expected = datetime(2024, 5, 31, tzinfo=UTC).timestamp()
+    cells = ["2024-05-31", "20240531", "2024-05-31T02:00:00+02:00", date(2024, 5, 31), datetime(2024, 5, 31), expected,
+             str(int(expected))]  # fmt: skip
+    assert read_dates(cells, "t").tolist() == [expected] * len(cells)
+
+
+@pytest.mark.parametrize("cell", ["31.05.2024", "", None, "99999999999999"])
+def test_what_is_no_date_is_refused_with_its_row(cell):
+    with pytest.raises(DataFormatError, match=r"t.csv, column 'when', row 2: .* is no date; allowed: 2024-05-31"):
+        read_dates(["2024-05-31", cell], "t.csv, column 'when'")
+
+
+@pytest.fixture
+def table(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [
+        {"text": f"text {i} of a kind", "labels": ["joy", "fear"][random.integers(2)],
+         "when": f"2024-{1 + i // 20:02d}-01", "user": f"u{i % 40}"}
+        for i in range(240)
+    ]  # fmt: skip
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_split_in_time_puts_the_newest_rows_into_test(table):
+    config = DataConfig(source="table", path=str(table), date_column="when", temporal_split=True)
+    splits = load_data(config)
+    assert splits.train.created_s.max() <= splits.dev.created_s.min()
+    assert splits.dev.created_s.max() <= splits.test.created_s.min()
+    with pytest.raises(DataFormatError, match="temporal_split is true, and .* has no time for its rows"):
+        load_data(DataConfig(source="table", path=str(table), temporal_split=True))
+    with pytest.raises(DataFormatError, match="has no column 'wen', which data.date_column names; it has text"):
+        load_data(DataConfig(source="table", path=str(table), date_column="wen"))
+
+
+def test_no_writer_is_in_two_folds(table):
+    for fold in (1, 2, 3):
+        config = DataConfig(source="table", path=str(table), group_column="user", folds=3, fold=fold)
+        splits = load_data(config)
+        assert not set(splits.train.groups) & set(splits.dev.groups)
+        assert 0.2 < len(splits.dev) / (len(splits.dev) + len(splits.train)) < 0.5
+
+
+def test_folds_of_groups_hold_every_row_once_and_keep_the_labels():
+    random = np.random.default_rng(0)
+    targets = (random.random((900, 3)) < [0.5, 0.2, 0.05]).astype(np.float32)
+    groups = [f"g{n}" for n in random.integers(0, 150, 900)]
+    folds = stratified_groups(targets, groups, 5, seed=1)
+    assert sorted(row for fold in folds for row in fold) == list(range(900))
+    held = [{groups[row] for row in fold} for fold in folds]
+    assert sum(map(len, held)) == len(set(groups))
+    assert all(abs(targets[fold].mean() - targets.mean()) < 0.05 for fold in folds)

@@ -1,0 +1,126 @@
+"""A table of served predictions against the bundle's reference rows: what moved, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, fisher_exact
+
+from shared.bundle import Bundle
+from shared.drift import Histograms, population_stability_index
+from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
+from shared.files import replacing_folder, write_json
+from shared.tables import open_table
+from training.config.evaluate import DriftOptions
+from training.data.sources.dates import read_dates
+from training.evaluation.over_time import drift_over_periods, months, verdict
+from training.evaluation.report import environment
+
+TEXT_COLUMNS = ("text", "texts", "sentence", "content")
+
+
+def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, Any]:
+    """Compare served predictions with the reference rows, ready for JSON.
+
+    Args:
+        path: folder of the bundle.
+        log: a table with a column `p_LABEL` for every label, as `emotion predict` and `emotion evaluate` write it.
+        options: columns, and where to write.
+
+    Raises:
+        BundleError: when the bundle cannot be used.
+        DataNotFoundError: when there is no table.
+        DataFormatError: when it lacks columns, or a cell is no probability or no date.
+        EmptyDataError: when no row has probabilities.
+    """
+    bundle = Bundle.read(path, weights=False)
+    if not log.is_file():
+        raise DataNotFoundError(
+            f"no table at {log.absolute()}.", hint="Make one with: emotion predict --input F --output G"
+        )
+    table = open_table(log)
+    columns = table.read_all().columns
+    probabilities, kept = _probabilities(columns, bundle, str(log))
+    lengths = _lengths(columns, kept, bundle, options.text_column)
+    bins = Histograms.of(bundle)
+    counts = bins.counts(probabilities, lengths)
+    indices = {name: population_stability_index(bins.expected[name], values) for name, values in counts.items()}
+    result: dict[str, Any] = {
+        "bundle": str(bundle.path), "seal": bundle.seal, "log": str(log), "rows": len(kept),
+        "rows_without_prediction": len(next(iter(columns.values()))) - len(kept),
+        "indices": {name: {"index": value, "verdict": verdict(value)} for name, value in indices.items()},
+        "labels": _label_rates(bundle, bins, counts["labels"], len(kept)),
+        "over_time": None,
+    }  # fmt: skip
+    if options.date_column is not None:
+        if options.date_column not in columns:
+            raise DataFormatError(f"{log} has no column '{options.date_column}'; it has {', '.join(columns)}.")
+        cells = [columns[options.date_column][row] for row in kept]
+        dates = read_dates(cells, f"{log}, column '{options.date_column}'")
+        result["over_time"] = drift_over_periods(months(dates), probabilities, lengths, bins)
+    if options.output:
+        with replacing_folder(Path(options.output)) as folder:
+            write_json(folder / "drift.json", result)
+            (folder / "report.html").write_text(
+                environment().get_template("drift.html.j2").render(result=result), encoding="utf-8"
+            )
+    return result
+
+
+def _probabilities(
+    columns: Mapping[str, Sequence[Any]], bundle: Bundle, where: str
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Probabilities, shape (N, L), and the rows that have them."""
+    names = [f"p_{name}" for name in bundle.label_set.names]
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise DataFormatError(
+            f"{where} lacks the columns {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}; expected is one "
+            f"p_LABEL for each of the bundle's {len(names)} labels.",
+            hint="Write such a table with: emotion predict BUNDLE --input F --output G",
+        )
+    kept = [row for row, value in enumerate(columns[names[0]]) if value not in (None, "")]
+    if not kept:
+        raise EmptyDataError(f"{where} has no row with probabilities.")
+    try:
+        found = np.array([[float(columns[name][row]) for name in names] for row in kept])
+    except (TypeError, ValueError) as error:
+        raise DataFormatError(f"{where} holds a probability that is no number ({error}).") from None
+    if not ((found >= 0) & (found <= 1)).all():
+        raise DataFormatError(f"{where} holds probabilities outside 0..1.")
+    return found, kept
+
+
+def _lengths(
+    columns: Mapping[str, Sequence[Any]], kept: Sequence[int], bundle: Bundle, named: str | None
+) -> NDArray[np.float64] | None:
+    """Tokens of each text; None where the table has no texts."""
+    if named is not None and named not in columns:
+        raise DataFormatError(f"the table has no column '{named}'; it has {', '.join(columns)}.")
+    column = named or next((name for name in TEXT_COLUMNS if name in columns), None)
+    if column is None:
+        return None
+    texts = [str(columns[column][row] or "") for row in kept]
+    return np.array([row.num_tokens for row in bundle.tokenizer().encode(texts)], dtype=np.float64)
+
+
+def _label_rates(bundle: Bundle, bins: Histograms, counts: NDArray[np.float64], rows: int) -> dict[str, Any]:
+    """Label -> share of texts before and now, and p of "they are equal" (Fisher's exact test, corrected for all)."""
+    expected = bins.expected["labels"]
+    before = int(bins.expected["confidence"].sum())
+    names = [*bundle.label_set.names, "(no label)"]
+    p = [
+        fisher_exact([[counts[i], rows - counts[i]], [expected[i], before - expected[i]]]).pvalue
+        for i in range(len(names))
+    ]  # fmt: skip
+    adjusted = false_discovery_control(np.clip(p, 0, 1))
+    return {
+        name: {
+            "reference": float(expected[i] / before), "now": float(counts[i] / rows), "p_adjusted": float(adjusted[i]),
+        }
+        for i, name in enumerate(names)
+    }  # fmt: skip

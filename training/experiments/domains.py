@@ -1,0 +1,88 @@
+"""Trained on one corpus, tested on another: every bundle on every corpus, over the labels that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shared.bundle import Bundle
+from shared.errors import ConfigError, DataNotFoundError
+from training.config.evaluate import DomainsOptions, EvaluateOptions
+from training.evaluation.evaluate_bundle import evaluate_bundle
+from training.evaluation.inference import trained_logits
+from training.experiments.results import as_text, write_plot, write_results
+
+METRICS = ("macro_f1", "micro_f1", "macro_ap", "brier", "nll")
+
+
+def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
+    """Evaluate every bundle on every corpus and write table, matrix and plot; the text is returned.
+
+    Of a corpus with official splits test is taken, or dev where there is no test. A corpus that a bundle was trained on
+    is marked: what it says there is no out-of-domain result.
+
+    Args:
+        bundles: folders of bundles, or of runs.
+        options: the corpora in `data.sources`, and where to write.
+
+    Raises:
+        ConfigError: without bundles or corpora.
+        BundleError: when a bundle cannot be used.
+        DataError: when a corpus cannot be used.
+    """
+    sources = options.data.resolved_sources()
+    if not bundles or not options.data.sources:
+        raise ConfigError(
+            f"out-of-domain results need bundles and corpora, and got {len(bundles)} and {len(options.data.sources)}.",
+            hint="Name bundles, and list the corpora in data.sources of a file for --config.",
+        )
+    rows = []
+    for word in bundles:
+        path = Path(word) / "bundle" if (Path(word) / "bundle" / "bundle.json").is_file() else Path(word)
+        bundle = Bundle.read(path)
+        logits = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
+        trained_on = {source["kind"] for source in bundle.manifest.provenance.get("data", {}).get("sources", [])}
+        for source in sources:
+            result = _evaluate(path, replace(options.data, sources=[source]), options, logits)
+            rows.append({
+                "bundle": word, "corpus": f"{source.kind} {Path(source.path).name if source.path else ''}".strip(),
+                "split": result["split"], "in_domain": source.kind in trained_on,
+                "rows": result["rows"]["scored"], "labels": len(result["labels_scored"]),
+                **{name: result[name] for name in METRICS},
+                "_interval": result.get("intervals", {}).get("macro_f1"),
+            })  # fmt: skip
+    return _write(Path(options.output), rows)
+
+
+def _evaluate(path: Path, data: Any, options: DomainsOptions, logits: Any) -> dict[str, Any]:
+    wanted = EvaluateOptions(data=data, level=options.level, bootstrap_samples=options.bootstrap_samples)
+    try:
+        return evaluate_bundle(path, wanted, logits=logits)
+    except DataNotFoundError:
+        if data.split is not None:
+            raise
+        return evaluate_bundle(path, replace(wanted, data=replace(data, split="dev")), logits=logits)
+
+
+def _write(folder: Path, rows: list[dict[str, Any]]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    intervals = {f"{row['bundle']} on {row['corpus']}": row.pop("_interval") for row in rows}
+    values = {f"{row['bundle']} on {row['corpus']}": row["macro_f1"] for row in rows}
+    write_plot(
+        folder, values, label="macro F1 over the labels that bundle and corpus share",
+        intervals={name: interval for name, interval in intervals.items() if interval},
+    )  # fmt: skip
+    corpora = list(dict.fromkeys(row["corpus"] for row in rows))
+    matrix = []
+    for bundle in dict.fromkeys(row["bundle"] for row in rows):
+        cells = {row["corpus"]: row for row in rows if row["bundle"] == bundle}
+        matrix.append({"bundle": bundle, **{name: _cell(cells[name]) for name in corpora}})
+    lines = ["", "macro F1, rows trained on, columns tested on (* the corpus is one of the bundle's)",
+             as_text(matrix, ["bundle", *corpora])]  # fmt: skip
+    return write_results(folder, rows, lines=lines, matrix=matrix)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    return f"{row['macro_f1']:.4f}{'*' if row['in_domain'] else ''}"
