@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 from emotion_classifiers.data import arguments, options_for
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from serving.predictor import Predictor
-    from shared.bundle import Bundle
     from training.config.evaluate import EvaluateOptions
-    from training.data.corpus import Corpus
 
 
 @dataclass(frozen=True)
@@ -91,8 +86,7 @@ def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics:
     """Metrics of the predictor's model on the rows that the options name."""
     from training.evaluation.evaluate_bundle import evaluate_bundle  # noqa: PLC0415  (pandas and scikit-learn)
 
-    def logits(_: Bundle, corpus: Corpus) -> NDArray[np.float32]:
-        return predictor.logits(corpus.texts)
-
-    content = evaluate_bundle(predictor.bundle.path, options, logits=logits)
+    content = evaluate_bundle(
+        predictor.bundle.path, options, logits=predictor.logits, precision=predictor.precision
+    )  # fmt: skip
     return Metrics.from_content({"precision": predictor.precision, **content})

@@ -12,9 +12,11 @@ from training.calibration.temperature import fit_calibration
 from training.config import Config
 from training.data.corpus import Corpus, Splits, label_frequencies
 from training.evaluation import device
+from training.evaluation.levels import levels_of
 from training.evaluation.publish import Trained
-from training.evaluation.report import Scored
 from training.evaluation.scoring import SplitPredictions, score
+from training.evaluation.sections import Scored
+from training.evaluation.slices import token_counts
 from training.model.classifier import TokenizerPair
 from training.model.inference import predict_logits
 
@@ -63,14 +65,25 @@ def calibrate_and_evaluate(
         labels=data.labels.names, config=config.calibration, split="dev",
         single_label=config.loss.task == "single_label", seed=config.run.seed,
     )  # fmt: skip
-    splits = [dev] if data.test is None else [dev, logits_of("test", data.test)]
+    corpora = {"dev": data.dev} if data.test is None else {"dev": data.dev, "test": data.test}
     measure = partial(
         score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
         samples=config.eval.bootstrap_samples, seed=config.run.seed,
     )  # fmt: skip
-    scored = [Scored(split, measure(split)) for split in splits]
-    metrics: dict[str, Any] = {item.split.name: item.metrics for item in scored}
-    metrics["dev"]["training_device"] = device.compare_devices(
+    scored = []
+    for split_name, corpus in corpora.items():
+        split = dev if split_name == "dev" else logits_of(split_name, corpus)
+        lengths, truncated = token_counts(corpus.texts, tokenizer.tokens)
+        metrics = measure(split)
+        item = Scored.of(
+            split, metrics, calibration, policies, corpus=corpus, lengths=lengths, truncated=truncated
+        )  # fmt: skip
+        metrics["levels"] = levels_of(
+            item.rows, item.thresholds, policies.labels, samples=config.eval.bootstrap_samples, seed=config.run.seed
+        )
+        scored.append(item)
+    metrics_of: dict[str, Any] = {item.name: item.metrics for item in scored}
+    metrics_of["dev"]["training_device"] = device.compare_devices(
         name, on_device, dev.logits[compared], calibration, policies
     )
-    return Trained(model, tokenizer, calibration, policies, metrics, dev, aggregation), scored
+    return Trained(model, tokenizer, calibration, policies, metrics_of, dev, aggregation), scored

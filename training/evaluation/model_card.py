@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shared.modeling.starters import ORIGINS, STARTER
@@ -13,8 +15,10 @@ from shared.tokenizer import TextTokenizer
 from training.config import Config
 from training.data.corpus import Splits
 from training.evaluation.report import number
+from training.evaluation.sections import Scored, slice_rows
 from training.model.classifier import pooling_of
 
+WORST_SLICES = 6
 _SHOWN = {
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",
@@ -25,14 +29,14 @@ _SHOWN = {
 
 
 def render_model_card(
-    config: Config, data: Splits, metrics: Mapping[str, Any], policies: Policies, tokenizer: TextTokenizer
+    config: Config, data: Splits, scored: Sequence[Scored], policies: Policies, tokenizer: TextTokenizer
 ) -> str:
     """The card as Markdown with YAML metadata in front.
 
     Args:
         config: the resolved configuration.
         data: the splits.
-        metrics: by split.
+        scored: the held-out splits with their metrics; one that nothing was fitted on stands for the model.
         policies: thresholds.
         tokenizer: its truncation is described.
     """
@@ -40,17 +44,22 @@ def render_model_card(
         loader=PackageLoader("training.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
-    environment.filters["number"] = number
+    environment.filters["number"], environment.filters["md"] = number, escaped
+    honest = min(scored, key=lambda item: item.fitted_here)
+    worst = sorted((row for row in slice_rows(honest) if row["interval"]), key=lambda row: row["micro_f1"])
     kinds = [info.kind for info in data.sources]
     name, single_label = config.model.name, config.loss.task == "single_label"
+    shown = ({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN
+    title = f"{config.run.name} emotion classifier"
     return environment.get_template("model_card.md.j2").render(
-        name=f"{config.run.name} emotion classifier",
-        base_model=_hub_name(name),
+        metadata=_metadata(title, _hub_name(name), kinds, scored, shown),
+        name=title,
         checkpoint=_described(name),
-        dataset=", ".join(kinds),
-        dataset_type=kinds[0],
-        splits=metrics,
-        shown=({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN,
+        splits={item.name: item.metrics for item in scored},
+        honest=honest.metrics,
+        honest_name=honest.name,
+        slices=worst[:WORST_SLICES],
+        shown=shown,
         single_label=single_label,
         labels=data.labels.names,
         tuning=config.tuning.method,
@@ -63,6 +72,44 @@ def render_model_card(
         emoji_names=tokenizer.normalisation == "emoji_names",
         sources=data.sources,
     )
+
+
+def _metadata(
+    title: str, base_model: str | None, kinds: Sequence[str], scored: Sequence[Scored], shown: Mapping[str, str]
+) -> str:
+    """The metadata that hubs read, with `model-index`, as YAML (https://huggingface.co/docs/hub/model-cards)."""
+    single_label = "accuracy" in shown
+    task = {
+        "type": "text-classification",
+        "name": f"{'Single' if single_label else 'Multi'}-label emotion classification",
+    }
+    results = [
+        {
+            "task": dict(task),
+            "dataset": {"name": ", ".join(kinds), "type": kinds[0], "split": item.name},
+            "metrics": [_metric(item.metrics, key, name) for key, name in shown.items()],
+        }
+        for item in scored
+    ]
+    content = {
+        "language": "en", "library_name": "transformers", "pipeline_tag": "text-classification",
+        **({"base_model": base_model} if base_model else {}),
+        "tags": ["emotion", "single-label" if single_label else "multi-label", "text-classification"],
+        "metrics": ["f1", *(["accuracy"] if single_label else []), "brier_score"],
+        "model-index": [{"name": title, "results": results}],
+    }  # fmt: skip
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _metric(metrics: Mapping[str, Any], key: str, title: str) -> dict[str, Any]:
+    interval = metrics.get("intervals", {}).get(key)
+    found: dict[str, Any] = {"type": key, "name": title, "value": round(float(metrics[key]), 4)}
+    return found | ({"args": {"interval_95": [round(end, 4) for end in interval]}} if interval else {})
+
+
+def escaped(text: str) -> str:
+    """A name from the data as Markdown that shows it as it is, within a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
 
 
 def _described(checkpoint: str) -> str:

@@ -14,7 +14,8 @@ from training.data.corpus import Splits
 from training.distillation import describe_teachers
 from training.evaluation.model_card import render_model_card
 from training.evaluation.publish import Trained, describe_origin, publish
-from training.evaluation.report import Scored, render_report
+from training.evaluation.report import render_report
+from training.evaluation.sections import Scored
 from training.loop.train import Progress
 from training.model.classifier import pooling_of
 from training.runtime import processes
@@ -48,7 +49,7 @@ def publish_run(
         f"{config.run.name}: {config.model.name}",
         f"{config.tuning.method} tuning, {pooling_of(config.model)} pooling; weights of step {progress.best_step} of "
         f"{progress.steps}; {provenance['created']}",
-        scored, trained.calibration, trained.policies,
+        scored, texts=config.eval.show_texts,
         train_support=data.train.support(data.labels), history=progress.history,
         data_lines=portable(data.report.lines(), names),
         details={
@@ -56,7 +57,7 @@ def publish_run(
             "Provenance": yaml.safe_dump(provenance, sort_keys=False, allow_unicode=True),
         },
     )  # fmt: skip
-    card = portable(render_model_card(config, data, trained.metrics, trained.policies, trained.tokenizer.tokens), names)
+    card = portable(render_model_card(config, data, scored, trained.policies, trained.tokenizer.tokens), names)
     pages = {
         "report.html": report, "README.md": card,
         "training.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),

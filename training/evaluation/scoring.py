@@ -5,17 +5,18 @@ Shapes: N examples, L labels, S resamples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from shared.calibration import Calibration
 from shared.metrics import (
     accuracy,
-    annotated,
+    ece,
     evaluate,
     macro_f1,
     micro_f1,
@@ -25,10 +26,8 @@ from shared.metrics import (
 )
 from shared.thresholds import Policies
 from training.data.corpus import Corpus
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-LEVEL = 0.95
+from training.evaluation.measures import Bools, Floats, Predictions, names, ranking_per_row
+from training.evaluation.resampling import LEVEL, resample
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ def score(
     policies: Policies,
     *,
     prior: Floats | None = None,
+    prior_name: str = "train_prior",
     samples: int = 0,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def score(
         calibration: from logits to probabilities.
         policies: thresholds.
         prior: frequency of every label in training, shape (L,): predicting it is the baseline.
+        prior_name: what the baseline is called.
         samples: bootstrap resamples; 0 leaves the intervals out.
         seed: of the resampling.
     """
@@ -77,7 +78,9 @@ def score(
     single_label = calibration.activation == "softmax"
     result: dict[str, Any] = {
         "policy": policies.default,
-        **evaluate(split.truth, probabilities, decisions, policies.labels, split.known, single_label=single_label),
+        **measure(
+            Predictions(split.truth, split.known, probabilities, decisions), policies.labels, single_label=single_label
+        ),
         "policies": {
             name: _short_row(split, policies.decide(probabilities, name), single_label) for name in policies.values
         },
@@ -86,10 +89,62 @@ def score(
     result["baselines"] = {"uncalibrated": probability_metrics(split.truth, uncalibrated, split.known)}
     if prior is not None:
         constant = np.broadcast_to(prior, split.truth.shape)
-        result["baselines"]["train_prior"] = probability_metrics(split.truth, constant, split.known)
+        result["baselines"][prior_name] = probability_metrics(split.truth, constant, split.known)
     if samples:
-        result["intervals"] = f1_intervals(split, decisions, policies.labels, samples=samples, seed=seed)
+        rows = Predictions(split.truth, split.known, probabilities, decisions)
+        result["intervals"] = intervals(rows, result, policies.labels, samples=samples, seed=seed)
     return result
+
+
+def measure(rows: Predictions, labels: Sequence[str], *, single_label: bool = False) -> dict[str, Any]:
+    """Every metric of some rows, ready for JSON (None where there is nothing to measure).
+
+    Args:
+        rows: the predictions.
+        labels: names of the L columns.
+        single_label: whether an example has exactly one label.
+    """
+    result = evaluate(
+        rows.truth, rows.probabilities, rows.decisions, labels, rows.known, single_label=single_label
+    )  # fmt: skip
+    precision, coverage = ranking_per_row(rows)
+    answered = rows.known.any(axis=1)
+    exact = ((rows.truth == rows.decisions) | ~rows.known).all(axis=1)
+    auc = roc_auc(rows)
+    for place, name in enumerate(labels):
+        known = rows.known[:, place]
+        y, p = rows.truth[known, place].astype(np.float64), rows.probabilities[known, place]
+        result["per_label"][name] |= {
+            "roc_auc": _number(auc[place]),
+            "brier": float(np.mean((p - y) ** 2)) if len(y) else None,
+            "ece": ece(y, p) if len(y) else None,
+        }
+    return result | {
+        "weighted_f1": weighted_f1(rows.truth, rows.decisions, rows.known),
+        "subset_accuracy": _number(_mean(exact[answered])),
+        "macro_roc_auc": _number(_mean(auc[~np.isnan(auc)])),
+        "lrap": _number(_mean(precision[answered])),
+        "coverage_error": _number(_mean(coverage[answered])),
+    }
+
+
+def roc_auc(rows: Predictions) -> Floats:
+    """Area under the ROC curve of every label, shape (L,); NaN where all known rows have it, or none."""
+    found = np.full(rows.truth.shape[1], np.nan)
+    for place in range(len(found)):
+        known = rows.known[:, place]
+        y = rows.truth[known, place]
+        if y.any() and not y.all():
+            found[place] = roc_auc_score(y, rows.probabilities[known, place])
+    return found
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _short_row(split: SplitPredictions, decisions: Bools, single_label: bool) -> dict[str, float]:
@@ -99,37 +154,29 @@ def _short_row(split: SplitPredictions, decisions: Bools, single_label: bool) ->
     return {name: measure(split.truth, decisions, split.known) for name, measure in measures.items()}
 
 
-def f1_intervals(
-    split: SplitPredictions, decisions: Bools, labels: Sequence[str], *, samples: int, seed: int
+def intervals(
+    rows: Predictions, metrics: Mapping[str, Any], labels: Sequence[str], *, samples: int, seed: int
 ) -> dict[str, Any]:
-    """Percentile bootstrap intervals (Efron 1979) of macro, micro and per-label F1, all from the same resamples.
-
-    A resample is how often each row is drawn, so the counts of all labels are one matrix product.
+    """Bootstrap intervals of all metrics, all from the same resamples; see `resampling`.
 
     Args:
-        split: labels.
-        decisions: shape (N, L).
+        rows: the predictions.
+        metrics: of these rows, by `measure`.
         labels: names of the L columns.
         samples: S.
         seed: of the resampling.
     """
-    num_rows = len(split.truth)
-    draws = np.random.default_rng(seed).multinomial(num_rows, np.full(num_rows, 1 / num_rows), size=samples)
-    drawn = draws.astype(np.float32)  # counts stay exact up to 2^24
-    hit = (split.truth & decisions & split.known).astype(np.float32)
-    total = ((split.truth & split.known).astype(np.float32)) + ((decisions & split.known).astype(np.float32))
-    tp, found = (drawn @ hit).astype(np.float64), (drawn @ total).astype(np.float64)
-    f1 = np.divide(2 * tp, found, out=np.zeros_like(tp), where=found > 0)
-    scored = annotated(split.truth, split.known)
-    micro = 2 * tp.sum(axis=1) / np.maximum(found.sum(axis=1), 1.0)
-    return {
-        "level": LEVEL,
-        "macro_f1": _interval(f1[:, scored].mean(axis=1)),
-        "micro_f1": _interval(micro),
-        "per_label": {name: _interval(f1[:, column]) for column, name in enumerate(labels) if scored[column]},
-    }
-
-
-def _interval(values: Floats) -> list[float]:
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return [float(low), float(high)]
+    (errors,) = resample([rows], samples=samples, seed=seed)
+    found: dict[str, Any] = {"level": LEVEL}
+    for name in names(errors.values):
+        if metrics[name] is not None:
+            found[name] = [float(end) for end in errors.interval(name, metrics[name])]
+    for measured, title in {"f1": "per_label", "ap": "per_label_ap", "roc_auc": "per_label_roc_auc"}.items():
+        values = [metrics["per_label"][name][measured] for name in labels]
+        low, high = errors.interval(f"label_{measured}", np.array(values, dtype=np.float64))
+        found[title] = {
+            name: [float(low[place]), float(high[place])]
+            for place, name in enumerate(labels)
+            if values[place] is not None
+        }
+    return found

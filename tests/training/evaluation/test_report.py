@@ -12,8 +12,11 @@ from shared.bundle import Bundle
 from shared.calibration import Calibration
 from shared.thresholds import Policies
 from training.evaluation import plots
-from training.evaluation.report import Scored, confusions, number, render_report
+from training.evaluation.measures import Predictions
+from training.evaluation.model_card import escaped
+from training.evaluation.report import number, render_report
 from training.evaluation.scoring import SplitPredictions, score
+from training.evaluation.sections import Scored, confusions
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def test_the_report_has_each_label_with_threshold_interval_and_training_rows(pag
 def test_names_from_the_data_are_escaped():
     split = SplitPredictions("dev", np.array([[True]]), np.array([[True]]), np.array([[1.0]], dtype=np.float32))
     policies, calibration = Policies(("<i>",), {"f1": np.array([0.5])}, "dev"), Calibration.identity(1)
-    page = render_report("<u>", "s", [Scored(split, score(split, calibration, policies))], calibration, policies)
+    page = render_report("<u>", "s", [Scored.of(split, score(split, calibration, policies), calibration, policies)])
     assert "<i>" not in page
     assert "<u>" not in page
     assert "&lt;i&gt;" in page
@@ -74,8 +77,8 @@ def test_names_from_the_data_are_escaped():
 def test_confusions_are_pairs_of_a_miss_and_a_false_alarm_in_one_row():
     truth = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=bool)
     decisions = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=bool)
-    split = SplitPredictions("dev", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
-    assert confusions(split, decisions, ("a", "b", "c")) == [("a", "b", 2), ("b", "c", 1)]
+    rows = Predictions(truth, np.ones_like(truth), np.zeros(truth.shape), decisions)
+    assert confusions(rows, ("a", "b", "c")) == [("a", "b", 2), ("b", "c", 1)]
 
 
 def test_figures_are_svg_that_take_the_colour_of_the_page():
@@ -108,3 +111,20 @@ def test_the_card_begins_with_metadata_that_hubs_read(finished):
     assert values["macro_f1"] == pytest.approx(metrics["test"]["macro_f1"], abs=1e-4)
     assert "train prior" in card
     assert "lora" in card
+
+
+def test_the_card_has_intervals_labels_slices_and_what_it_is_for(finished):
+    card = (finished / "bundle/README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    metrics = Bundle.read(finished / "bundle").metrics()["test"]
+    first = front["model-index"][0]["results"][1]["metrics"][0]
+    assert first["args"]["interval_95"] == pytest.approx(metrics["intervals"]["macro_f1"], abs=1e-4)
+    for heading in ("## Intended use", "## Fairness", "## Limits", "## Labels"):
+        assert heading in card
+    for name in metrics["per_label"]:
+        assert f"| {escaped(name)} |" in card
+
+
+def test_names_in_a_card_are_shown_as_they_are():
+    assert escaped("a|b") == r"a\|b"
+    assert escaped("[x](y)\n<i>") == r"\[x\]\(y\) \<i\>"

@@ -8,7 +8,8 @@ from shared.metrics import bootstrap_interval, macro_f1, micro_f1
 from shared.thresholds import Policies, decide
 from tests.training.rows import tiny_corpus
 from training.data.corpus import label_frequencies
-from training.evaluation.scoring import SplitPredictions, f1_intervals, score
+from training.evaluation.measures import Predictions
+from training.evaluation.scoring import SplitPredictions, intervals, measure, score
 
 LABELS = ("a", "b", "c")
 
@@ -47,7 +48,8 @@ def test_the_train_prior_is_a_baseline_row(split, policies):
 
 def test_intervals_agree_with_resampling_row_by_row(split, policies):
     decisions = decide(sigmoid(split.logits), policies.get())
-    found = f1_intervals(split, decisions, LABELS, samples=4000, seed=0)
+    rows = Predictions(split.truth, split.known, sigmoid(split.logits), decisions)
+    found = intervals(rows, measure(rows, LABELS), LABELS, samples=4000, seed=0)
 
     def statistic(rows):
         return macro_f1(split.truth[rows], decisions[rows], split.known[rows])
@@ -63,10 +65,9 @@ def test_a_rare_label_has_a_wide_interval(policies):
     random = np.random.default_rng(0)
     truth = random.random((2000, 3)) < [0.5, 0.2, 0.003]
     decisions = truth ^ (random.random(truth.shape) < [0.2, 0.1, 0.002])
-    split = SplitPredictions("test", truth, np.ones_like(truth), np.zeros(truth.shape, dtype=np.float32))
-    widths = [
-        high - low for low, high in f1_intervals(split, decisions, LABELS, samples=500, seed=0)["per_label"].values()
-    ]
+    rows = Predictions(truth, np.ones_like(truth), decisions.astype(float), decisions)
+    found = intervals(rows, measure(rows, LABELS), LABELS, samples=500, seed=0)
+    widths = [high - low for low, high in found["per_label"].values()]
     assert widths[2] > 4 * widths[0]
 
 

@@ -1,0 +1,119 @@
+"""Metrics of parts of the rows: by length, truncation, punctuation, emoji, negation, number of labels, source.
+
+Shapes: N rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from shared.tokenizer import TextTokenizer
+from training.evaluation.measures import Bools, Floats, Predictions
+from training.evaluation.resampling import LEVEL
+
+EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
+NEGATION = re.compile(r"\b(?:not|no|never|nothing|nobody|none|neither|nor|cannot|without)\b|n['’]t\b", re.IGNORECASE)
+TEXTS_AT_ONCE = 8192
+FEWEST = 20
+"""Rows below which a slice says nothing."""
+
+
+def token_counts(texts: Sequence[str], tokenizer: TextTokenizer) -> tuple[Floats, Bools]:
+    """Tokens before truncation, and whether a text was truncated, both of shape (N,)."""
+    lengths, truncated = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.bool_)
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        for place, row in enumerate(tokenizer.encode(texts[start : start + TEXTS_AT_ONCE]), start):
+            lengths[place], truncated[place] = row.num_tokens, row.truncated
+    return lengths, truncated
+
+
+def slices(
+    rows: Predictions, texts: Sequence[str], source: Sequence[str], lengths: Floats, truncated: Bools
+) -> list[dict[str, Any]]:
+    """Rows of the table of slices: what is sliced by, which part, its size, micro F1 with interval, Brier, exact rows.
+
+    Args:
+        rows: predictions for N rows.
+        texts: N texts.
+        source: kind of source of each.
+        lengths: in tokens, shape (N,).
+        truncated: shape (N,).
+    """
+    found = []
+    for by, part, inside in _parts(rows, texts, source, lengths, truncated):
+        if FEWEST <= inside.sum() < len(rows):
+            found.append({"by": by, "part": part, **_measured(rows, inside)})
+    return found
+
+
+def _parts(
+    rows: Predictions, texts: Sequence[str], source: Sequence[str], lengths: Floats, truncated: Bools
+) -> Iterator[tuple[str, str, Bools]]:
+    edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75]))
+    quarter = np.searchsorted(edges, lengths, side="left")
+    for place in range(len(edges) + 1):
+        low = f"{edges[place - 1]:.0f} < " if place else ""
+        high = f" <= {edges[place]:.0f}" if place < len(edges) else ""
+        yield "length", f"{low}tokens{high}", quarter == place
+    yield "truncation", "middle left out", truncated
+    yield "truncation", "read whole", ~truncated
+    signs = {
+        "ends with !": lambda text: text.rstrip().endswith("!"),
+        "ends with ?": lambda text: text.rstrip().endswith("?"),
+        "ends with . or …": lambda text: text.rstrip().endswith((".", "…")),
+        "ends with none of them": lambda text: not text.rstrip().endswith(("!", "?", ".", "…")),
+    }
+    for part, holds in signs.items():
+        yield "punctuation", part, _where(texts, holds)
+    for by, pattern in (("emoji", EMOJI), ("negation", NEGATION)):
+        inside = _where(texts, lambda text, pattern=pattern: pattern.search(text) is not None)
+        yield by, f"with {by}", inside
+        yield by, f"without {by}", ~inside
+    yield "capitals", "most letters are capitals", _where(texts, _shouted)
+    count = (rows.truth & rows.known).sum(axis=1)
+    for number in range(4):
+        yield "labels", f"{number} true labels" if number != 1 else "1 true label", count == number
+    yield "labels", "4 or more true labels", count >= 4
+    names = np.asarray(source, dtype=object)
+    for name in dict.fromkeys(source):
+        yield "source", name, np.asarray(names == name, dtype=np.bool_)
+
+
+def _where(texts: Sequence[str], holds: Any) -> Bools:
+    return np.fromiter((holds(text) for text in texts), dtype=np.bool_, count=len(texts))
+
+
+def _shouted(text: str) -> bool:
+    letters = [sign for sign in text if sign.isalpha()]
+    return len(letters) >= 4 and sum(sign.isupper() for sign in letters) > 0.7 * len(letters)
+
+
+def _measured(rows: Predictions, inside: Bools) -> dict[str, Any]:
+    y, d, known = (array[inside] for array in (rows.truth & rows.known, rows.decisions & rows.known, rows.known))
+    squared = (rows.probabilities[inside] - y)[known] ** 2
+    micro, interval = micro_f1_interval((y & d).sum(axis=1), y.sum(axis=1) + d.sum(axis=1))
+    return {
+        "rows": int(inside.sum()), "micro_f1": micro, "interval": interval,
+        "brier": float(squared.mean()) if squared.size else None, "exact": float((y == d).all(axis=1).mean()),
+    }  # fmt: skip
+
+
+def micro_f1_interval(hit: Any, total: Any) -> tuple[float | None, list[float] | None]:
+    """Micro F1 = 2 sum(hit) / sum(total) with the interval of a ratio of sums by linearisation (Cochran 1977, 2.11).
+
+    Args:
+        hit: true positives of every row, shape (N,).
+        total: true and decided labels of every row, shape (N,).
+    """
+    hits, totals = np.asarray(hit, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    if not totals.sum():
+        return None, None
+    ratio = 2 * hits.sum() / totals.sum()
+    error = np.sqrt(((2 * hits - ratio * totals) ** 2).sum()) / totals.sum()
+    half = float(norm.ppf((1 + LEVEL) / 2)) * error
+    return float(ratio), [max(0.0, float(ratio - half)), min(1.0, float(ratio + half))]
