@@ -1,0 +1,207 @@
+"""Several bundles, or one in several precisions, on the same rows: what `comparison` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.bundle import Bundle
+from shared.errors import ConfigError, DataFormatError
+from shared.files import replacing_folder, write_json
+from shared.labels import LabelSet
+from training.config.evaluate import CompareOptions
+from training.data.load import load_eval_split
+from training.evaluation.comparison import LOWER_IS_BETTER, Candidate, compare
+from training.evaluation.inference import LogitsOf, cost, trained_logits
+from training.evaluation.measures import Bools, Predictions
+from training.evaluation.report import environment
+
+TORCH = "torch"
+"""The precision of the trained model, as it is."""
+
+Opened = Callable[[Bundle, str], tuple[LogitsOf, Path]]
+"""Opens an exported precision of a bundle: its logits, and the file they come from."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the command line names: a bundle, or the run it is in, and a precision.
+
+    Attributes:
+        name: shown.
+        path: folder of the bundle.
+        precision: torch, fp32, int8 or fp16.
+    """
+
+    name: str
+    path: Path
+    precision: str
+
+    @classmethod
+    def parse(cls, word: str) -> Named:
+        """`FOLDER` or `FOLDER@int8`; the folder of a run stands for its bundle."""
+        folder, _, precision = word.rpartition("@") if "@" in Path(word).name else (word, "", TORCH)
+        path = Path(folder)
+        return cls(word, path / "bundle" if (path / "bundle" / "bundle.json").is_file() else path, precision)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What every model is asked.
+
+    Attributes:
+        texts: N texts.
+        truth: shape (N, L).
+        known: shape (N, L).
+        what: the rows in words.
+    """
+
+    texts: list[str]
+    truth: Bools
+    known: Bools
+    what: str
+
+
+def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Opened | None = None) -> dict[str, Any]:
+    """Compare bundles; the result is that of `comparison.compare`, with notes.
+
+    Without data they are compared on the reference rows of the first, where the logits of a trained model that has the
+    same reference rows are those kept in its bundle.
+
+    Args:
+        words: as `Named.parse` reads them; the first is what the others are compared with.
+        options: rows, resamples, where to write.
+        opened: opens exported precisions; none can be named without.
+
+    Raises:
+        BundleError: when a bundle cannot be used.
+        ConfigError: for fewer than two, one named twice, or an exported precision that cannot be opened here.
+        DataError: when the data cannot be used.
+        DataFormatError: when they share no label.
+    """
+    if len(words) < 2 or len(set(words)) < len(words):
+        raise ConfigError(
+            f"a comparison needs two different bundles or more, and got {len(words)}: {', '.join(words) or 'none'}.",
+            hint="Name them one after the other, such as: runs/a runs/b runs/b@int8.",
+        )
+    named = [Named.parse(word) for word in words]
+    bundles = [Bundle.read(one.path) for one in named]
+    labels = _shared_labels(bundles)
+    rows = _rows(bundles[0], labels, options)
+    candidates = [
+        _candidate(one, bundle, rows, labels, options=options, opened=opened)
+        for one, bundle in zip(named, bundles, strict=True)
+    ]
+    result = {
+        "on": rows.what, "notes": _notes(bundles, labels),
+        **compare(
+            candidates, labels, texts=rows.texts if options.show_texts else (), samples=options.bootstrap_samples
+        ),
+    }  # fmt: skip
+    if options.output:
+        with replacing_folder(Path(options.output)) as folder:
+            write_json(folder / "comparison.json", result)
+            (folder / "report.html").write_text(render_comparison(result), encoding="utf-8")
+    return result
+
+
+def _shared_labels(bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """Labels that every bundle has, in the order of the first."""
+    shared = [
+        name for name in bundles[0].label_set.names if all(name in one.label_set.names for one in bundles)
+    ]  # fmt: skip
+    if not shared:
+        raise DataFormatError(
+            "the bundles share no label: "
+            + "; ".join(f"{bundle.path} has {', '.join(bundle.label_set.names[:5])}" for bundle in bundles)
+            + "."
+        )
+    return tuple(shared)
+
+
+def _notes(bundles: Sequence[Bundle], labels: Sequence[str]) -> list[str]:
+    return [
+        f"{bundle.path} has labels that not all have, left out: "
+        + ", ".join(name for name in bundle.label_set.names if name not in labels)
+        for bundle in bundles
+        if len(bundle.label_set) > len(labels)
+    ]
+
+
+def _rows(first: Bundle, labels: Sequence[str], options: CompareOptions) -> Rows:
+    if options.data.path is None and not options.data.sources and options.data.source != "sample":
+        raise ConfigError("data.source is given without data.path.", hint="Leave both out for the reference rows.")
+    if options.data.path is None and not options.data.sources:
+        reference = first.reference()
+        columns = [first.label_set.index(name) for name in labels]
+        what = f"the {reference.split} rows in {first.path}"
+        truth = reference.labels[:, columns].astype(np.bool_)
+        return Rows(list(reference.texts), truth, reference.known[:, columns], what)
+    data = load_eval_split(options.data, options.data.split, LabelSet(tuple(labels)))
+    return Rows(data.rows.texts, data.rows.hard_targets, data.rows.known, f"{data.split} of the data given")
+
+
+def _candidate(
+    one: Named, bundle: Bundle, rows: Rows, labels: Sequence[str], *, options: CompareOptions, opened: Opened | None
+) -> Candidate:
+    logits, measured = _logits(one, bundle, rows, options, opened)
+    probabilities = bundle.calibration.apply(logits)
+    decisions = bundle.policies.decide(probabilities, options.policy)
+    columns = [bundle.label_set.index(name) for name in labels]
+    predictions = Predictions(rows.truth, rows.known, probabilities[:, columns], decisions[:, columns])
+    details = {"bundle": str(bundle.path), "seal": bundle.seal, "precision": one.precision,
+               "policy": options.policy or bundle.policies.default}  # fmt: skip
+    return Candidate(one.name, predictions, measured, details)
+
+
+def _logits(
+    one: Named, bundle: Bundle, rows: Rows, options: CompareOptions, opened: Opened | None
+) -> tuple[NDArray[np.float32], Mapping[str, float]]:
+    """Logits of all rows, and what they cost where that is asked for."""
+    if one.precision == TORCH:
+        kept = bundle.reference()
+        stored = kept.logits if list(kept.texts) == rows.texts else None
+        if stored is not None and not options.timing:
+            return stored, {}
+        model = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
+        file = bundle.path / "model.safetensors"
+    else:
+        if opened is None:
+            raise ConfigError(f"{one.name}: an exported precision is compared by the command `emotion compare`.")
+        model, file = opened(bundle, one.precision)
+        stored = None
+    measured = cost(model, rows.texts, file) if options.timing else {}
+    return (model(rows.texts) if stored is None else stored), measured
+
+
+def render_comparison(result: Mapping[str, Any]) -> str:
+    """The comparison as one HTML page."""
+    return environment().get_template("comparison.html.j2").render(result=result, lower=LOWER_IS_BETTER)
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """The comparison as a table for a terminal: metrics of each, and gains that are more than chance marked."""
+    shown = ("macro_f1", "micro_f1", "samples_f1", "macro_ap", "brier", "nll", "ece_classwise", "subset_accuracy")
+    names = [row["name"] for row in result["candidates"]]
+    width = max(map(len, shown)) + 2
+    lines = [f"{result['rows']:,} rows: {result['on']}"]
+    for place, (name, row) in enumerate(zip(names, result["candidates"], strict=True)):
+        lines.append(f"{name}{'' if place else '  (the others are compared with this one)'}")
+        against = None if place == 0 else result["against_first"][place - 1]
+        for metric in shown:
+            value = row["metrics"][metric]
+            text = f"  {metric:<{width}}" + ("-" if value is None else f"{value:.4f}")
+            if against and metric in against["gains"]:
+                gain = against["gains"][metric]
+                verdict = {True: "better", False: "worse", None: "may be chance"}[gain["better"]]
+                low, high = gain["interval"]
+                text += f"  {gain['difference']:+.4f} ({low:+.4f} to {high:+.4f}) {verdict}"
+            lines.append(text)
+        if row["cost"]:
+            lines.append("  " + ", ".join(f"{key} {value:.4g}" for key, value in row["cost"].items()))
+    return "\n".join(lines) + "\n"
