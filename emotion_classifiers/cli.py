@@ -14,6 +14,9 @@ VERBS = {
     "train": ("training.run", "train, calibrate and evaluate; writes a bundle"),
     "publish": ("training.publish", "the bundle of a run that was trained but ended without one"),
     "evaluate": ("emotion_classifiers.evaluation", "metrics of a bundle on any data, as trained or as served"),
+    "compare": ("emotion_classifiers.comparison", "bundles or precisions side by side on the same rows"),
+    "audit": ("emotion_classifiers.audit", "fairness, behaviour and robustness of a bundle"),
+    "drift": ("emotion_classifiers.drift", "served predictions against what the bundle was measured on"),
     "data": ("training.data.__main__", "what a corpus holds, before anything is trained on it"),
     "preflight": ("training.preflight", "check data, model and loss as a run would, without training"),
     "adapt": ("emotion_classifiers.adapt", "decisions that fit your texts, from few labelled rows or from none"),
@@ -24,6 +27,7 @@ VERBS = {
     "pack": ("serving.pack", "pack a bundle and the service into one Bento"),
     "seal": ("serving.signature", "sign a bundle, so that a service can be held to its signer"),
     "sweep": ("training.sweep", "train with several seeds: mean and interval"),
+    "domains": ("training.domains", "bundles on corpora they were not trained on"),
     "kfold": ("training.kfold", "cross-validation"),
     "search": ("training.search", "search for the best values of some keys"),
     "lr-range": ("training.lr_range", "find a learning rate to start from"),
@@ -45,6 +49,7 @@ EXAMPLES = """\
   emotion export runs/latest/bundle --precision fp32 int8
   emotion predict runs/latest/bundle --text "I finally got the job!"
   emotion evaluate runs/latest/bundle --precision int8 --data.source table --data.path test.csv
+  emotion compare runs/a runs/b runs/b@int8                which is better, and whether by more than chance
   emotion serve runs/latest/bundle                         then open http://localhost:3000
 """
 

@@ -18,7 +18,7 @@ SourceKind = Literal[
 TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "txt"]
 """The formats of tables, as in `shared.tables.options`."""
 
-AugmentMethod = Literal["synonyms", "expansion", "paraphrase"]
+AugmentMethod = Literal["synonyms", "expansion", "paraphrase", "counterfactual"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,10 @@ class LabelKeys(TableKeys):
     do, or by its share of them (soft labels); such a table is refused when left out."""
     split_column: str | None = None
     """Tables: the column that names each row's split ("none": none does); detected when left out."""
+    date_column: str | None = None
+    """Tables: the column of each row's date, for data.temporal_split and metrics over time."""
+    group_column: str | None = None
+    """Tables: the column of what each row belongs to, such as its writer: kept in one fold, compared by audits."""
     annotated: str | None = None
     """Labels that were asked about in every row ("all", or names separated by commas), so that one which does not
     occur is a no; when left out, those that the source declares, or that occur."""
@@ -214,7 +218,7 @@ class AugmentConfig:
 
     methods: list[AugmentMethod] = field(default_factory=list)
     """Ways to make them: "synonyms" replaces words, "expansion" adds a neutral sentence, "paraphrase" says phrases
-    another way; none when left out. English texts only."""
+    another way, "counterfactual" puts another person in; none when left out. English texts only."""
     below: PositiveInt = 500
     """Labels with fewer training rows than this are rare."""
     copies: PositiveInt = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.config.data import DataConfig
+from training.config.data import DataConfig, SourceKind
 from training.config.types import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 
 
@@ -26,6 +26,8 @@ class EvalConfig:
     """Which metric on dev decides whose weights are kept; accuracy and weighted_f1 need loss.name cross_entropy."""
     bootstrap_samples: NonNegativeInt = 1000
     """Resamples for the intervals of the report; 0 leaves the intervals out."""
+    show_texts: bool = True
+    """Whether the report shows texts of the held-out splits: worst errors, labels to review."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,106 @@ class EvaluateOptions:
 
     data: EvaluationData = field(default_factory=EvaluationData)
     """Which rows to evaluate."""
+    splits: list[Literal["train", "dev", "test", "all"]] | None = None
+    """Several splits, each with metrics of its own, in place of data.split."""
+    each_source: bool = False
+    """Whether each of data.sources gets metrics of its own, beside those of all together."""
+    level: Literal["ekman", "sentiment"] | None = None
+    """The rows are annotated with these groups (or with labels that fall into them): the bundle's 28 labels are grouped
+    as the service groups them."""
     output: str | None = None
-    """Folder for metrics.json and report.html; nothing is written when left out."""
+    """Folder for metrics.json, report.html and a CSV file of the rows; nothing is written when left out."""
+    rows: bool = True
+    """Whether the CSV file of the rows is written: probabilities, decisions, truth and loss of every text."""
+    show_texts: bool = True
+    """Whether texts are shown in the report and written to the CSV file."""
     batch_size: PositiveInt = 64
     """Rows in one forward pass."""
     bootstrap_samples: NonNegativeInt = 1000
+    """Resamples for the intervals; 0 leaves them out."""
+    threads: PositiveInt | None = None
+    """CPU threads; what the machine or the container allows when left out."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of `emotion compare`."""
+
+    data: EvaluationData = field(default_factory=EvaluationData)
+    """Which rows to compare on; the reference rows of the first bundle when no path is given."""
+    policy: str | None = None
+    """The decision policy; each bundle's default one when left out."""
+    output: str | None = None
+    """Folder for comparison.json and report.html; nothing is written when left out."""
+    show_texts: bool = True
+    """Whether examples show their texts."""
+    timing: bool = True
+    """Whether size, milliseconds a text and texts a second are measured."""
+    batch_size: PositiveInt = 64
+    """Rows in one forward pass of a trained model."""
+    bootstrap_samples: PositiveInt = 1000
+    """Resamples for the paired intervals."""
+    threads: PositiveInt | None = None
+    """CPU threads; what the machine or the container allows when left out."""
+
+
+@dataclass(frozen=True)
+class TableWithGroups(EvaluationData):
+    """A labelled table with a column of groups."""
+
+    source: SourceKind = "table"
+    """Kind of the corpus."""
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """Options of `emotion audit`."""
+
+    data: TableWithGroups = field(default_factory=TableWithGroups)
+    """A labelled table with a column of groups (data.group_column); none when no path is given."""
+    eec: str | None = None
+    """File of the Equity Evaluation Corpus (CSV), audited beside our own sentences."""
+    sentences: PositiveInt | None = 4000
+    """About how many of our own sentences are asked, in whole sets; all when null."""
+    robustness_rows: PositiveInt = 500
+    """Reference rows that are changed to see what noise costs."""
+    mitigation: Literal["counterfactual_augmentation", "per_group_thresholds"] | None = None
+    """Say how a gap can be made smaller."""
+    output: str | None = None
+    """Folder for audit.json and report.html; nothing is written when left out."""
+    seed: NonNegativeInt = 0
+    """Of the choice of sentences and rows, and of the noise."""
+    batch_size: PositiveInt = 64
+    """Rows in one forward pass of a trained model."""
+    threads: PositiveInt | None = None
+    """CPU threads; what the machine or the container allows when left out."""
+
+
+@dataclass(frozen=True)
+class DriftOptions:
+    """Options of `emotion drift`."""
+
+    text_column: str | None = None
+    """Column of the texts, for their length; text, sentence or content when left out and there."""
+    date_column: str | None = None
+    """Column of dates, for drift by month; none when left out."""
+    output: str | None = None
+    """Folder for drift.json and report.html; nothing is written when left out."""
+
+
+@dataclass(frozen=True)
+class DomainsOptions:
+    """Options of `emotion domains`."""
+
+    data: EvaluationData = field(default_factory=EvaluationData)
+    """The corpora, each an entry of data.sources."""
+    level: Literal["ekman", "sentiment"] | None = None
+    """Compare at the level of these groups; the labels that corpus and bundle share when left out."""
+    output: str = "domains"
+    """Folder for the table (JSON, CSV, text) and the plot."""
+    batch_size: PositiveInt = 64
+    """Rows in one forward pass."""
+    bootstrap_samples: NonNegativeInt = 300
     """Resamples for the intervals; 0 leaves them out."""
     threads: PositiveInt | None = None
     """CPU threads; what the machine or the container allows when left out."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.config import AugmentConfig
 from training.data.augment.check import rejection_reason
+from training.data.augment.counterfactual import swap_person
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute
@@ -117,6 +118,7 @@ def _changes(config: AugmentConfig) -> dict[str, Change]:
         "synonyms": lambda text, random: substitute(text, random, config.synonym_share),
         "expansion": expand,
         "paraphrase": paraphrase,
+        "counterfactual": swap_person,
     }
 
 

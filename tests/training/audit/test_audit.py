@@ -1,0 +1,56 @@
+"""A whole audit of a bundle: its JSON, its page, and what it refuses."""
+
+import json
+
+import pytest
+
+from emotion_classifiers.audit import main
+from shared.errors import ConfigError, DataFormatError
+from tests.serving.exportable import LABELS, exportable_bundle
+
+QUICK = ("--sentences=300", "--robustness_rows=20", "--threads=1")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return exportable_bundle(tmp_path_factory.mktemp("audited") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "t.jsonl"
+    words = ("sad", "sadness"), ("happy", "joy")
+    rows = [
+        {"text": f"i feel {words[i % 2][0]} {i}", "labels": words[i % 2][1], "who": "ab"[i // 40]} for i in range(80)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_an_audit_ends_in_one_line_of_json_and_a_page(bundle, table, capsys, tmp_path):
+    assert main([str(bundle), *QUICK, f"--data.path={table}", "--data.group_column=who", f"--output={tmp_path / 'a'}",
+                 "--mitigation=counterfactual_augmentation"]) == 0  # fmt: skip
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["sentences"] >= 300
+    assert found["groups"]["rows"] == {"a": 40, "b": 40}
+    assert set(found["groups"]["labels"]) <= set(LABELS)
+    assert {row["behaviour"] for row in found["behaviour"]} > {"negation", "casing", "typos", "length"}
+    assert found["robustness"]
+    assert "augment.methods" in found["mitigation"]
+    page = (tmp_path / "a/report.html").read_text()
+    assert json.loads((tmp_path / "a/audit.json").read_text()) == found
+    for heading in ("another person", "Groups of rows: who", "Behaviour", "Robustness"):
+        assert heading in page
+    assert "src=" not in page
+
+
+def test_thresholds_for_each_group_are_refused_with_the_reason(bundle):
+    with pytest.raises(ConfigError, match="per_group_thresholds is refused: a text would be judged by who its writer"):
+        main([str(bundle), *QUICK, "--mitigation=per_group_thresholds"])
+
+
+def test_groups_need_a_table_and_a_column_of_it(bundle, table):
+    with pytest.raises(ConfigError, match="group metrics need both: a table with labels"):
+        main([str(bundle), *QUICK, f"--data.path={table}"])
+    with pytest.raises(DataFormatError, match="has no column 'whom', which data.group_column names"):
+        main([str(bundle), *QUICK, f"--data.path={table}", "--data.group_column=whom"])

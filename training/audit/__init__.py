@@ -1,0 +1,1 @@
+"""Whether a model treats people alike, behaves as one expects, and bears noise."""
