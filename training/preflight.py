@@ -57,11 +57,12 @@ def check_all(config: Config) -> None:
 
     processes.start(config.run.threads)
     preflight(config)
-    log.info("precision: %s", choose_precision(config.optim.precision))
+    precision = choose_precision(config.optim.precision)
+    log.info("precision: %s", precision)
     data, tokenizer = load_data(config.data, single_label=config.loss.task == "single_label"), build_tokenizer(config)
     check_data(data, tokenizer, config)
     model = build_tuned(config, data)
-    check_learning(model, build_rows(config, data, tokenizer), config)
+    check_learning(model, build_rows(config, data, tokenizer), config, precision)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def run(
         rows = build_rows(config, data, tokenizer)
         session.log_model(count_parameters(model), precision)
         if resume_from is None:
-            check_learning(model, rows, config)
+            check_learning(model, rows, config, precision)
 
         progress = train(
             model, rows, config, session.folder, precision=precision, resume_from=resume_from, callbacks=callbacks

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from shared.errors import ConfigError, ModelNotFoundError
 from shared.fast_deberta import use_fast_attention
 from shared.modeling.checkpoints import head_modules, load_config, load_weights, resolve_checkpoint
+from shared.modeling.encoders import adapt_encoder, check_encoder
 from shared.modeling.head import HeadOptions, set_dropout, store_head, store_native_head
 from shared.modeling.mean_pooling import MeanPoolingClassifier, encoder_options
 from shared.modeling.tokenizer_files import load_tokenizer_json
@@ -72,6 +73,7 @@ def build_classifier(
     else:
         store_native_head(config, head)
         model = load_weights(AutoModelForSequenceClassification, source, config)
+    check_encoder(model)
     if extra_tokens:
         _add_token_rows(model, source, extra_tokens)
     return _finish(model, fast_attention)
@@ -96,6 +98,7 @@ def load_classifier(folder: str | Path, *, fast_attention: bool = True) -> PreTr
 def _finish(model: PreTrainedModel, fast_attention: bool) -> PreTrainedModel:
     # transformers 5 would scale the loss by world size and accumulation steps
     setattr(model, "accepts_loss_kwargs", False)  # noqa: B010  (no declared attribute)
+    adapt_encoder(model)
     if fast_attention:
         use_fast_attention(model)
     return model

@@ -199,6 +199,14 @@ def test_no_path_of_this_machine_is_sealed(finished):
     assert yaml.safe_load((finished / "training.yaml").read_text())["run"]["output_dir"] == str(finished.parent)
 
 
+def test_a_card_promises_transformers_only_what_it_can_do(finished):
+    card = (finished / "bundle/README.md").read_text()
+    assert json.loads((finished / "bundle/bundle.json").read_text())["pooling"] == "mean"
+    assert "library_name" not in card
+    assert "pipeline_tag" not in card
+    assert "`transformers.pipeline` cannot serve it" in card
+
+
 def test_the_link_to_the_newest_run_moves_only_when_asked(arguments, tmp_path):
     config, _ = parse_options(Config, arguments, prog="train", description="")
     assert run.run(config, link_latest=False).path == tmp_path / "runs/default/bundle"

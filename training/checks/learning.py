@@ -5,114 +5,42 @@ Shapes: N examples, L labels, T tokens.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
 from shared.errors import PreflightError
-from shared.modeling.device import torch_device
+from shared.modeling.checkpoints import longest_input
 from training.checks.check import Check
-from training.config import Config, OptimConfig
-from training.data.collate import Collator
+from training.checks.trial import ROUNDING, STEPS, Trial
+from training.config import Config
 from training.loop.training_rows import TrainingRows
 from training.losses.elementwise import Loss
-from training.optim.optimizer import build_optimizer
 
-STEPS = 20
-"""Optimiser steps on the one batch."""
-ROWS = 8
-"""Rows of the batch."""
 SHOWN = 3
 """Weights that a message names."""
 ZERO = 5e-5
 """Losses below this are shown as 0.0000."""
-NO_GRADIENT = ("key.bias", "key_proj.bias", "k_lin.bias")
-"""A softmax does not change when all of its scores do: the bias of the keys alone has a gradient of 0."""
+PADDING = 8
+"""Tokens of padding that a text must not notice."""
 
 
-@dataclass
-class Trial:
-    """A copy of the model that is trained a little, without dropout, on rows spread evenly over the corpus.
-
-    Neither the model nor any random state is changed.
-    """
-
-    model: nn.Module
-    batch: dict[str, Tensor]
-    loss: Loss
-    optim: OptimConfig
-    reached: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, model: nn.Module, rows: TrainingRows, config: Config) -> Trial:
-        """A trial on the device that training will use."""
-        device = torch_device()
-        count = min(ROWS, len(rows.train), max(2, config.optim.batch_size))
-        chosen = [rows.train[i * len(rows.train) // count] for i in range(count)]
-        batch = {name: values.to(device) for name, values in Collator(rows.tokenizer)(chosen).items()}
-        return cls(copy.deepcopy(model).to(device).eval(), batch, rows.loss, config.optim)
-
-    @cached_property
-    def logits(self) -> Tensor:
-        """Logits of the untrained model, shape (N, L)."""
-        with torch.no_grad():
-            return self._forward().float()
-
-    @cached_property
-    def losses(self) -> list[float]:
-        """The loss before each of the steps and after the last; which weights had a gradient goes into `reached`."""
-        self.logits  # noqa: B018  (of the untrained model)
-        optimizer = build_optimizer(self.model, self.optim)
-        rates = [group["lr"] for group in optimizer.param_groups]
-        found = []
-        for step in range(STEPS):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * min(1.0, 2 * (step + 1) / STEPS)  # a short warm-up
-            optimizer.zero_grad()
-            loss = self.loss_of(self._forward())
-            found.append(loss.item())
-            if not math.isfinite(found[-1]):
-                return found
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._note_gradients()
-            if self.optim.clip_norm:
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
-            optimizer.step()
-        with torch.no_grad():
-            found.append(float(self.loss_of(self._forward())))
-        return found
-
-    def loss_of(self, logits: Tensor) -> Tensor:
-        """The loss of the batch for logits of shape (N, L)."""
-        return self.loss(logits, self.batch["labels"], self.batch["known"])
-
-    def _forward(self) -> Tensor:
-        logits: Tensor = self.model(**{name: self.batch[name] for name in ("input_ids", "attention_mask")}).logits
-        return logits
-
-    def _note_gradients(self) -> None:
-        for name, weight in self.model.named_parameters():
-            if name not in self.reached and weight.grad is not None and bool(weight.grad.any()):
-                self.reached.add(name)
-
-
-def learning_checks(model: nn.Module, rows: TrainingRows, config: Config) -> list[Check]:
-    """Checks of model and loss; they share one trial, which is made when the first of them runs."""
+def learning_checks(model: nn.Module, rows: TrainingRows, config: Config, precision: str = "fp32") -> list[Check]:
+    """Checks of model and loss in a precision; they share one trial, which is made when the first of them runs."""
     trials: list[Trial] = []
 
     def trial() -> Trial:
         if not trials:
-            trials.append(Trial.of(model, rows, config))
+            trials.append(Trial.of(model, rows, config, precision))
         return trials[0]
 
     return [
         Check("initial_loss", lambda: check_initial_loss(trial())),
         Check("outputs", lambda: check_outputs(trial())),
+        Check("padding", lambda: check_padding(trial())),
         Check("one_batch", lambda: check_one_batch(trial())),
         Check("gradients", lambda: check_gradients(trial())),
     ]
@@ -156,6 +84,30 @@ def check_outputs(trial: Trial) -> str:
     return f"logits of {len(trial.logits)} texts deviate by up to {spread:.3f}"
 
 
+def check_padding(trial: Trial) -> str:
+    """Whether a text alone has the logits that it has beside a longer one, in float32.
+
+    Raises:
+        PreflightError: when padding changes them.
+    """
+    ids, mask = trial.batch["input_ids"][:1], trial.batch["attention_mask"][:1]
+    length = int(mask.sum())
+    ids, mask = ids[:, :length], mask[:, :length]
+    longest = longest_input(trial.model)
+    extra = PADDING if longest is None else min(PADDING, longest - length)
+    with torch.no_grad():
+        alone = trial.exact(ids, mask)
+        padded = trial.exact(*(nn.functional.pad(x, (0, extra), value=v) for x, v in ((ids, trial.padding), (mask, 0))))
+    difference = float((alone - padded).abs().max())
+    if not difference <= ROUNDING * max(1.0, float(alone.abs().max())):
+        raise PreflightError(
+            f"a text's logits change by {difference:.2g} when {extra} tokens of padding follow it: the encoder sees "
+            "padding, so that an answer would depend on the texts beside it.",
+            hint="Choose another encoder: docs/training.md lists those that are tested.",
+        )
+    return f"{extra} tokens of it change the logits of a text by {difference:.1g}"
+
+
 def check_one_batch(trial: Trial) -> str:
     """Whether the loss of one batch falls in a few steps with the configured optimiser.
 
@@ -179,14 +131,22 @@ def check_one_batch(trial: Trial) -> str:
 
 
 def check_gradients(trial: Trial) -> str:
-    """Whether every weight that is to be trained gets a gradient in some step.
+    """Whether every weight that is to be trained and that the logits depend on gets a gradient in some step.
+
+    Architectures have weights that a classifier does not use, such as BigBird's pooler, and the bias of the keys, which
+    changes no softmax: where a weight of the encoder can be changed without moving a logit, no gradient is right.
 
     Raises:
         PreflightError: naming those that get none.
     """
     trial.losses  # noqa: B018  (fills `reached`)
     trained = [name for name, weight in trial.model.named_parameters() if weight.requires_grad]
-    missed = [name for name in trained if name not in trial.reached and not name.endswith(NO_GRADIENT)]
+    missed = [name for name in trained if name not in trial.reached]
+    unused = [name for name in missed if _is_of_encoder(trial.model, name)]
+    if unused and not trial.moves_logits(unused):
+        missed = [name for name in missed if name not in unused]
+    else:
+        unused = []
     if not trained or missed:
         more = f" and {len(missed) - SHOWN} more" if len(missed) > SHOWN else ""
         named = f"{', '.join(missed[:SHOWN])}{more}" if trained else "nothing is trainable"
@@ -194,7 +154,13 @@ def check_gradients(trial: Trial) -> str:
             f"no gradient reaches {len(missed)} of {len(trained)} trainable weights: {named}.",
             hint="Freeze what the output does not depend on, or check tuning.method.",
         )
-    return f"reach all {len(trained)} trainable weights"
+    without = f"; the logits do not depend on the other {len(unused)}, such as {unused[0]}" if unused else ""
+    return f"reach {len(trained) - len(unused)} of {len(trained)} trainable weights{without}"
+
+
+def _is_of_encoder(model: nn.Module, name: str) -> bool:
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    return f".{getattr(base, 'base_model_prefix', '')}." in f".{name}"
 
 
 def explain_zero(loss: Loss, logits: Tensor, batch: Mapping[str, Tensor]) -> str:

@@ -20,6 +20,7 @@ from shared.modeling.device import has_cuda
 from training.callbacks.trackers import check_trackers
 from training.checks.check import Check, run_checks
 from training.checks.data import data_checks
+from training.checks.encoder import check_export
 from training.checks.learning import learning_checks
 from training.config import Config
 from training.data.corpus import Splits
@@ -27,6 +28,7 @@ from training.data.task import check_task
 from training.loop.training_rows import TrainingRows
 from training.model.classifier import TokenizerPair
 from training.runtime.processes import Sharding, sharding
+from training.runtime.resources import Precision
 
 log = logging.getLogger("training")
 
@@ -40,7 +42,7 @@ def preflight(config: Config) -> None:
     Raises:
         ConfigError: for options that defeat each other, a name that cannot be a folder, or a folder that cannot be
             written.
-        PreflightError: for a full disk or packages that are too old.
+        PreflightError: for a full disk, packages that are too old, or an encoder that cannot be exported.
         ModelNotFoundError: when the checkpoint cannot be reached.
         DataNotFoundError: for a path where nothing is.
     """
@@ -49,11 +51,11 @@ def preflight(config: Config) -> None:
     _check_name(config.run.name)
     check_trackers(config.watch.trackers)
     _check_folder(config.run_dir)
-    load_config(resolve_checkpoint(config.model.name))
+    encoder = load_config(resolve_checkpoint(config.model.name))
     for source in config.data.resolved_sources():
         if source.path is not None and source.kind not in HUB_KINDS and not Path(source.path).expanduser().exists():
             raise DataNotFoundError(f"{source.kind} data not found: looked for {Path(source.path).absolute()}.")
-    _log_checks(environment_checks(config), config)
+    _log_checks([*environment_checks(config), Check("export", lambda: check_export(encoder))], config)
 
 
 def check_data(data: Splits, tokenizer: TokenizerPair, config: Config) -> None:
@@ -67,13 +69,13 @@ def check_data(data: Splits, tokenizer: TokenizerPair, config: Config) -> None:
     _log_checks(data_checks(data, tokenizer.tokens), config)
 
 
-def check_learning(model: nn.Module, rows: TrainingRows, config: Config) -> None:
-    """Check on one batch that model and loss can learn; the model is left as it is.
+def check_learning(model: nn.Module, rows: TrainingRows, config: Config, precision: Precision) -> None:
+    """Check on one batch that model and loss can learn in this precision; the model is left as it is.
 
     Raises:
         PreflightError: with the cause.
     """
-    _log_checks(learning_checks(model, rows, config), config)
+    _log_checks(learning_checks(model, rows, config, precision.name), config)
 
 
 def _log_checks(checks: Sequence[Check], config: Config) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 from training.config.types import NonNegativeInt, PositiveInt
 
 CheckName = Literal[
-    "versions", "disk", "labels", "conflicts", "leaks", "lengths", "unknown_tokens", "initial_loss", "outputs",
-    "one_batch", "gradients",
+    "versions", "disk", "export", "labels", "conflicts", "leaks", "lengths", "unknown_tokens", "initial_loss",
+    "outputs", "padding", "one_batch", "gradients",
 ]  # fmt: skip
 """The checks that can be skipped, in the order in which they run."""
 

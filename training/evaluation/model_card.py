@@ -52,7 +52,7 @@ def render_model_card(
     shown = ({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN
     title = f"{config.run.name} emotion classifier"
     return environment.get_template("model_card.md.j2").render(
-        metadata=_metadata(title, _hub_name(name), kinds, scored, shown),
+        metadata=_metadata(title, _hub_name(name), kinds, scored, shown, native=pooling_of(config.model) == "cls"),
         name=title,
         checkpoint=_described(name),
         splits={item.name: item.metrics for item in scored},
@@ -75,9 +75,18 @@ def render_model_card(
 
 
 def _metadata(
-    title: str, base_model: str | None, kinds: Sequence[str], scored: Sequence[Scored], shown: Mapping[str, str]
+    title: str,
+    base_model: str | None,
+    kinds: Sequence[str],
+    scored: Sequence[Scored],
+    shown: Mapping[str, str],
+    *,
+    native: bool,
 ) -> str:
-    """The metadata that hubs read, with `model-index`, as YAML (https://huggingface.co/docs/hub/model-cards)."""
+    """The metadata that hubs read, with `model-index`, as YAML (https://huggingface.co/docs/hub/model-cards).
+
+    transformers is promised only for a native head: on another its pipeline would put a random one.
+    """
     single_label = "accuracy" in shown
     task = {
         "type": "text-classification",
@@ -92,7 +101,8 @@ def _metadata(
         for item in scored
     ]
     content = {
-        "language": "en", "library_name": "transformers", "pipeline_tag": "text-classification",
+        "language": "en",
+        **({"library_name": "transformers", "pipeline_tag": "text-classification"} if native else {}),
         **({"base_model": base_model} if base_model else {}),
         "tags": ["emotion", "single-label" if single_label else "multi-label", "text-classification"],
         "metrics": ["f1", *(["accuracy"] if single_label else []), "brier_score"],

@@ -38,6 +38,7 @@ class EmotionTrainer(Trainer):
         self.loss = rows.loss
         self.distillation = rows.distillation
         self.sharded = sharding() is not None
+        self.share_of_row = 0.0
         self.ema: Ema | None = None
         if config.optim.ema_decay is not None:
             weights = options["model"].named_parameters()
@@ -57,6 +58,13 @@ class EmotionTrainer(Trainer):
     def _get_train_sampler(self, *_: Any, **__: Any) -> Sampler[int]:
         return self.sampler
 
+    def get_batch_samples(self, *args: Any, **options: Any) -> tuple[list[dict[str, Tensor]], Any]:
+        """The batches of one optimiser step, as the base class gives them; their rows are counted."""
+        batches, items = super().get_batch_samples(*args, **options)
+        rows = sum(len(batch["labels"]) for batch in batches)
+        self.share_of_row = len(batches) / rows if rows else 0.0
+        return batches, items
+
     def compute_loss(  # type: ignore[override]  # the versions of transformers differ in further arguments
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Tensor | tuple[Tensor, Any]:
@@ -69,6 +77,9 @@ class EmotionTrainer(Trainer):
         if model.training:
             check_finite(loss.detach(), None if self.sharded else model, inputs, self.state.global_step)
         optim = self.config.optim
+        if model.training and self.share_of_row:
+            # batches of a step are averaged: each counts by its rows, as in one large batch
+            loss = loss * (self.share_of_row * len(inputs["labels"]))
         if model.training and (optim.l1 or optim.l2):
             loss = loss + weight_penalty(model, optim.l1, optim.l2)
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss

@@ -98,7 +98,7 @@ def start_head(model: PreTrainedModel, frequencies: NDArray[np.float64]) -> None
     with torch.no_grad():
         for layer in linear:
             layer.weight.normal_(std=layer.in_features**-0.5)
-            if layer.out_features == len(log_odds):
+            if layer.out_features == len(log_odds) and layer.bias is not None:
                 layer.bias.copy_(log_odds)
 
 

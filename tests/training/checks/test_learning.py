@@ -10,7 +10,8 @@ from shared.errors import PreflightError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.checks.check import run_checks
-from training.checks.learning import STEPS, Trial, learning_checks
+from training.checks.learning import learning_checks
+from training.checks.trial import STEPS, Trial
 from training.config import Config, OptimConfig, TuningConfig
 from training.losses.elementwise import asymmetric, over_known_entries
 from training.model.tuning import apply_tuning
@@ -39,7 +40,7 @@ def test_a_sound_model_passes_with_every_tuning_method(tiny_model, rows, method,
     model = build_classifier(tiny_model, labels=LABELS, pooling=pooling)
     tuned = apply_tuning(model, TuningConfig(method=method, rank=2, top_layers=1))
     lines = run_checks(learning_checks(tuned, rows, CONFIG))
-    assert [line.split(":")[0] for line in lines] == ["initial_loss", "outputs", "one_batch", "gradients"]
+    assert [line.split(":")[0] for line in lines] == ["initial_loss", "outputs", "padding", "one_batch", "gradients"]
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were(model, rows):

@@ -95,6 +95,28 @@ def test_accumulated_gradients_equal_those_of_the_large_batch(tiny_model, tmp_pa
     assert len(results[0]) == 4
 
 
+def test_the_last_ragged_step_of_an_epoch_equals_the_large_batch_too(tiny_model, tmp_path):
+    """46 rows: steps of 12, 12, 12 and 10; in batches of 4 the last has 4, 4 and 2."""
+    data = DataConfig(sampling=SamplingConfig(group_by_length=False))
+    large = replace(CONFIG, data=data, optim=replace(CONFIG.optim, epochs=1, clip_norm=1e9, optimizer="sgd", lr=0.1))
+    small = replace(large, optim=replace(large.optim, batch_size=4, accumulation=3))
+    ended = []
+    for name, config in {"large": large, "small": small}.items():
+        set_seed(0)
+        folder = RunFolder(tmp_path / name)
+        folder.logs.mkdir(parents=True)
+        model = build_classifier(tiny_model, labels=LABELS, pooling="mean", attention_dropout=0.0, hidden_dropout=0.0)
+        model.dropout.p = 0.0
+        trainer = build_trainer(model, tiny_rows(config, tiny_model, train=46), config, folder, precision=FP32)
+        losses = Losses()
+        trainer.add_callback(losses)
+        trainer.train()
+        ended.append(([loss for loss, *_ in losses.of.values()], weights(trainer)))
+    assert ended[0][0] == pytest.approx(ended[1][0], abs=1e-4)
+    for name, weight in ended[0][1].items():
+        torch.testing.assert_close(weight, ended[1][1][name], atol=2e-6, rtol=0)
+
+
 def test_the_model_ends_with_the_weights_of_the_best_evaluation(tiny_model, tmp_path):
     trainer, _ = run(tiny_model, tmp_path)
     scores = {entry["step"]: entry["eval_macro_f1"] for entry in trainer.state.log_history if "eval_macro_f1" in entry}
