@@ -97,6 +97,9 @@ def test_a_bundle_with_cls_pooling_loads_with_transformers_alone(arguments, tmp_
             native(input_ids=ids).logits, load_classifier(bundle.path)(input_ids=ids).logits, atol=1e-5
         )
     assert list(native.config.id2label.values()) == list(bundle.manifest.labels)
+    card = (bundle.path / "README.md").read_text()
+    assert "pipeline_tag: text-classification" in card
+    assert "library_name: transformers" in card
 
 
 def test_two_runs_of_one_seed_are_equal_and_of_another_differ(arguments, tmp_path):

@@ -104,7 +104,7 @@ def test_the_card_begins_with_metadata_that_hubs_read(finished):
     card = (finished / "bundle/README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     metrics = Bundle.read(finished / "bundle").metrics()
-    assert front["pipeline_tag"] == "text-classification"
+    assert "pipeline_tag" not in front  # of mean pooling: the pipeline of transformers would put a random head on it
     results = front["model-index"][0]["results"]
     assert [result["dataset"]["split"] for result in results] == ["dev", "test"]
     values = {value["type"]: value["value"] for value in results[1]["metrics"]}
