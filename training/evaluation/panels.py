@@ -28,7 +28,10 @@ def precision_recall(truth: Bools, probabilities: Floats, threshold: float) -> s
     """Precision over recall of one label, shape (n,) each; a dot where the threshold lies."""
     if not truth.any():
         return ""
-    precision, recall, _ = precision_recall_curve(truth, probabilities)
+    every_precision, every_recall, _ = precision_recall_curve(truth, probabilities)
+    recall, place = np.unique(every_recall, return_inverse=True)
+    precision = np.zeros(len(recall))
+    np.maximum.at(precision, place, every_precision)  # the best precision at each recall
     here = _at(truth, probabilities, threshold)
     dot = _dot(here[1], here[0], "the chosen threshold") if here else ""
     return _panel(_line(*_thinned(recall, precision)) + dot, "recall", "precision")
@@ -67,9 +70,7 @@ def _at(truth: Bools, probabilities: Floats, threshold: float) -> tuple[float, f
 
 
 def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    if len(x) <= POINTS:
-        return x, y
-    places = np.unique(np.searchsorted(-x, -np.linspace(1, 0, POINTS)).clip(0, len(x) - 1))
+    places = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).astype(int))
     return x[places], y[places]
 
 

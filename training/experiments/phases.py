@@ -10,7 +10,7 @@ from typing import Any
 from shared.files import write_json
 from training.config import Config, LossConfig
 from training.config.experiments import PhasesOptions
-from training.experiments.results import as_text, row_of, write_plot, write_results
+from training.experiments.results import as_text, row_of, write_comparison, write_plot, write_results
 from training.experiments.trials import Outcome, base_config, experiment_folder, make_trial, run_trials
 
 BASELINE = "bce"
@@ -94,5 +94,6 @@ def _write(
         "", "Phase 2: macro F1 on dev at threshold 0.2 and with tuned thresholds, and the gain over the baseline",
         as_text(analysis, list(analysis[0])), "",
         f"Chosen by macro F1 on dev: {chosen.name} ({chosen.metric():.4f}), {chosen.bundle}",
+        *write_comparison(folder, ranked(final)),
     ]  # fmt: skip
     return write_results(folder, rows, lines=lines, analysis=analysis, choice=choice)

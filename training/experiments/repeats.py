@@ -11,7 +11,7 @@ from scipy.stats import t as student_t
 
 from shared.errors import ConfigError
 from training.config.experiments import KFoldOptions, SweepOptions
-from training.experiments.results import row_of, write_plot, write_results
+from training.experiments.results import row_of, write_comparison, write_plot, write_results
 from training.experiments.trials import METRICS, Outcome, base_config, experiment_folder, make_trial, run_trials
 
 
@@ -27,11 +27,18 @@ def sweep_seeds(options: SweepOptions) -> str:
         raise ConfigError(f"sweep.seeds is {seeds}; allowed is a list of different seeds, at least one.")
     config, folder = base_config(options), experiment_folder(options, "sweep")
     trials = [make_trial(config, folder, f"seed-{seed}", run=replace(config.run, seed=seed)) for seed in seeds]
-    return write_repeated(folder, run_trials(trials))
+    outcomes = run_trials(trials)
+    return write_repeated(folder, outcomes, further=write_comparison(folder, outcomes))
 
 
-def write_repeated(folder: Path, outcomes: list[Outcome]) -> str:
-    """The table of runs that differ in nothing but chance, with the mean of every metric and its interval."""
+def write_repeated(folder: Path, outcomes: list[Outcome], *, further: Sequence[str] = ()) -> str:
+    """The table of runs that differ in nothing but chance, with the mean of every metric and its interval.
+
+    Args:
+        folder: of the experiment.
+        outcomes: the runs.
+        further: lines said below the table.
+    """
     summary = summarise(outcomes)
     lines = [f"{split} {name}: {found.text()}" for split, metrics in summary.items() for name, found in metrics.items()]
     lines.append("mean +- standard deviation over runs [95 % interval of the mean, Student's t]")
@@ -42,7 +49,9 @@ def write_repeated(folder: Path, outcomes: list[Outcome]) -> str:
     if mean.low is not None and mean.high is not None:
         intervals["mean"] = (mean.low, mean.high)
     write_plot(folder, values, label="macro F1 on dev", intervals=intervals)
-    return write_results(folder, [row_of(outcome) for outcome in outcomes], lines=["", *lines], summary=_plain(summary))
+    return write_results(
+        folder, [row_of(outcome) for outcome in outcomes], lines=["", *lines, *further], summary=_plain(summary)
+    )
 
 
 def _plain(summary: dict[str, dict[str, Summary]]) -> dict[str, dict[str, dict[str, float | None]]]:

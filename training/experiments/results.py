@@ -11,6 +11,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from shared.files import replacing_file, write_json
+from training.config.evaluate import CompareOptions
+from training.evaluation.compare_bundles import as_text as comparison_text
+from training.evaluation.compare_bundles import compare_bundles
 from training.experiments.trials import METRICS, Outcome
 
 Row = Mapping[str, Any]
@@ -41,6 +44,24 @@ def write_results(folder: Path, rows: Sequence[Row], *, lines: Sequence[str] = (
     with replacing_file(folder / "results.txt") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text
+
+
+def write_comparison(folder: Path, outcomes: Sequence[Outcome]) -> list[str]:
+    """Compare the runs with the first of them on the dev rows they share, and say the result in lines.
+
+    What is compared are the logits kept in the bundles, so that it takes seconds; `comparison/` holds report and JSON.
+    No lines for a single run.
+    """
+    if len(outcomes) < 2:
+        return []
+    options = CompareOptions(
+        output=str(folder / "comparison"), timing=False,
+        bootstrap_samples=max(1, outcomes[0].config.eval.bootstrap_samples),
+        show_texts=outcomes[0].config.eval.show_texts,
+    )  # fmt: skip
+    words = [str(outcome.config.run_dir) for outcome in outcomes]
+    return ["", "Each run against the first, on the same dev rows (95 % paired bootstrap intervals)",
+            comparison_text(compare_bundles(words, options)).rstrip()]  # fmt: skip
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:

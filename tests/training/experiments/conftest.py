@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from training.experiments import trials
+from training.experiments import results, trials
 from training.experiments.trials import METRICS
 from training.runtime.run_folder import RunFolder
 
@@ -59,4 +59,6 @@ def runs(monkeypatch):
     fake = FakeRuns()
     monkeypatch.setattr(trials, "run", fake)
     monkeypatch.setattr(trials, "Bundle", FakeBundle)
+    monkeypatch.setattr(results, "compare_bundles", lambda words, options: list(words))
+    monkeypatch.setattr(results, "comparison_text", lambda words: "compared: " + ", ".join(words))
     return fake

@@ -39,6 +39,7 @@ def test_every_seed_is_run_once_and_all_stand_in_one_table(tmp_path, runs):
         "results.json", "results.csv", "results.txt", "results.svg",
     }  # fmt: skip
     assert "dev macro_f1: 0.5200 +- 0.0100 [0.4952, 0.5448]" in text
+    assert "compared: " + ", ".join(str(tmp_path / f"mine-sweep/seed-{seed}") for seed in (1, 2, 3)) in text
     assert "test macro_f1: 0.5000 +- 0.0100" in text
     content = json.loads((folder / "results.json").read_text())
     assert [row["dev_macro_f1"] for row in content["rows"]] == pytest.approx([0.51, 0.52, 0.53])
@@ -54,8 +55,16 @@ def test_seeds_must_differ(tmp_path, seeds):
 
 
 def test_the_command_runs_and_prints_the_table(arguments, tmp_path, capsys):
-    sweep.main([*arguments, "--sweep.seeds=[4]", "--optim.max_steps=2"])
-    assert "dev macro_f1: 0." in capsys.readouterr().out
+    sweep.main([*arguments, "--sweep.seeds=[4, 5]", "--optim.max_steps=2"])
+    said = capsys.readouterr().out
+    assert "dev macro_f1: 0." in said
+    assert "Each run against the first, on the same dev rows" in said
+    found = json.loads((tmp_path / "runs/default-sweep/comparison/comparison.json").read_text())
+    assert [row["name"] for row in found["candidates"]] == [
+        str(tmp_path / f"runs/default-sweep/seed-{seed}") for seed in (4, 5)
+    ]
+    metrics = json.loads((tmp_path / "runs/default-sweep/seed-5/bundle/metrics.json").read_text())
+    assert found["candidates"][1]["metrics"]["macro_f1"] == pytest.approx(metrics["dev"]["macro_f1"], abs=1e-9)
     assert (tmp_path / "runs/default-sweep/seed-4/bundle/bundle.json").is_file()
 
 
