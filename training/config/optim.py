@@ -74,7 +74,7 @@ class DistillConfig:
 class OptimConfig:
     """How it is minimised."""
 
-    epochs: PositiveFloat = 4.0
+    epochs: PositiveFloat = 6.0
     """Passes over the training rows."""
     max_steps: PositiveInt | None = None
     """Stop after this many optimiser steps, whatever `epochs` says."""

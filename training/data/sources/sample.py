@@ -17,7 +17,9 @@ DEV_SHARE = TEST_SHARE = 2 / 15
 
 
 def read_sample(source: SourceConfig) -> RawCorpus:
-    """Read `<label>.tsv` files: labels (comma-separated), phrase family, text; separated by tabs, no header.
+    """Read `<label>.tsv` and the other `.tsv` files there, which hold a kind of text instead: negation, emoji ...
+
+    A line has labels (comma-separated), phrase family and text, separated by tabs; there is no header.
 
     Raises:
         DataNotFoundError: when the folder or a label's file is missing.
@@ -26,14 +28,14 @@ def read_sample(source: SourceConfig) -> RawCorpus:
     folder = Path(source.path) if source.path else FOLDER
     labels = LabelSet(GOEMOTIONS)
     rows: dict[str, list[tuple[str, list[str], str]]] = {TRAIN: [], DEV: [], TEST: []}
-    for label in labels.names:
+    for name in (*labels.names, *_kinds(folder, labels)):
         path = existing(
-            folder / f"{label}.tsv", "the embedded corpus", "Install the project again; the file is part of it."
+            folder / f"{name}.tsv", "the embedded corpus", "Install the project again; the file is part of it."
         )
         lines = [_parse(path, number, line, labels) for number, line in enumerate(read_lines(path), 1)]
-        split_of = hold_out_families(label, sorted({family for _, _, family, _ in lines}))
-        for number, names, family, text in lines:
-            rows[split_of[family]].append((f"{label}:{number}", names, text))
+        split_of = hold_out_families(name, sorted({family for _, _, family, _ in lines}))
+        for number, row_labels, family, text in lines:
+            rows[split_of[family]].append((f"{name}:{number}", row_labels, text))
     splits = {
         name: RawSplit(
             [text for _, _, text in split], labels.multi_hot([n for _, n, _ in split]), [i for i, _, _ in split]
@@ -45,9 +47,13 @@ def read_sample(source: SourceConfig) -> RawCorpus:
     )
 
 
-def hold_out_families(label: str, families: list[str]) -> dict[str, str]:
-    """Split of each phrase family of a label: 2 of 15 are dev, 2 of 15 test, chosen by hash, so the same everywhere."""
-    order = sorted(families, key=lambda family: hashlib.sha256(f"{label}/{family}".encode()).hexdigest())
+def _kinds(folder: Path, labels: LabelSet) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.tsv") if path.stem not in labels.names)
+
+
+def hold_out_families(file: str, families: list[str]) -> dict[str, str]:
+    """Split of each phrase family of a file: 2 of 15 are dev, 2 of 15 test, chosen by hash, so the same everywhere."""
+    order = sorted(families, key=lambda family: hashlib.sha256(f"{file}/{family}".encode()).hexdigest())
     dev, test = (max(1, round(len(order) * share)) if len(order) > 2 else 0 for share in (DEV_SHARE, TEST_SHARE))
     return {f: DEV if i < dev else TEST if i < dev + test else TRAIN for i, f in enumerate(order)}
 

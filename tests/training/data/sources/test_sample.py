@@ -1,9 +1,9 @@
 import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
-from shared.labels import GOEMOTIONS
+from shared.labels import GOEMOTIONS, TAXONOMIES
 from training.config.data import SourceConfig
-from training.data.sources.sample import hold_out_families, read_sample
+from training.data.sources.sample import FOLDER, hold_out_families, read_sample
 
 
 def families(folder, split):
@@ -33,6 +33,15 @@ def test_dev_and_test_are_two_families_of_fifteen_each(folder):
 def test_the_choice_of_families_does_not_depend_on_their_order():
     names = [f"family {i}" for i in range(15)]
     assert hold_out_families("joy", names) == hold_out_families("joy", names[::-1])
+
+
+def test_other_files_of_the_folder_are_read_too(folder):
+    lines = [f"{label}\tnegation-{f}\t{f} of {label}" for f in range(15) for label in ("joy", "neutral")]
+    (folder / "negation.tsv").write_text("\n".join(lines) + "\n")
+    splits = read_sample(SourceConfig(path=str(folder))).splits
+    assert {name: sum(i.startswith("negation:") for i in split.ids) for name, split in splits.items()} == {
+        "train": 22, "dev": 4, "test": 4,
+    }  # fmt: skip
 
 
 def test_label_with_few_families_still_trains():
@@ -74,3 +83,18 @@ def test_the_embedded_corpus_covers_every_label_in_every_split_and_repeats_no_te
         assert split.targets.any(axis=0).all()
     several = sum((split.targets.sum(axis=1) > 1).sum() for split in corpus.splits.values())
     assert 0.15 < several / len(texts) < 0.35
+
+
+def test_negated_and_plain_emotions_are_both_in_the_embedded_corpus():
+    corpus = read_sample(SourceConfig())
+    for kind in ("negation", "plain", "emoji", "informal", "entries", "distress", "letdown"):
+        assert {name for name, split in corpus.splits.items() if any(i.startswith(kind) for i in split.ids)} == {
+            "train", "dev", "test",
+        }  # fmt: skip
+
+
+def test_no_sentence_of_distress_is_only_positive_or_ambiguous():
+    rows = [line.split("\t")[0].split(",") for line in (FOLDER / "distress.tsv").read_text().splitlines()]
+    harmless = {*TAXONOMIES["sentiment"].groups["positive"], *TAXONOMIES["sentiment"].groups["ambiguous"], "neutral"}
+    assert len(rows) > 70
+    assert not [labels for labels in rows if harmless.issuperset(labels)]
