@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,16 @@ from emotion_classifiers.hub import local_folder
 from emotion_classifiers.metrics import Metrics, evaluate
 from emotion_classifiers.prediction import Prediction
 from serving.batching.jobs import Row
-from serving.http.reading import Pieces, Reading, Rows, read
 from serving.http.responses import rules_for
 from serving.http.schemas import PredictRequest, check_text, describe
+from serving.local_reading import NO_LIMIT, answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
-from serving.worker.encoding import encode
-from serving.worker.wire import token_ids
 from shared.errors import InvalidInputError
 from shared.segments import Segmentation
 
 CHUNK_TEXTS = 1024
 """Texts that are tokenised at once: bounds the memory of a call with many."""
-
-NO_LIMIT = 2**62
-"""The service limits the characters of a text to protect itself; a caller in the same process needs no such limit."""
 
 
 def load(
@@ -134,20 +129,8 @@ class Model:
         found = []
         for start in range(0, len(every), CHUNK_TEXTS):
             checked = [_checked(text) for text in every[start : start + CHUNK_TEXTS]]
-            reading = read(checked, request, bundle, served=self.predictor.bundle, most_pieces=NO_LIMIT)
-            found += self._readings(reading)
+            found += read_here(self.predictor, self.checks, checked, request, bundle)
         return [Prediction.from_result(reading.result) for reading in found]
-
-    def _readings(self, reading: Generator[Pieces, Rows, list[Reading]]) -> list[Reading]:
-        """What `reading` comes to, with its pieces run here."""
-        rows: list[Row] | None = None
-        while True:
-            try:
-                pieces = next(reading) if rows is None else reading.send(rows)
-            except StopIteration as done:
-                found: list[Reading] = done.value
-                return found
-            rows = _answers(self.predictor, self.checks, pieces.texts, whole=pieces.whole)
 
     @cached_property
     def checks(self) -> TextChecks:
@@ -226,15 +209,8 @@ def _rows(predictor: Predictor, checks: TextChecks, texts: Sequence[Any]) -> Ite
     """The answer for every text, or why it has none."""
     for start in range(0, len(texts), CHUNK_TEXTS):
         checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
-        answers = iter(_answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
-        yield from (next(answers) if isinstance(text, str) else text for text in checked)
-
-
-def _answers(predictor: Predictor, checks: TextChecks, texts: Sequence[str], *, whole: bool = False) -> list[Row]:
-    tokens = encode(predictor.tokenizer, checks, texts, [whole] * len(texts))
-    windows = [ids for row in tokens for ids in (row.ids, *row.more)]
-    probabilities = iter(predictor.probabilities(predictor.encoded_logits(token_ids(windows))))
-    return [reduce(Row.joined, [Row.of(next(probabilities), row) for _ in (row.ids, *row.more)]) for row in tokens]
+        rows = iter(answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
+        yield from (next(rows) if isinstance(text, str) else text for text in checked)
 
 
 def _listed(texts: Iterable[str]) -> list[Any]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from serving.predict_file import output_format, predict_table
+from serving.text_checks import WARNINGS
 from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
@@ -27,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     if options.input is None:
         _check_texts(options.text)
-        predictor = _load(options)
-        _show(predictor, options.text, options.policy, as_json=options.json)
+        _show(_load(options), options)
         return
     reading = _table_options(options)
     form = output_format(options.output, options.format or _format_of_input(options, reading))
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     predictor = _load(options)
     done = predict_table(
         predictor, table, options.output, form, text_column=options.text_column, policy=options.policy,
-        overwrite_columns=options.overwrite_columns,
+        overwrite_columns=options.overwrite_columns, segments=options.segments,
     )  # fmt: skip
     sys.stderr.write(f"{done}\n")
 
@@ -59,6 +57,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_table_options(parser)
     parser.add_argument("--profile", help="profile of the bundle to decide by (default: its own decisions)")
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
+    parser.add_argument(
+        "--segments",
+        choices=("sentence", "paragraph"),
+        help="read each by itself, whole, and put the answer for the text together",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="with --text: name the words behind each label, and their log-odds"
+    )
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
     parser.add_argument("--provider", help="cpu or cuda (default: the best one here)")
     parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
@@ -66,6 +72,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.text is None) == (options.input is None):
         raise ConfigError("give either --text or --input, not both and not neither.")
+    if options.explain and options.text is None:
+        raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
     if options.input is not None and options.output is None:
         raise ConfigError("--input needs --output.")
     return options
@@ -111,26 +119,66 @@ def _check_texts(texts: Sequence[str]) -> None:
             raise InvalidInputError("the text is empty: it holds no visible character.")
 
 
-def _show(predictor: Predictor, texts: Sequence[str], policy: str | None, *, as_json: bool) -> None:
-    probabilities = predictor.probabilities(predictor.logits(texts))
-    for text, row, decided in zip(texts, probabilities, predictor.policies.decide(probabilities, policy), strict=True):
-        ranked = [(predictor.labels[i], float(row[i]), bool(decided[i])) for i in np.argsort(-row, kind="stable")]
-        if as_json:
-            content: dict[str, Any] = {
-                "text": text,
-                "labels": [name for name, _, chosen in ranked if chosen],
-                "probabilities": {name: p for name, p, _ in ranked},
-            }
-            sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+def _show(predictor: Predictor, options: argparse.Namespace) -> None:
+    """Print what is read in each text, for a person or as JSON."""
+    from serving.http.schemas import PredictRequest
+    from serving.local_reading import read_here
+    from serving.text_checks import TextChecks
+
+    request = PredictRequest(
+        texts=options.text, policy=options.policy, segments=options.segments, explain=options.explain,
+        probabilities=True, top_k=len(predictor.labels),
+    )  # fmt: skip
+    bundle = predictor.bundle
+    for text, reading in zip(
+        options.text, read_here(predictor, TextChecks(bundle), options.text, request, bundle), strict=True
+    ):
+        if options.json:
+            sys.stdout.write(json.dumps(_content(text, reading.result), ensure_ascii=False) + "\n")
         else:
-            sys.stdout.write(_described(text, ranked))
+            sys.stdout.write(_described(text, reading.result))
 
 
-def _described(text: str, ranked: Sequence[tuple[str, float, bool]], shown: int = 3) -> str:
+def _content(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as JSON: a `TextResult` with the text, and the decided labels by name."""
+    found = {"text": text, **result, "labels": _decided(result), "probabilities": _ranked(result)}
+    if "segments" in result:
+        found["segments"] = [{**each, "labels": _decided(each)} for each in result["segments"]]
+    return found
+
+
+def _decided(result: Mapping[str, Any]) -> list[str]:
+    return [score["label"] for score in result["labels"] if score["decided"]]
+
+
+def _ranked(result: Mapping[str, Any]) -> dict[str, float]:
+    return {score["label"]: score["probability"] for score in result["labels"]}
+
+
+def _described(text: str, result: Mapping[str, Any], shown: int = 3) -> str:
     """A text and its labels for a person: those decided, marked by a star, and at least the `shown` likeliest."""
-    lines = [line for place, line in enumerate(ranked) if line[2] or place < shown]
-    marked = (f"  {'*' if chosen else ' '} {name:<16} {p:.3f}" for name, p, chosen in lines)
-    return "\n".join((normalise(text), *marked)) + "\n"
+    lines = [normalise(text)]
+    for place, score in enumerate(result["labels"]):
+        if score["decided"] or place < shown:
+            lines.append(f"  {'*' if score['decided'] else ' '} {score['label']:<16} {score['probability']:.3f}")
+    if nearest := result.get("probably"):
+        lines.append(f"  probably {nearest['label']}, {nearest['distance']:.3f} below its threshold")
+    lines += [f"  note: {WARNINGS[code]}" for code in result["warnings"]]
+    lines += _reasons(result)
+    for each in result.get("segments", ()):
+        lines.append(f"  [{each['start']}:{each['end']}] {normalise(text[each['start'] : each['end']])}")
+        lines.append(f"      {', '.join(_decided(each)) or 'probably ' + each['probably']['label']}")
+        lines += [f"    {line}" for line in _reasons(each)]
+    return "\n".join(lines) + "\n"
+
+
+def _reasons(result: Mapping[str, Any], most: int = 5) -> list[str]:
+    """The words with the largest contributions of each decided label."""
+    found = []
+    for label, scores in (result.get("reasons") or {}).items():
+        largest = sorted(scores, key=lambda score: -abs(score["contribution"]))[:most]
+        found.append(f"  {label}: " + ", ".join(f"{each['word']} {each['contribution']:+.2f}" for each in largest))
+    return found
 
 
 if __name__ == "__main__":

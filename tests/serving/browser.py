@@ -52,6 +52,10 @@ class Browser:
             time.sleep(0.05)
         return value
 
+    def load(self, script: str) -> None:
+        """Run a whole script in the page, whatever its security policy says."""
+        self._post("/execute/sync", script=script, args=[])
+
     def type(self, keys: str) -> None:
         """Press keys where the focus is; a key after CONTROL is pressed with it."""
         actions: list[dict[str, str]] = []

@@ -49,7 +49,9 @@ def test_json_holds_every_probability(path, capsys):
     assert set(content["labels"]) == {
         name for name, p in zip(predictor.labels, probabilities[1], strict=True) if p >= 0.5
     }
-    assert [content["probabilities"][name] for name in predictor.labels] == pytest.approx(probabilities[1].tolist())
+    assert [content["probabilities"][name] for name in predictor.labels] == pytest.approx(
+        probabilities[1].tolist(), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])

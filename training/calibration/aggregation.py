@@ -27,8 +27,13 @@ FEWEST_SEGMENTS, MOST_SEGMENTS = 3, 6
 FEWEST_ROWS = 4 * MOST_SEGMENTS
 """Dev rows from which entries can be composed that are not all the same ones."""
 
-PREFERRED, MARGIN = "max", 0.005
-"""Another rule must be better by so much macro F1: under `max`, a text has a label because one of its segments has."""
+UNION, MARGIN = "union", 0.02
+"""`max` with the thresholds of a segment, and by how much macro F1 another rule must be better.
+
+A text then has a label because one of its segments has: that can be shown, and holds for entries of any length, where
+`noisy_or` adds up the doubts of a hundred sentences. On 320 entries of ten sentences (embedded corpus, 2026-11-27) the
+union has macro F1 0.610; thresholds fitted on entries give 0.60 (max), 0.605 (noisy_or), 0.50 (mean), 0.606 (top2).
+"""
 
 
 @dataclass(frozen=True)
@@ -87,24 +92,31 @@ def fit_aggregation(
         return Aggregation()
     generator = np.random.default_rng(seed)
 
-    def fit(entries: Entries, method: str) -> Policies:
+    def fit_to(truth: Bools, probabilities: Floats, known: Bools) -> Policies:
         return fit_policies(
-            entries.truth, entries.probabilities(probabilities, method), entries.known,
-            labels=labels, config=config, split=split, single_label=single_label,
-        )  # fmt: skip
+            truth, probabilities, known, labels=labels, config=config, split=split, single_label=single_label
+        )
+
+    def fit(entries: Entries, method: str) -> Policies:
+        return fit_to(entries.truth, entries.probabilities(probabilities, method), entries.known)
+
+    def measure(policies: Policies, method: str) -> float:
+        decided = policies.decide(halves[1].probabilities(probabilities, method), "f1")
+        return macro_f1(halves[1].truth, decided, halves[1].known)
 
     shuffled = generator.permutation(len(truth))
-    halves = [compose(np.sort(half), truth, known, generator) for half in np.array_split(shuffled, 2)]
-    found = {}
-    for method in METHODS:
-        decided = fit(halves[0], method).decide(halves[1].probabilities(probabilities, method), "f1")
-        found[method] = macro_f1(halves[1].truth, decided, halves[1].known)
-    best = max(found, key=lambda method: found[method] + MARGIN * (method == PREFERRED))
-    every = compose(np.arange(len(truth)), truth, known, generator)
+    rows = [np.sort(half) for half in np.array_split(shuffled, 2)]
+    halves = [compose(half, truth, known, generator) for half in rows]
+    found = {method: measure(fit(halves[0], method), method) for method in METHODS}
+    found[UNION] = measure(fit_to(truth[rows[0]], probabilities[rows[0]], known[rows[0]]), "max")
+    best = max(found, key=lambda method: found[method] + MARGIN * (method == UNION))
     measured = {
         "macro_f1": {method: round(value, 4) for method, value in found.items()},
         "entries": NUM_ENTRIES,
         "segments": [FEWEST_SEGMENTS, MOST_SEGMENTS],
         "fitted_on": split,
     }
-    return Aggregation(best, fit(every, best), measured)
+    if best == UNION:
+        return Aggregation("max", fit_to(truth, probabilities, known), measured | {"chosen": UNION})
+    every = compose(np.arange(len(truth)), truth, known, generator)
+    return Aggregation(best, fit(every, best), measured | {"chosen": best})

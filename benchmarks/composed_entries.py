@@ -1,0 +1,69 @@
+"""How much reading by sentence is worth: entries composed of held-out sentences, read as one text and by sentence.
+
+`python -m benchmarks.composed_entries BUNDLE [--entries 200]`: each entry has three to six sentences of the embedded
+corpus' test families, a neutral one after every second, and every label of its sentences. One JSON line at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import emotion_classifiers as ec
+from shared.labels import GOEMOTIONS, LabelSet
+from shared.metrics import macro_f1
+from training.config.data import SourceConfig
+from training.data.sources.base import TEST
+from training.data.sources.sample import read_sample
+
+NEUTRAL = GOEMOTIONS.index("neutral")
+
+
+def compose(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    """Texts of `count` entries, and their labels, shape (count, 28)."""
+    corpus = read_sample(SourceConfig(kind="sample")).splits[TEST]
+    truth = np.asarray(corpus.targets, dtype=bool)
+    neutral = np.flatnonzero(truth[:, NEUTRAL] & (truth.sum(axis=1) == 1))
+    others = np.flatnonzero(~truth[:, NEUTRAL])
+    draw = np.random.default_rng(seed)
+    texts, labels = [], np.zeros((count, len(GOEMOTIONS)), dtype=bool)
+    for entry in range(count):
+        rows = draw.choice(others, draw.integers(3, 7), replace=False).tolist()
+        for place in range(2, len(rows), 3):
+            rows.insert(place, int(draw.choice(neutral)))
+        texts.append(" ".join(corpus.texts[row] for row in rows))
+        labels[entry] = truth[rows].any(axis=0)
+    return texts, labels
+
+
+def main() -> None:
+    """Print macro F1 of both ways, over all labels and without neutral."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--entries", type=int, default=200)
+    options = parser.parse_args()
+    model = ec.load(options.bundle)
+    texts, truth = compose(options.entries)
+    found: dict[str, object] = {"bundle": str(options.bundle), "precision": model.precision, "entries": len(texts)}
+    found["aggregation"] = model.predictor.bundle.aggregation.method
+    for name, segments in (("one_text", None), ("by_sentence", "sentence")):
+        started = time.perf_counter()
+        decided = (
+            LabelSet(model.labels).multi_hot([each.labels for each in model.predict(texts, segments=segments)]) > 0
+        )
+        found[name] = {
+            "macro_f1": round(macro_f1(truth, decided), 4),
+            "without_neutral": round(macro_f1(np.delete(truth, NEUTRAL, 1), np.delete(decided, NEUTRAL, 1)), 4),
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        sys.stdout.write(f"{name:12} {found[name]}\n")
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
