@@ -147,7 +147,7 @@ def check_behaviour(
 
     def said(text: str) -> str:
         decided = np.flatnonzero(decisions[place[text]])
-        return ", ".join(f"{labels[c]} {probabilities[place[text], c]:.2f}" for c in decided) or "no label"
+        return ", ".join(f"{labels[int(c)]} {probabilities[place[text], c]:.2f}" for c in decided) or "no label"
 
     return [
         {
