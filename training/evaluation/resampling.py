@@ -72,9 +72,18 @@ def resample(candidates: Sequence[Predictions], *, samples: int, seed: int) -> l
     each = max(1, samples // len(subsets))
     parts = [_errors_within(candidates, rows, each, generator) for rows in subsets]
     return [
-        Errors({name: np.stack([part[place][name] for part in parts]) for name in parts[0][place]})
+        Errors({name: _centred(name, np.stack([part[place][name] for part in parts])) for name in parts[0][place]})
         for place in range(len(candidates))
     ]
+
+
+def _centred(name: str, errors: Floats) -> Floats:
+    """The errors of a metric, those of a calibration error without their mean.
+
+    A mean of absolute values grows with noise, so that resamples of any rows are less calibrated than the rows: without
+    the centring an interval may not even hold the estimate.
+    """
+    return errors - errors.mean(axis=1, keepdims=True) if name.startswith("ece_") else errors
 
 
 def _subsets(count: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from shared.metrics import ece_classwise
 from training.evaluation import resampling
 from training.evaluation.measures import Predictions
 from training.evaluation.resampling import resample
@@ -105,3 +106,15 @@ def test_many_rows_are_resampled_in_subsets_with_the_same_width(monkeypatch):
         widths = [float(np.subtract(*errors.interval(name, estimate)[::-1])) for errors in (plain, bag)]
         assert widths[1] == pytest.approx(widths[0], rel=0.12), name
         assert np.mean(bag.interval(name, estimate)) == pytest.approx(estimate, abs=0.2 * widths[0])
+
+
+def test_the_interval_of_a_calibration_error_holds_the_estimate_though_resamples_are_less_calibrated():
+    random = np.random.default_rng(0)
+    p = random.beta(1, 12, (1500, 8))
+    rows = Predictions(random.random(p.shape) < p, np.ones(p.shape, dtype=bool), p, p >= 0.3)
+    (errors,) = resample([rows], samples=200, seed=0)
+    estimate = ece_classwise(rows.truth, p)
+    low, high = errors.interval("ece_classwise", estimate)
+    assert low < estimate < high
+    again = [ece_classwise(rows.truth[draw], p[draw]) for draw in random.integers(0, 1500, (50, 1500))]
+    assert np.mean(again) > high  # what is centred away
