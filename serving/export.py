@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.exported import FILES, check_model, check_precision, digests, read_reports
-from shared.cli import CommandParser, positive, run_command
+from shared.cli import CommandParser, positive, run_command, share
 from shared.errors import EmotionError, VerificationError
 from shared.files import replacing_folder, write_json
 
@@ -32,19 +32,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=DEFAULT_PRECISIONS,
         help=f"any of {', '.join(FILES)} (default: {' '.join(DEFAULT_PRECISIONS)})",
     )
+    parser.add_argument(
+        "--int8-flips", type=share, metavar="SHARE",
+        help="int8: share of the decisions that may flip before sensitive parts stay in fp32 (default: 0.0005)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=positive, help="CPU threads of the verification (default: the CPU quota's)")
     options = parser.parse_args(arguments)
     precisions = [check_precision(name) for name in options.precision]
     from shared.bundle import Bundle
 
-    export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads)
+    export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads, int8_flips=options.int8_flips)
 
 
-def export_bundle(bundle: Bundle, precisions: Sequence[str], *, threads: int | None = None) -> dict[str, Any]:
+def export_bundle(
+    bundle: Bundle, precisions: Sequence[str], *, threads: int | None = None, int8_flips: float | None = None
+) -> dict[str, Any]:
     """Write and verify the ONNX models of a bundle; the content of its new `verification.json`.
 
     The onnx folder is replaced when everything passed, and otherwise stays as it was. Models of other precisions in it
     are kept where their verification still holds.
+
+    Args:
+        bundle: of the trained model.
+        precisions: any of fp32, int8, fp16.
+        threads: CPU threads of the verification; what the CPU quota allows when None.
+        int8_flips: share of the decisions that may flip in int8 before its most sensitive parts stay in fp32; 0.0005
+            when None.
 
     Raises:
         ExportError: when the model cannot be exported.
@@ -61,22 +74,32 @@ def export_bundle(bundle: Bundle, precisions: Sequence[str], *, threads: int | N
             write_source(bundle, source)
             for precision in (name for name in FILES if name in precisions):
                 path = folder / FILES[precision]
-                reports[precision] = _export_one(bundle, precision, source, path, reference=reference, threads=threads)
+                reports[precision] = _export_one(
+                    bundle, precision, source, path, reference=reference, threads=threads, flips=int8_flips
+                )
         content = describe(bundle, reports)
         write_json(folder / VERIFICATION, content)
     return content
 
 
 def _export_one(
-    bundle: Bundle, precision: str, source: Path, path: Path, *, reference: Reference, threads: int | None
+    bundle: Bundle,
+    precision: str,
+    source: Path,
+    path: Path,
+    *,
+    reference: Reference,
+    threads: int | None,
+    flips: float | None,
 ) -> dict[str, Any]:
     """Write and verify one model; its part of `verification.json`."""
     from serving.exporting.verification import summarise, verify_model
 
     if precision == "int8":
-        from serving.exporting.int8 import export_int8
+        from serving.exporting.int8 import FLIP_BUDGET, export_int8
 
-        report = export_int8(bundle, source, path, reference, threads=threads)
+        budget = FLIP_BUDGET if flips is None else flips
+        report = export_int8(bundle, source, path, reference, threads=threads, flip_budget=budget)
     else:
         _write_float(source, path, half=precision == "fp16")
         report = verify_model(bundle, precision, path, reference, threads=threads)

@@ -74,6 +74,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1, for `type=` of an argument."""
+    with contextlib.suppress(ValueError):
+        if 0.0 <= float(text) <= 1.0:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and exit; a user's mistake gives one line on stderr and exit code 2, Ctrl-C gives 130."""
     try:

@@ -28,16 +28,26 @@ PRECISION = "int8"
 SENSITIVITY_ROWS = 64
 """Reference rows, evenly spaced, on which each part's own error is measured."""
 
+FLIP_BUDGET = 0.0005
+"""Share of the default policy's decisions that may flip before further parts are left out; one flip is always free."""
+
 MAX_LEFT_OUT = 0.5
 """Largest share of the parts that may be left out; beyond that int8 is not worth having."""
 
 
 def export_int8(
-    bundle: Bundle, source: Path, path: Path, reference: Reference, *, threads: int | None = None
+    bundle: Bundle,
+    source: Path,
+    path: Path,
+    reference: Reference,
+    *,
+    threads: int | None = None,
+    flip_budget: float = FLIP_BUDGET,
 ) -> dict[str, Any]:
-    """Write the int8 model and its verification; the fastest version that stays within the tolerance.
+    """Write the int8 model and its verification; the fastest version within the tolerance and the budget of flips.
 
-    Everything is quantised first. If that fails, the 1, 2, 3, 5, 8, ... parts whose own error is largest stay in fp32.
+    Everything is quantised first. If that fails or flips too many decisions, the 1, 2, 3, 5, 8, ... parts whose own
+    error is largest stay in fp32. Where no version keeps the budget, it is the fastest within the tolerance.
 
     Args:
         bundle: what the model belongs to.
@@ -45,6 +55,7 @@ def export_int8(
         path: the file to write.
         reference: the rows to verify on.
         threads: intra-op threads; what the CPU quota allows when None.
+        flip_budget: share of the default policy's decisions that may flip, in 0..1.
 
     Returns:
         The model's part of `verification.json`; not passed when too much would have to be left out.
@@ -53,18 +64,28 @@ def export_int8(
     ranges = measure_ranges(bundle, graph, source, reference, threads=threads)
     sensitivity = measure_sensitivity(bundle, graph, source, reference, ranges=ranges, threads=threads)
     ranked = sorted(sensitivity, key=lambda unit: -sensitivity[unit])
-    report: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
-    for count in _steps(len(ranked)):
-        left_out = ranked[:count]
-        reasons = {unit: _reason(unit, sensitivity, report) for unit in left_out}
-        save(Quantiser(graph, source, ranges).run(left_out), path, weights_from=source)
-        report = verify_model(bundle, PRECISION, path, reference, threads=threads)
+    allowed = max(1, math.floor(flip_budget * reference.logits.size))
+
+    def attempt(count: int) -> dict[str, Any]:
+        save(Quantiser(graph, source, ranges).run(ranked[:count]), path, weights_from=source)
+        return verify_model(bundle, PRECISION, path, reference, threads=threads)
+
+    report, before, passing, count = attempt(0), {}, None, 0
+    for more in _steps(len(ranked))[1:]:
         if report["passed"]:
-            break
+            passing = count if passing is None else passing
+            if report["flipped_decisions"] <= allowed:
+                break
+        before, count = report, more
+        report = attempt(count)
+    within = report["passed"] and report["flipped_decisions"] <= allowed
+    if passing is not None and not within and count != passing:
+        before, count = report, passing
+        report = attempt(count)
     return {
         **report,
-        "left_out": reasons,
+        "flip_budget": {"share": flip_budget, "allowed": allowed, "kept": within},
+        "left_out": {unit: _reason(unit, sensitivity, before) for unit in ranked[:count]},
         "sensitivity": {"rows": min(SENSITIVITY_ROWS, len(reference.texts)), "rms_logit_difference": sensitivity},
     }
 
@@ -137,5 +158,6 @@ def _steps(units: int) -> list[int]:
 
 
 def _reason(unit: str, sensitivity: Mapping[str, float], failed: Mapping[str, Any]) -> str:
-    failures = "; ".join(failed.get("failures", ()))
+    flips = f"{failed.get('flipped_decisions', 0)} decisions flip" if failed.get("passed") else ""
+    failures = "; ".join(failed.get("failures", ())) or flips
     return f"alone in int8 it changes the logits by {sensitivity[unit]:.3g} (rms); with it {failures}"

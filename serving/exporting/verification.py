@@ -264,4 +264,8 @@ def summarise(precision: str, report: Mapping[str, Any]) -> str:
             f"macro F1 {report['macro_f1']:.4f} (trained {report['macro_f1_trained']:.4f})",
             f"micro F1 {report['micro_f1']:.4f} (trained {report['micro_f1_trained']:.4f})",
         ]
+    budget = report.get("flip_budget")
+    if budget:
+        kept = "within" if budget["kept"] else "MORE THAN"
+        parts.append(f"{kept} the {budget['allowed']} that may flip; {len(report['left_out'])} parts left in fp32")
     return ", ".join(parts) + "".join(f"\n  {reason}" for reason in report["failures"])

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from serving.export import export_bundle, main
-from serving.exporting.verification import TOLERANCES, Tolerance
+from serving.exporting.verification import TOLERANCES, Tolerance, verify_model
 from serving.predictor import Predictor
 from serving.verify import verify_bundle
 from shared.bundle import Bundle, seal
@@ -102,7 +102,7 @@ def test_the_command_prints_a_line_a_model(bundle_path, capsys):
 
 def test_every_precision_is_judged_by_its_own_tolerance_and_the_best_is_served(bundle_path, monkeypatch):
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 0.05, 0.05))  # one of 60 rows is more than 0.005
-    content = export_bundle(Bundle.read(bundle_path), ["fp16", "int8", "fp32"])
+    content = export_bundle(Bundle.read(bundle_path), ["fp16", "int8", "fp32"], int8_flips=1.0)
     reports = content["precisions"]
     assert list(reports) == ["fp32", "int8", "fp16"]
     assert reports["fp32"]["max_logit_difference"] < 1e-4 < reports["fp16"]["max_logit_difference"] < 5e-2
@@ -129,7 +129,7 @@ def test_a_model_too_large_for_one_file_is_verified_with_its_weights(bundle_path
 
 def test_models_whose_verification_holds_are_kept(bundle_path, monkeypatch):
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 0.05, 0.05))
-    export_bundle(Bundle.read(bundle_path), ["fp32", "int8"])
+    export_bundle(Bundle.read(bundle_path), ["fp32", "int8"], int8_flips=1.0)
     digest = sha256_file(bundle_path / "onnx" / "model_int8.onnx")
     content = export_bundle(Bundle.read(bundle_path), ["fp16"])
     assert set(content["precisions"]) == {"fp32", "int8", "fp16"}
@@ -157,9 +157,9 @@ def test_an_int8_model_that_loses_too_much_fails_and_says_by_how_much(bundle_pat
 
 def test_the_most_sensitive_parts_stay_in_fp32_when_int8_loses_too_much(bundle_path, monkeypatch):
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 1.0, 1.0))
-    whole = export_bundle(Bundle.read(bundle_path), ["int8"])["precisions"]["int8"]
+    whole = export_bundle(Bundle.read(bundle_path), ["int8"], int8_flips=1.0)["precisions"]["int8"]
     monkeypatch.setitem(TOLERANCES, "int8", Tolerance(0.8 * whole["max_logit_difference"], None, 1.0, 1.0))
-    report = export_bundle(Bundle.read(bundle_path), ["int8"])["precisions"]["int8"]
+    report = export_bundle(Bundle.read(bundle_path), ["int8"], int8_flips=1.0)["precisions"]["int8"]
     sensitivity = report["sensitivity"]["rms_logit_difference"]
     assert report["passed"]
     assert report["left_out"]
@@ -170,6 +170,31 @@ def test_the_most_sensitive_parts_stay_in_fp32_when_int8_loses_too_much(bundle_p
     assert reason.startswith(
         f"alone in int8 it changes the logits by {sensitivity[first]:.3g} (rms); with it max |logit"
     )
+
+
+def test_parts_stay_in_fp32_until_few_decisions_flip_or_the_fastest_is_kept_and_said(bundle_path, monkeypatch, capsys):
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(None, None, 1.0, 1.0))
+    flips = iter([7, 2])
+
+    def counted(*given, **options):
+        return {**verify_model(*given, **options), "flipped_decisions": next(flips)}
+
+    monkeypatch.setattr("serving.exporting.int8.verify_model", counted)
+    report = export_bundle(Bundle.read(bundle_path), ["int8"], int8_flips=0.01)["precisions"]["int8"]
+    assert report["flip_budget"] == {"share": 0.01, "allowed": 2, "kept": True}  # of 240 decisions
+    (reason,) = report["left_out"].values()
+    assert reason.endswith("with it 7 decisions flip")
+    assert "within the 2 that may flip; 1 parts left in fp32" in capsys.readouterr().out
+    flips = iter([9] * 99)
+    report = export_bundle(Bundle.read(bundle_path), ["int8"])["precisions"]["int8"]
+    assert report["flip_budget"] == {"share": 0.0005, "allowed": 1, "kept": False}
+    assert report["left_out"] == {}
+    assert "MORE THAN the 1 that may flip; 0 parts left in fp32" in capsys.readouterr().out
+
+
+def test_a_share_of_flips_is_between_0_and_1(bundle_path):
+    with pytest.raises(ConfigError, match=r"argument --int8-flips: '7' is not a number from 0 to 1"):
+        main([str(bundle_path), "--int8-flips", "7"])
 
 
 def test_an_unknown_precision_is_refused(bundle_path):
