@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.reading import __main__ as command
 from benchmarks.reading.checks import TEXTS, Reader, all_outcomes, distress, emoji_pairs, negation_pairs, read
+from benchmarks.reading.entries import NEUTRAL, compose
 from shared.labels import GOEMOTIONS, LabelSet
 from tests.serving.bundles import stand_in_bundle
 from training.config.data import SourceConfig
@@ -73,3 +74,14 @@ def test_the_command_prints_every_check_and_one_json_line(tmp_path, capsys):
     assert counts.pop("precision") == "fp32"
     for name, (right, total) in counts.items():
         assert any(line.startswith(name) and line.endswith(f"{right} of {total}") for line in shown)
+
+
+def test_entries_are_held_out_sentences_with_the_labels_of_all_of_them():
+    texts, truth = compose(20)
+    held_out = read_sample(SourceConfig(kind="sample")).splits["test"]
+    for text, labels in zip(texts, truth, strict=True):
+        inside = [row for row, sentence in enumerate(held_out.texts) if sentence in text]
+        assert 4 <= len(inside) <= 9
+        assert labels.tolist() == held_out.targets[inside].any(axis=0).tolist()
+        assert labels[NEUTRAL]
+    assert compose(20)[0] == texts

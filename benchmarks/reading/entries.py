@@ -1,6 +1,6 @@
 """How much reading by sentence is worth: entries composed of held-out sentences, read as one text and by sentence.
 
-`python -m benchmarks.composed_entries BUNDLE [--entries 200]`: each entry has three to six sentences of the embedded
+`python -m benchmarks.reading.entries BUNDLE [--entries 200]`: each entry has three to six sentences of the embedded
 corpus' test families, a neutral one after every second, and every label of its sentences. One JSON line at the end.
 """
 
@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,28 +42,39 @@ def compose(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
     return texts, labels
 
 
-def main() -> None:
-    """Print macro F1 of both ways, over all labels and without neutral."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--entries", type=int, default=200)
-    options = parser.parse_args()
-    model = ec.load(options.bundle)
-    texts, truth = compose(options.entries)
-    found: dict[str, object] = {"bundle": str(options.bundle), "precision": model.precision, "entries": len(texts)}
-    found["aggregation"] = model.predictor.bundle.aggregation.method
+def compare(model: ec.Model, texts: list[str], truth: np.ndarray) -> dict[str, Any]:
+    """Macro F1 over all labels, and without neutral, of entries read as one text and by sentence."""
+    found: dict[str, Any] = {}
     for name, segments in (("one_text", None), ("by_sentence", "sentence")):
         started = time.perf_counter()
-        decided = (
-            LabelSet(model.labels).multi_hot([each.labels for each in model.predict(texts, segments=segments)]) > 0
-        )
+        names = [each.labels for each in model.predict(texts, segments=segments)]
+        decided = LabelSet(model.labels).multi_hot(names) > 0
         found[name] = {
             "macro_f1": round(macro_f1(truth, decided), 4),
             "without_neutral": round(macro_f1(np.delete(truth, NEUTRAL, 1), np.delete(decided, NEUTRAL, 1)), 4),
             "seconds": round(time.perf_counter() - started, 2),
         }
-        sys.stdout.write(f"{name:12} {found[name]}\n")
-    sys.stdout.write(json.dumps(found) + "\n")
+    return found
+
+
+def main() -> None:
+    """Compare both ways with a bundle."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--entries", type=int, default=200)
+    options = parser.parse_args()
+    model = ec.load(options.bundle)
+    found = compare(model, *compose(options.entries))
+    for name, metrics in found.items():
+        sys.stdout.write(f"{name:12} {metrics}\n")
+    rule = model.predictor.bundle.aggregation.method
+    about: dict[str, Any] = {
+        "bundle": str(options.bundle),
+        "precision": model.precision,
+        "entries": options.entries,
+        "aggregation": rule,
+    }
+    sys.stdout.write(json.dumps({**about, **found}) + "\n")
 
 
 if __name__ == "__main__":
