@@ -1,6 +1,9 @@
+import contextlib
 import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +79,37 @@ def test_the_smallest_quota_of_nested_control_groups_counts(tmp_path, membership
         (tmp_path / name).write_text(content)
     (tmp_path / "self").write_text(membership)
     assert cli._cgroup_cpus(tmp_path, tmp_path / "self") == cores
+
+
+@pytest.fixture
+def one_core_group():
+    """A real control group with one core's quota around another without one; removed in the end."""
+    root = Path("/sys/fs/cgroup")
+    first = root / "cpu" if (root / "cpu").is_dir() else root
+    quota = {"cpu.cfs_quota_us": "100000"} if first.name == "cpu" else {"cpu.max": "100000 100000"}
+    outer = first / f"emotion-test-{os.getpid()}"
+    try:
+        (outer / "inner").mkdir(parents=True)
+        for name, value in quota.items():
+            (outer / name).write_text(value)
+        yield outer / "inner"
+    except OSError as error:
+        pytest.skip(f"control groups cannot be made here: {error}")
+    finally:
+        for folder in (outer / "inner", outer):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+@pytest.mark.skipif(cli.default_threads() < 2, reason="one core is all there is")
+def test_a_process_in_a_nested_group_of_the_kernel_keeps_to_the_quota_around_it(one_core_group):
+    code = (
+        "import os, sys; open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()));"
+        "from shared.cli import default_threads; print(default_threads())"
+    )
+    command = [sys.executable, "-c", code, str(one_core_group)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "1"), ended.stderr
 
 
 def test_there_is_always_at_least_one_thread(monkeypatch):
