@@ -37,6 +37,7 @@ MOST_GROWTH = 1.05
 requests grow the allocator's pools once, and pools are no leak."""
 
 ENOUGH_TO_JUDGE_MEMORY = 5000
+ROUTES = ("/predict", "/", "/classify")
 SETTLE_S = 3.0
 """The server finishes what clients left behind before its memory is read."""
 
@@ -136,7 +137,7 @@ def memory_mib(pid: int) -> float:
 
 
 def fuzz_schema(url: str, count: int, judge: Judge) -> set[str]:
-    """About `count` requests that schemathesis invents from the OpenAPI document, half of them valid; their strings.
+    """About `count` requests that schemathesis invents for every way to predict, half of them valid; their strings.
 
     Each answer goes to `judge` too: the error schema is more than the document promises.
     """
@@ -167,11 +168,11 @@ def fuzz_schema(url: str, count: int, judge: Judge) -> set[str]:
         except (Failure, FailureGroup) as error:
             judge.findings += [f"{kind}: {problem.title}" for problem in getattr(error, "exceptions", [error])]
 
-    def draw(kind: str, mode: object, allowed: tuple[frozenset[int], ...]) -> None:
+    def draw(operation: object, kind: str, mode: object, allowed: tuple[frozenset[int], ...]) -> None:
         @hypothesis.seed(SEED)
         @hypothesis.settings(
-            max_examples=max(1, count // 2), database=None, deadline=None, phases=[hypothesis.Phase.generate],
-            suppress_health_check=list(hypothesis.HealthCheck),
+            max_examples=max(1, count // (2 * len(ROUTES))), database=None, deadline=None,
+            phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck),
         )  # fmt: skip
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def every(case: object) -> None:
@@ -181,9 +182,11 @@ def fuzz_schema(url: str, count: int, judge: Judge) -> set[str]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about rates of rejected examples
-        operation = schemathesis.openapi.from_url(f"{url}/docs.json")["/predict"]["POST"]
-        draw("schemathesis, valid", schemathesis.GenerationMode.POSITIVE, one_of(200, 422))
-        draw("schemathesis, invalid", schemathesis.GenerationMode.NEGATIVE, one_of(200, 400, 422))
+        document = schemathesis.openapi.from_url(f"{url}/docs.json")
+        for route in ROUTES:
+            operation = document[route]["POST"]
+            draw(operation, "schemathesis, valid", schemathesis.GenerationMode.POSITIVE, one_of(200, 422))
+            draw(operation, "schemathesis, invalid", schemathesis.GenerationMode.NEGATIVE, one_of(200, 400, 422))
     return texts
 
 
