@@ -17,7 +17,7 @@ from serving.settings import Settings
 from serving.signature import check_pins
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
-from serving.worker.client import ModelProcess, ProcessLostError
+from serving.worker.client import LOAD_TIMEOUT_S, ModelProcess, ProcessLostError
 from serving.worker.wire import Loaded
 from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
@@ -28,6 +28,9 @@ LOADED, REFUSED, FAILED = "loaded", "refused", "failed"
 
 MAX_RETRY_S = 60.0
 """Longest time before a bundle that failed to load is tried again."""
+
+RELOAD_TIMEOUT_S, RELOAD_TIMES = 10.0, 5.0
+"""Time for a model process to take another's place, in s, or so many times what the first ones took to load."""
 
 GC_THRESHOLD = 50_000
 """Grown by so many objects, the process looks for garbage among them; Python's own 700 come with every few requests."""
@@ -147,8 +150,11 @@ class Engine:
         """
         folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
         bundle, drift = await asyncio.to_thread(_open, folder, self.settings)
-        start_worker = partial(self._start_worker, bundle)
-        workers = await _all_or_none([start_worker() for _ in range(self.settings.model_workers)])
+        started = time.perf_counter()
+        workers = await _all_or_none([self._start_worker(bundle) for _ in range(self.settings.model_workers)])
+        # a successor may hang while it loads, too
+        limit_s = min(LOAD_TIMEOUT_S, max(RELOAD_TIMEOUT_S, RELOAD_TIMES * (time.perf_counter() - started)))
+        start_worker = partial(self._start_worker, bundle, limit_s)
         batcher = Batcher(workers, start_worker, max_tokens=self.settings.batch_tokens, observer=self.metrics)
         before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher, drift)
         self.metrics.loaded(self.active.model, drift)
@@ -158,7 +164,7 @@ class Engine:
             await before.batcher.close()
         return self.active
 
-    async def _start_worker(self, bundle: Bundle) -> ModelProcess:
+    async def _start_worker(self, bundle: Bundle, load_timeout_s: float = LOAD_TIMEOUT_S) -> ModelProcess:
         settings = self.settings
         worker = await ModelProcess.start(
             bundle.path,
@@ -166,6 +172,7 @@ class Engine:
             provider=settings.provider,
             threads=settings.threads_per_run,
             timeout_s=settings.model_timeout_s,
+            load_timeout_s=load_timeout_s,
         )
         self._processes.add(worker)
         worker.ended.add_done_callback(lambda _: self._processes.discard(worker))

@@ -24,7 +24,6 @@ from uvicorn.server import ServerState
 from serving.api_keys import api_keys
 from serving.exported import choose_model
 from serving.logs import configure_logging
-from serving.runtime import resolve_provider
 from serving.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
@@ -147,6 +146,8 @@ def check_bundle(settings: Settings) -> None:
         BundleError: when the bundle is missing, incomplete or was changed, or its reference rows cannot be used.
         VerificationError: when its model is unverified, failed, or is stale.
     """
+    from serving.runtime import resolve_provider  # noqa: PLC0415 - the event loop's process goes without ONNX Runtime
+
     bundle = Bundle.read(settings.bundle, weights=False)
     check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
     bundle.reference()

@@ -28,7 +28,7 @@ CLOSE_TIMEOUT_S = 5.0
 """Time for a process to end by itself."""
 
 LOAD_TIMEOUT_S = 300.0
-"""Time to read a model and warm it up."""
+"""Time to read a model and warm it up, where it is not known how long that takes."""
 
 REQUEST_TIMEOUT_S = 5.0
 """Time to answer a request, by default, where the model is not so slow that it needs more."""
@@ -79,6 +79,7 @@ class ModelProcess:
         provider: str | None = None,
         threads: int | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        load_timeout_s: float = LOAD_TIMEOUT_S,
     ) -> ModelProcess:
         """A process whose model is loaded and warm; for the arguments see `Predictor.load`.
 
@@ -100,7 +101,7 @@ class ModelProcess:
         )  # fmt: skip
         try:
             own.loaded = await own._ask(
-                Load(path, precision, provider, threads, NICENESS, known_digests()), LOAD_TIMEOUT_S
+                Load(path, precision, provider, threads, NICENESS, known_digests()), load_timeout_s
             )
             own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:

@@ -8,10 +8,11 @@ import pytest
 from tests.serving.servers import ROOT, environment
 
 
-def test_the_service_loads_neither_torch_nor_transformers(tmp_path):
+def test_the_process_of_the_event_loop_loads_neither_torch_nor_transformers_nor_onnx_runtime(tmp_path):
     script = (
         "import sys, serving.service\n"
-        "heavy = {'torch', 'transformers', 'optimum', 'datasets', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'optimum', 'datasets', 'sklearn', 'scipy', 'pandas', 'onnxruntime'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     ended = subprocess.run(

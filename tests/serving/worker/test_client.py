@@ -89,6 +89,14 @@ def test_it_runs_behind_whoever_asks_and_ends_when_told(bundle):
     assert not is_alive(pid)
 
 
+def test_one_that_hangs_while_it_loads_is_killed(bundle):
+    async def main() -> None:
+        with pytest.raises(ProcessHungError, match=r"did not answer a Load within 0\.0 s: killed"):
+            await ModelProcess.start(bundle, threads=1, load_timeout_s=0.01)
+
+    asyncio.run(main())
+
+
 def test_one_that_hangs_is_killed(bundle, monkeypatch):
     monkeypatch.setattr(client, "CLOSE_TIMEOUT_S", 0.1)
 
