@@ -30,8 +30,9 @@ MANIFEST = "bundle.json"
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
 WEIGHTS = "model.safetensors"
+REFERENCE = "reference.npz"
 REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "calibration.json", "thresholds.json", "metrics.json",
-            "reference.npz")  # fmt: skip
+            REFERENCE)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ class Bundle:
         Raises:
             BundleFormatError: when they are unreadable or have another number of labels.
         """
-        reference = Reference.read(self.path / "reference.npz")
+        reference = Reference.read(self.path / REFERENCE)
         if reference.logits.shape[1:] != (len(self.manifest.labels),):
             raise BundleFormatError(
                 f"reference.npz has logits of shape {reference.logits.shape} for {len(self.manifest.labels)} labels."

@@ -33,6 +33,7 @@ DISTRIBUTION_OF = {
 """Import -> distribution, where they differ."""
 
 UNDECLARED = {
+    "setfit": "a peer of benchmarks.adapting, installed by who wants to compare",
     "nowhere_to_be_found": "a package that is not there, for the test of what is said then",
 }
 

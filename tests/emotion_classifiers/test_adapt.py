@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 import emotion_classifiers as ec
-from emotion_classifiers.adapt import main, read_frequencies, read_unlabelled
+from emotion_classifiers.adapt import main
+from emotion_classifiers.adapting.inputs import read_frequencies, read_unlabelled
 from serving.predictor import Predictor
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError

@@ -11,7 +11,11 @@ import pytest
 
 from serving.predict import main
 from serving.predictor import Predictor
+from shared.bundle import Bundle, seal
+from shared.calibration import Calibration
 from shared.errors import ConfigError, DataError, DataNotFoundError, InvalidInputError
+from shared.profiles import Profile
+from shared.thresholds import Policies
 from tests.serving.bundles import stand_in_bundle
 
 TEXTS = ["i am so happy", "the “old” dog, sad", "thanks!"]
@@ -127,3 +131,26 @@ def test_a_mistake_is_one_line_and_a_non_zero_exit(path, tmp_path):
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("error: ")
     assert f"Run: python -m serving.export {broken}" in result.stderr
+
+
+def test_a_profile_of_the_bundle_decides_when_it_is_named(path, tmp_path, capsys):
+    shutil.copytree(path, tmp_path / "bundle")
+    bundle, labels = Bundle.read(path), Bundle.read(path).manifest.labels
+    calibration = Calibration("temperature", np.full(len(labels), 3.0))
+    Profile(calibration, Policies(labels, {"f1": np.full(len(labels), 0.45)}, "tweets"), {}).write(
+        tmp_path / "bundle" / "profiles" / "tweets"
+    )
+    sealed = seal(
+        tmp_path / "bundle", labels=labels, task="multi_label", pooling="mean", max_length=bundle.manifest.max_length,
+        head_tokens=bundle.manifest.head_tokens, normalisation=bundle.manifest.normalisation, provenance={},
+    )  # fmt: skip
+    verification = sealed.onnx_dir / "verification.json"
+    verification.write_text(json.dumps({**sealed.verification(), "bundle_seal": sealed.seal}))
+    predictor = Predictor.load(sealed.path)
+    probabilities = calibration.apply(predictor.logits(TEXTS[:1]))[0]
+    main([str(sealed.path), "--text", TEXTS[0], "--json", "--profile", "tweets"])
+    content = json.loads(capsys.readouterr().out)
+    assert list(content["probabilities"].values()) == sorted(probabilities.tolist(), reverse=True)
+    assert set(content["labels"]) == {name for name, p in zip(labels, probabilities, strict=True) if p >= 0.45}
+    with pytest.raises(InvalidInputError, match="profile: unknown for this bundle. Allowed: default, tweets"):
+        main([str(sealed.path), "--text", TEXTS[0], "--profile", "letters"])

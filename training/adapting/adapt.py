@@ -222,8 +222,9 @@ def check_evidence(parent: Parent, evidence: Evidence) -> None:
     """
     if parent.calibration.activation == "softmax":
         raise ConfigError(
-            "this bundle gives one label a text, and adapting is for bundles that may give several.",
-            hint="Train it further on your rows: python -m training.run --model.name BUNDLE",
+            "this bundle gives one label a text by the highest probability: it has no thresholds to fit, and a shift "
+            "of one label moves all others, which adapting does not do.",
+            hint="Train it on your rows: python -m training.run --loss.name cross_entropy --model.name BUNDLE",
         )
     if 0 < len(evidence.logits) < FEWEST_ROWS:
         raise ConfigError(
@@ -245,14 +246,19 @@ def estimate(parent: Parent, evidence: Evidence, seed: int = 0, *, fit: Fit | No
         seed: of the folds and the resamples.
         fit: what is done in each fold; `adapt` when None.
     """
-    count, labels = len(evidence.logits), parent.policies.labels
+    count = len(evidence.logits)
     probabilities, decisions = np.empty(evidence.truth.shape), np.empty(evidence.truth.shape, dtype=bool)
     for inside, outside in folds(count, OUTER_FOLDS, seed + 1):
         fitted, left_out = (fit or adapt)(parent, evidence.take(inside), seed), evidence.take(outside)
         probabilities[outside] = fitted.calibration.apply(fitted.logits(left_out))
         decisions[outside] = fitted.decisions(fitted.logits(left_out))
+    return judge(parent, evidence, probabilities, decisions, seed)
+
+
+def judge(parent: Parent, evidence: Evidence, probabilities: Floats, decisions: Bools, seed: int = 0) -> Estimate:
+    """Metrics of what was said of every labelled row without it, (N, L), beside the parent; intervals by bootstrap."""
+    truth, known, labels = evidence.truth, evidence.known, parent.policies.labels
     before = parent.decisions(evidence.logits)
-    truth, known = evidence.truth, evidence.known
     return Estimate(
         evaluate(truth, probabilities, decisions, labels, known),
         evaluate(truth, parent.calibration.apply(evidence.logits), before, labels, known),

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.aggregation import FILE as AGGREGATION
-from shared.bundle import VERIFICATION, Bundle, seal
+from shared.bundle import REFERENCE, VERIFICATION, WEIGHTS, Bundle, seal
 from shared.environment import package_versions, source_revision
-from shared.errors import ConfigError
+from shared.errors import ConfigError, ModelError
 from shared.files import read_json, replacing_folder, write_json
 from shared.metrics import evaluate, probability_metrics
 from shared.profiles import FOLDER, DriftReference, Profile, check_name
+from shared.reference import Reference
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
 CHANGED_FILES = ("calibration.json", "thresholds.json", AGGREGATION, "metrics.json", "README.md", "report.html")
 """Files of the parent that say how it decides, or how well; thresholds for whole texts are fitted in training alone."""
 
+MODEL_SUFFIXES = (".onnx", ".data")
+LAYER_FILES = (WEIGHTS, REFERENCE)
+"""Files that change with the last layer."""
+
 ADAPTED = "adapted"
 """In metrics.json: the labelled rows, by nested cross-validation."""
+
+
+@dataclass(frozen=True)
+class NewLayer:
+    """The last layer of a child that has one of its own.
+
+    Attributes:
+        before: weight, shape (D, L), and bias, shape (L,), of the parent's.
+        after: the same of the child's.
+        reference_logits: of the child on the reference rows, in fp32, shape (N, L).
+    """
+
+    before: tuple[NDArray[np.float32], NDArray[np.float32]]
+    after: tuple[NDArray[np.float32], NDArray[np.float32]]
+    reference_logits: NDArray[np.float32]
 
 
 def parent_of(bundle: Bundle) -> Parent:
@@ -46,6 +67,9 @@ def write_child(
     origin: Mapping[str, Any],
     profile: str | None = None,
     drift: DriftReference | None = None,
+    layer: NewLayer | None = None,
+    export: Callable[[Bundle], None] | None = None,
+    trained_from: str | None = None,
 ) -> Bundle:
     """Seal a child of `bundle` in the folder `target`, whole or not at all.
 
@@ -60,23 +84,29 @@ def write_child(
         origin: where the evidence came from, for the provenance.
         profile: name under which the decisions stand beside the parent's own, which stay; in place of those when None.
         drift: the texts of the profile, for its drift.
+        layer: the last layer, where it changes; then there are no profiles, as they are of the parent's network.
+        export: writes and verifies the models of the sealed child, where they change.
+        trained_from: seal of the parent, where `bundle` was trained from it.
 
     Raises:
         ConfigError: when something is at `target`, or no profile may have this name.
+        ModelError: when the weights do not hold the last layer that the parent's exported model has.
     """
     if profile is not None:
         check_name(profile)
     if target.exists():
         raise ConfigError(f"{target} is there already.", hint="Give another --output, or remove it.")
     adapted = replace(adapted, calibration=_with_fit(bundle, adapted, evidence))
-    provenance = _provenance(bundle, adapted, estimate, origin)
+    provenance = _provenance(bundle, adapted, estimate, origin, trained_from)
     with replacing_folder(target) as folder:
         if profile is None:
-            _link_all(bundle, folder, without=CHANGED_FILES)
+            _link_all(bundle, folder, without=_changed_files(bundle, adapted, layer))
+            if layer is not None:
+                _write_layer(bundle, folder, layer)
             adapted.calibration.write(folder / "calibration.json")
             adapted.policies.write(folder / "thresholds.json")
-            write_json(folder / "metrics.json", _metrics(bundle, adapted, estimate))
-            (folder / "README.md").write_text(_card(bundle, adapted, estimate), encoding="utf-8")
+            write_json(folder / "metrics.json", _metrics(bundle, folder, adapted, estimate))
+            (folder / "README.md").write_text(_card(bundle, adapted, estimate, trained_from), encoding="utf-8")
         else:
             _link_all(bundle, folder, without=[name for name in bundle.manifest.files if _is_of(name, profile)])
             about = {**provenance["adapted"], **_estimated(estimate)}
@@ -87,7 +117,10 @@ def write_child(
             max_length=manifest.max_length, head_tokens=manifest.head_tokens, normalisation=manifest.normalisation,
             provenance=provenance,
         )  # fmt: skip
-        _carry_verification(bundle, child)
+        if export is None:
+            _carry_verification(bundle, child)
+        else:
+            export(child)
     return Bundle.read(target)
 
 
@@ -95,6 +128,33 @@ def _link_all(bundle: Bundle, folder: Path, *, without: Collection[str]) -> None
     for name in bundle.manifest.files:
         if name not in without:
             _link(bundle.path / name, folder / name)
+
+
+def _changed_files(bundle: Bundle, adapted: Adapted, layer: NewLayer | None) -> list[str]:
+    """Files of the parent that the child does not take over."""
+    decides_alike = adapted.policies is bundle.policies
+    changed = [name for name in CHANGED_FILES if not (decides_alike and name == AGGREGATION)]
+    if layer is None:
+        return changed
+    return [*changed, *LAYER_FILES, *(name for name in bundle.manifest.files if name.startswith(f"{FOLDER}/"))]
+
+
+def _write_layer(bundle: Bundle, folder: Path, layer: NewLayer) -> None:
+    """The parent's weights with another last layer, and what the reference rows are to it."""
+    from safetensors.numpy import load_file, save_file  # noqa: PLC0415  (only this level needs it)
+
+    tensors = load_file(bundle.path / WEIGHTS)
+    for before, after in zip((layer.before[0].T, layer.before[1]), (layer.after[0].T, layer.after[1]), strict=True):
+        found = [name for name, value in tensors.items() if value.shape == before.shape and np.allclose(value, before)]
+        if len(found) != 1:
+            raise ModelError(
+                f"{WEIGHTS} of {bundle.path} has {len(found)} tensors like the last layer of its exported model.",
+                hint="Use the level full.",
+            )
+        tensors[found[0]] = np.ascontiguousarray(after, tensors[found[0]].dtype)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)
+    replace(bundle.reference(), logits=layer.reference_logits).write(folder / REFERENCE)
 
 
 def _is_of(name: str, profile: str) -> bool:
@@ -114,7 +174,7 @@ def _carry_verification(parent: Bundle, child: Bundle) -> None:
     if parent.verification() is None:
         return
     for file in sorted(parent.onnx_dir.iterdir()):
-        if file.is_file() and file.name != VERIFICATION:
+        if file.suffix in MODEL_SUFFIXES:  # a signature is of the parent
             _link(file, child.onnx_dir / file.name)
     report = read_json(parent.onnx_dir / VERIFICATION)
     write_json(child.onnx_dir / VERIFICATION, {**report, "bundle_seal": child.seal, "carried_over_from": parent.seal})
@@ -125,15 +185,17 @@ def _with_fit(bundle: Bundle, adapted: Adapted, evidence: Evidence) -> Any:
     if adapted.calibration is bundle.calibration or not evidence.known.any():
         return adapted.calibration
     before, after = (
-        probability_metrics(evidence.truth, found.apply(evidence.logits), evidence.known)
-        for found in (bundle.calibration, adapted.calibration)
-    )
+        probability_metrics(evidence.truth, probabilities, evidence.known)
+        for probabilities in (
+            bundle.calibration.apply(evidence.logits), adapted.calibration.apply(adapted.logits(evidence))
+        )
+    )  # fmt: skip
     return replace(adapted.calibration, before=before, after=after)
 
 
-def _metrics(bundle: Bundle, adapted: Adapted, estimate: Estimate | None) -> dict[str, Any]:
+def _metrics(bundle: Bundle, folder: Path, adapted: Adapted, estimate: Estimate | None) -> dict[str, Any]:
     """Of the child on the parent's reference rows; and on the labelled rows, beside the parent."""
-    rows = bundle.reference()
+    rows = Reference.read(folder / REFERENCE)
     found = {
         rows.split: evaluate(
             rows.labels, adapted.calibration.apply(rows.logits), adapted.decisions(rows.logits.astype(np.float64)),
@@ -151,7 +213,7 @@ def _estimated(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _provenance(
-    bundle: Bundle, adapted: Adapted, estimate: Estimate | None, origin: Mapping[str, Any]
+    bundle: Bundle, adapted: Adapted, estimate: Estimate | None, origin: Mapping[str, Any], trained_from: str | None
 ) -> dict[str, Any]:
     own = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -159,18 +221,23 @@ def _provenance(
         "versions": package_versions(("numpy", "scipy")),
         "fitted_on": adapted.policies.fitted_on,
         "kept_parent": adapted.kept,
+        "last_layer_changed": adapted.layer is not None,
         "notes": list(adapted.notes),
         **({"macro_f1": {name: list(values) for name, values in estimate.macro_f1.items()}} if estimate else {}),
         **origin,
     }
-    return {**bundle.manifest.provenance, "parent": bundle.seal, "adapted": own}
+    return {**bundle.manifest.provenance, "parent": trained_from or bundle.seal, "adapted": own}
 
 
-def _card(bundle: Bundle, adapted: Adapted, estimate: Estimate | None) -> str:
+def _card(bundle: Bundle, adapted: Adapted, estimate: Estimate | None, trained_from: str | None) -> str:
+    weights = f"Weights and exported models are those of the bundle with the seal `{bundle.seal}`"
+    if trained_from is not None:
+        weights = f"The weights were trained further from the bundle with the seal `{trained_from}`"
+    elif adapted.layer is not None:
+        weights += ", but for the last layer"
     lines = [
         "# An adapted emotion classifier",
-        f"Weights and exported models are those of the bundle with the seal `{bundle.seal}`; calibration and decision "
-        f"thresholds are {adapted.policies.fitted_on}.",
+        f"{weights}; calibration and decision thresholds are {adapted.policies.fitted_on}.",
         *adapted.notes,
     ]
     if estimate is not None:

@@ -17,6 +17,9 @@ class ModelConfig:
     the hub such as microsoft/deberta-v3-base."""
     pooling: Literal["auto", "cls", "mean"] = "auto"
     """How tokens become one vector: "cls" first token (native class), "mean" of all; "auto" = mean for the starters."""
+    keep_head: bool = False
+    """Go on from the checkpoint's own head, where `name` is a bundle with the labels of this run, instead of a new one;
+    the other keys of the head have no effect then."""
     head_width: PositiveInt | None = None
     """Width of the head's hidden layer; the encoder's width when left out."""
     head_activation: Literal["auto", "gelu", "tanh", "none"] | None = "auto"

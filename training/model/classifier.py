@@ -13,8 +13,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from shared.errors import ConfigError
+from shared.labels import label_difference
 from shared.modeling.checkpoints import longest_input
-from shared.modeling.classifier import HeadOptions, build_classifier
+from shared.modeling.classifier import HeadOptions, build_classifier, load_classifier
 from shared.modeling.starters import is_starter
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
@@ -46,7 +47,7 @@ def build_tokenizer(config: Config) -> TokenizerPair:
 
 
 def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.float64]) -> PreTrainedModel:
-    """The classifier with a new head for `labels`, in float32.
+    """The classifier with a new head for `labels`, or with `model.keep_head` that of a bundle, in float32.
 
     Args:
         config: the whole configuration.
@@ -58,6 +59,8 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
         ConfigError: when an option does not fit the architecture.
     """
     options = config.model
+    if options.keep_head:
+        return _continued(config, labels)
     model = build_classifier(
         options.name,
         labels=labels,
@@ -76,6 +79,31 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
     _check_length(model, config.data.max_length)
     _set_dropout_by_layer(model, options)
     start_head(model, frequencies)
+    return model
+
+
+def _continued(config: Config, labels: Sequence[str]) -> PreTrainedModel:
+    """A bundle's classifier as it is.
+
+    Raises:
+        ConfigError: when it has other labels, or another pooling.
+    """
+    options = config.model
+    model = load_classifier(options.name, fast_attention=options.fast_attention)
+    own = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    if own != list(labels):
+        raise ConfigError(
+            f"model.keep_head: {options.name} has other labels than this run "
+            f"({label_difference(own, labels, (options.name, 'data.labels'))}).",
+            hint="Name the labels of the bundle, in their order, as data.labels.",
+        )
+    pooling = getattr(model.config, "pooling", "cls")
+    if pooling != pooling_of(options):
+        raise ConfigError(
+            f"model.keep_head: {options.name} has the pooling {pooling}.", hint=f"Say --model.pooling {pooling}"
+        )
+    _check_length(model, config.data.max_length)
+    _set_dropout_by_layer(model, options)
     return model
 
 

@@ -167,5 +167,7 @@ def test_what_cannot_be_adapted_is_refused(parent):
         Calibration("temperature", np.ones(12), "softmax"), parent.policies, parent.reference_logits,
         parent.reference_truth, parent.reference_known,
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="gives one label a text"):
+    with pytest.raises(
+        ConfigError, match="gives one label a text by the highest probability: it has no thresholds to fit"
+    ):
         adapt(one_label, evidence(*HOME.draw(50, 0)))

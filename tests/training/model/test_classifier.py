@@ -68,3 +68,20 @@ def test_masks_of_the_corpus_are_one_token_each(tiny_model):
     ids = tokenizer.tokens.encode(["I miss [NAME]"])[0].ids
     assert tokenizer.source.token_to_id("[NAME]") in ids
     assert build_model(config(tiny_model), LABELS, FREQUENCIES).get_input_embeddings().num_embeddings > max(ids)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_kept_head_goes_on_where_the_bundle_ended(tiny_model, tmp_path, pooling):
+    trained = build_model(config(tiny_model, pooling=pooling), LABELS, FREQUENCIES).eval()
+    trained.save_pretrained(tmp_path / "bundle")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "bundle" / name).write_bytes((tiny_model / name).read_bytes())
+    again = config(tmp_path / "bundle", pooling=pooling, keep_head=True)
+    with torch.no_grad():
+        expected, found = (model(input_ids=IDS).logits for model in (trained, build_model(again, LABELS, FREQUENCIES)))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="has other labels than this run.*in their order, as data.labels"):
+        build_model(again, ("joy", "fear", "anger"), FREQUENCIES)
+    other = "mean" if pooling == "cls" else "cls"
+    with pytest.raises(ConfigError, match=f"has the pooling {pooling}. Say --model.pooling {pooling}"):
+        build_model(config(tmp_path / "bundle", pooling=other, keep_head=True), LABELS, FREQUENCIES)
