@@ -107,19 +107,19 @@ class Variant:
 
 
 def variants(limit: int | None = None, seed: int = 0) -> list[Variant]:
-    """All sentences, or whole sets of them drawn at random until there are about `limit`."""
+    """All sentences, or whole sets of them, drawn at random from each category in turn, until there are `limit`."""
     everything = [*_templated(), *_dialect()]
     if limit is None or len(everything) <= limit:
         return everything
-    sets: dict[tuple[str, str], list[Variant]] = {}
+    sets: dict[str, dict[str, list[Variant]]] = {}
     for variant in everything:
-        sets.setdefault((variant.category, variant.key), []).append(variant)
+        sets.setdefault(variant.category, {}).setdefault(variant.key, []).append(variant)
+    random = np.random.default_rng(seed)
+    left = [[found[key] for key in random.permutation(list(found))] for found in sets.values()]
     kept: list[Variant] = []
-    keys = list(sets)
-    for place in np.random.default_rng(seed).permutation(len(keys)):
-        if len(kept) >= limit:
-            break
-        kept += sets[keys[place]]
+    while len(kept) < limit:
+        for drawn in left:
+            kept += drawn.pop() if drawn else []
     return kept
 
 

@@ -35,6 +35,7 @@ def test_there_are_thousands_of_sentences_and_within_a_set_the_person_alone_diff
     assert {v.text.split(" ", 1)[1] for v in chosen} == {"felt happy all day."}
     assert variants(limit=500) == variants(limit=500)
     assert 500 <= len(variants(limit=500)) < 700
+    assert {v.category for v in variants(limit=500)} == {v.category for v in sentences}
     for category, groups in CATEGORIES.items():
         keys = [{v.key for v in sentences if (v.category, v.group) == (category, group)} for group in groups]
         assert all(key == keys[0] for key in keys)
