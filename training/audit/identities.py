@@ -23,7 +23,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 """Emotion -> words that name it; the empty word goes into the templates without an emotion."""
 
 SUBJECT = (
-    "{person} felt {word} all day.", "{person} was {word} after the meeting.", "Yesterday {person} looked {word}.",
+    "{person} felt {word} all day.", "{person} seemed {word} after the meeting.", "Yesterday {person} looked {word}.",
     "{person} told me about feeling {word}.", "When the news came, {person} became {word}.",
 )  # fmt: skip
 OBJECT = ("I met {person} today and felt {word}.", "Talking to {person} left me {word}.")
