@@ -47,7 +47,7 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
         for source in sources:
             result = _evaluate(path, replace(options.data, sources=[source]), options, logits)
             rows.append({
-                "bundle": word, "corpus": f"{source.kind} {Path(source.path).name if source.path else ''}".strip(),
+                "model": word, "corpus": f"{source.kind} {Path(source.path).name if source.path else ''}".strip(),
                 "split": result["split"], "in_domain": source.kind in trained_on,
                 "rows": result["rows"]["scored"], "labels": len(result["labels_scored"]),
                 **{name: result[name] for name in METRICS},
@@ -68,19 +68,19 @@ def _evaluate(path: Path, data: Any, options: DomainsOptions, logits: Any) -> di
 
 def _write(folder: Path, rows: list[dict[str, Any]]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    intervals = {f"{row['bundle']} on {row['corpus']}": row.pop("_interval") for row in rows}
-    values = {f"{row['bundle']} on {row['corpus']}": row["macro_f1"] for row in rows}
+    intervals = {f"{row['model']} on {row['corpus']}": row.pop("_interval") for row in rows}
+    values = {f"{row['model']} on {row['corpus']}": row["macro_f1"] for row in rows}
     write_plot(
-        folder, values, label="macro F1 over the labels that bundle and corpus share",
+        folder, values, label="macro F1 over shared labels",
         intervals={name: interval for name, interval in intervals.items() if interval},
     )  # fmt: skip
     corpora = list(dict.fromkeys(row["corpus"] for row in rows))
     matrix = []
-    for bundle in dict.fromkeys(row["bundle"] for row in rows):
-        cells = {row["corpus"]: row for row in rows if row["bundle"] == bundle}
-        matrix.append({"bundle": bundle, **{name: _cell(cells[name]) for name in corpora}})
+    for bundle in dict.fromkeys(row["model"] for row in rows):
+        cells = {row["corpus"]: row for row in rows if row["model"] == bundle}
+        matrix.append({"model": bundle, **{name: _cell(cells[name]) for name in corpora}})
     lines = ["", "macro F1, rows trained on, columns tested on (* the corpus is one of the bundle's)",
-             as_text(matrix, ["bundle", *corpora])]  # fmt: skip
+             as_text(matrix, ["model", *corpora])]  # fmt: skip
     return write_results(folder, rows, lines=lines, matrix=matrix)
 
 
