@@ -100,7 +100,7 @@ def _category(
         },
         "worst": {
             "text": variants[whole[largest[0]][groups[largest[1]]][0]].text, "group": groups[largest[1]],
-            "label": labels[largest[2]], "gap": float(gaps[largest]),
+            "label": labels[int(largest[2])], "gap": float(gaps[largest]),
         },
         "flagged": [f"{group}: {label}" for group, row in shown.items() for label in row["flagged"]],
     }  # fmt: skip
