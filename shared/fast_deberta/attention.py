@@ -57,7 +57,8 @@ def _exchange(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> i
 
 def _attention_on(device: torch.device) -> Callable[..., Tensor]:
     # on a CPU the fused kernel has no gradient of its bias, and without gradients is no faster
-    return DisentangledAttention.apply if device.type == "cpu" else fused_attention  # type: ignore[no-any-return]
+    on_cpu = device.type == "cpu" and not torch.compiler.is_compiling()
+    return DisentangledAttention.apply if on_cpu else fused_attention  # type: ignore[no-any-return]
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:

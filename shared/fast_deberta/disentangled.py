@@ -63,9 +63,9 @@ class AttentionOptions:
 
 def shifted_rows(product: Tensor) -> Tensor:
     """Of `product`, contiguous (..., T, R), row i the T columns from T - 1 - i on: a view of shape (..., T, T)."""
-    *batch, length, columns = product.shape
-    strides = [*product.stride()[:-2], columns - 1, 1]
-    return product.as_strided([*batch, length, length], strides, product.storage_offset() + length - 1)
+    length, columns = product.shape[-2:]
+    flat = product.flatten(-2)[..., length - 1 : length - 1 + length * (columns - 1)]
+    return flat.unflatten(-1, (length, columns - 1))[..., :length]
 
 
 class DisentangledAttention(torch.autograd.Function):

@@ -27,6 +27,7 @@ from training.loop.memory import train_within_memory
 from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled, has_stalled
 from training.loop.trainer import EmotionTrainer, training_arguments
 from training.loop.training_rows import TrainingRows
+from training.model.compiled import MULTIPLE, compile_layers
 from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
 from training.runtime.processes import sharding
@@ -126,6 +127,8 @@ def build_trainer(
         ConfigError: when FSDP or DeepSpeed was launched where it does not work.
     """
     _name_layers(model)
+    if config.optim.compile:
+        compile_layers(model, config.data.max_length)
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder.checkpoints, precision)
     watch = Watch(
@@ -144,6 +147,7 @@ def build_trainer(
         callbacks.append(StopWhenStalled(config.eval.stop_metrics, config.eval.patience))
     if config.tuning.method == "progressive":
         callbacks.append(build_unfreezing(model, config.tuning))
+    collator = Collator(rows.tokenizer, MULTIPLE if config.optim.compile else None)
     trainer = EmotionTrainer(
         config=config,
         rows=rows,
@@ -152,7 +156,7 @@ def build_trainer(
         args=arguments,
         train_dataset=rows.train,
         eval_dataset=_longest_first(rows.dev),
-        data_collator=Collator(rows.tokenizer).__call__,  # the object's tokenizer is not one that Trainer can save
+        data_collator=collator.__call__,  # the object's tokenizer is not one that Trainer can save
         compute_metrics=lambda prediction: dev_scores(
             prediction, config.calibration.threshold_shrinkage, config.loss.activation
         ),
