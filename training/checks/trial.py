@@ -81,7 +81,7 @@ class Trial:
             found.append(loss.item())
             if not math.isfinite(found[-1]):
                 return found
-            (loss * scale).backward()
+            (loss * scale).backward()  # type: ignore[no-untyped-call]
             self._note_gradients(scale)
             if self.optim.clip_norm:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
@@ -122,7 +122,7 @@ class Trial:
     @property
     def padding(self) -> int:
         """Id of the padding token."""
-        return int(getattr(self.model.config, "pad_token_id", None) or 0)  # type: ignore[arg-type]
+        return int(getattr(self.model.config, "pad_token_id", None) or 0)
 
     @torch.no_grad()
     def moves_logits(self, names: Collection[str]) -> bool:
