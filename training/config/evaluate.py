@@ -38,7 +38,7 @@ class CalibrationConfig:
     """One temperature for all labels, one per label (shrunk to the global one), or none."""
     temperature_shrinkage: NonNegativeFloat = 100.0
     """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
-    threshold_shrinkage: NonNegativeFloat = 10.0
+    threshold_shrinkage: NonNegativeFloat = 40.0
     """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
     precision_target: Share = 0.8
     """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""

@@ -161,4 +161,9 @@ class Session:
                 metrics["macro_f1"], metrics["micro_f1"],
                 metrics["brier"], metrics["nll"], metrics["ece_pooled"], metrics["num_examples"],
             )  # fmt: skip
+            if "nested" in metrics:
+                log.info(
+                    "%s: macro F1 %.4f with thresholds from other rows (%d folds): what to expect on new text", name,
+                    metrics["nested"]["macro_f1"], metrics["nested"]["folds"],
+                )  # fmt: skip
         log.info("Bundle: %s (%.1f min)", bundle.path, seconds / 60)
