@@ -28,6 +28,7 @@ VERBS = {
     "seal": ("serving.signature", "sign a bundle, so that a service can be held to its signer"),
     "sweep": ("training.sweep", "train with several seeds: mean and interval"),
     "domains": ("training.domains", "bundles on corpora they were not trained on"),
+    "distill": ("training.distill", "train teachers, then a small model that learns from them"),
     "kfold": ("training.kfold", "cross-validation"),
     "search": ("training.search", "search for the best values of some keys"),
     "lr-range": ("training.lr_range", "find a learning rate to start from"),

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import datasets
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -30,6 +31,7 @@ from training.data.corpus import Corpus
 from training.data.encode import NOT_WRITABLE
 from training.losses.elementwise import masked_mean
 from training.model.inference import predict_logits
+from training.runtime.resources import choose_precision
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _softmax(student: Tensor, taught: Tensor, known: Tensor) -> Tensor:
     return -(shares * log_p.masked_fill(~known, 0.0)).sum(dim=1).mean()
 
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every key; raised when the files change, so that older ones are not read."""
 log = logging.getLogger("training")
 
@@ -128,7 +130,13 @@ def describe_teachers(config: DistillConfig) -> dict[str, Any]:
 
 
 def ensemble_logits(
-    teachers: Sequence[Bundle], corpus: Corpus, labels: LabelSet, *, batch_size: int, cache: Path | None
+    teachers: Sequence[Bundle],
+    corpus: Corpus,
+    labels: LabelSet,
+    *,
+    batch_size: int,
+    cache: Path | None,
+    precision: str = "fp32",
 ) -> NDArray[np.float32]:
     """The mean of the teachers' logits, shape (N, L), in the order of `labels`.
 
@@ -138,11 +146,13 @@ def ensemble_logits(
         labels: L names.
         batch_size: rows of one forward pass.
         cache: folder where the logits of each teacher are kept; None keeps them nowhere.
+        precision: "auto", half precision where training would use it, or "fp32".
     """
+    chosen = choose_precision(precision).name
     total = np.zeros((len(corpus), len(labels)), dtype=np.float64)
     for teacher in teachers:
         columns = [teacher.manifest.labels.index(name) for name in labels.names]
-        total += _logits(teacher, corpus, batch_size, cache)[:, columns]
+        total += _logits(teacher, corpus, batch_size, cache, chosen)[:, columns]
     return (total / len(teachers)).astype(np.float32)
 
 
@@ -152,24 +162,28 @@ def with_teacher(encoded: datasets.Dataset, logits: NDArray[np.float32]) -> data
     return datasets.Dataset(encoded.data.table.append_column("teacher", column))
 
 
-def _logits(teacher: Bundle, corpus: Corpus, batch_size: int, cache: Path | None) -> NDArray[np.float32]:
+def _logits(
+    teacher: Bundle, corpus: Corpus, batch_size: int, cache: Path | None, precision: str
+) -> NDArray[np.float32]:
     """Logits in the teacher's own order of labels, from the cache where they are there."""
-    key = hashlib.sha256(f"{FORMAT}|{teacher.seal}|{corpus.fingerprint}".encode()).hexdigest()[:40]
+    key = hashlib.sha256(f"{FORMAT}|{teacher.seal}|{corpus.fingerprint}|{precision}".encode()).hexdigest()[:40]
     path = None if cache is None else cache / f"{key}.npy"
     if path is not None and path.is_file():
         return np.asarray(np.load(path, allow_pickle=False))
-    log.info("Teacher %s: logits of %s rows ...", teacher.path, f"{len(corpus):,}")
-    logits = _computed(teacher, corpus, batch_size)
+    log.info("Teacher %s: logits of %s rows in %s ...", teacher.path, f"{len(corpus):,}", precision)
+    logits = _computed(teacher, corpus, batch_size, precision)
     if path is not None:
         _keep(logits, path)
     return logits
 
 
-def _computed(teacher: Bundle, corpus: Corpus, batch_size: int) -> NDArray[np.float32]:
+def _computed(teacher: Bundle, corpus: Corpus, batch_size: int, precision: str) -> NDArray[np.float32]:
     model, tokenizer = load_classifier(teacher.path), teacher.tokenizer()
     model.to(torch_device())  # type: ignore[arg-type]
     rows = [row.ids for row in tokenizer.encode(corpus.texts)]
-    return predict_logits(model, tokenizer, rows, batch_size=batch_size)
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    with torch.autocast(model.device.type, dtype=half, enabled=half is not None):
+        return predict_logits(model, tokenizer, rows, batch_size=batch_size)
 
 
 def _keep(logits: NDArray[np.float32], path: Path) -> None:

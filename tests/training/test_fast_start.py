@@ -17,7 +17,7 @@ heavy = {"torch", "transformers", "datasets", "pandas", "sklearn", "scipy", "mat
 print("heavy:", *sorted(heavy), file=sys.stderr)
 sys.exit(code)
 """
-COMMANDS = ("run", "evaluate", "preflight", "lr_range", "sweep", "kfold", "phases", "search", "data")
+COMMANDS = ("run", "evaluate", "preflight", "lr_range", "sweep", "distill", "kfold", "phases", "search", "data")
 
 
 def answer(command, *argv):

@@ -7,21 +7,30 @@ import yaml
 
 from shared.modeling.starters import is_starter
 from training.config import Config
+from training.config.experiments import DistillOptions
 from training.config.parser import parse_options
+from training.experiments.distill import teacher_config
 
 FOLDER = Path(__file__).parents[2] / "configs"
 RECIPES = sorted(path for path in FOLDER.glob("*.yaml") if "model" in (yaml.safe_load(path.read_text()) or {}))
 
 
+def kind_of(path):
+    """The options that a recipe is for, and how its command begins."""
+    if "teachers" in yaml.safe_load(path.read_text()):
+        return DistillOptions, "emotion distill"
+    return Config, "python -m training.run"
+
+
 def read(path):
-    return parse_options(Config, ["--config", str(path)], prog="train", description="Train.")[0]
+    return parse_options(kind_of(path)[0], ["--config", str(path)], prog="train", description="Train.")[0]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_a_valid_configuration_with_a_full_header(path):
     read(path)
     header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
-    assert f"python -m training.run --config configs/{path.name}" in header
+    assert f"{kind_of(path)[1]} --config configs/{path.name}" in header
     assert "# Needs: " in header
     assert "\n# Measured: " in header or "\n# Not measured: " in header
 
@@ -47,3 +56,9 @@ def test_no_recipe_leans_on_a_default_that_suits_a_starter_alone(path):
     assert "head_activation" in written["model"]
     if not is_starter(config.model.name):
         assert (config.model.head_activation, config.optim.head_lr) == (None, None)
+
+
+def test_the_teachers_of_the_student_have_a_recipe_of_the_project():
+    student = read(FOLDER / "goemotions_student.yaml")
+    assert teacher_config(student).model.name == "starter-base"
+    assert teacher_config(student).data == student.data

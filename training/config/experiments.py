@@ -28,6 +28,29 @@ class SweepOptions(Config):
 
 
 @dataclass(frozen=True)
+class TeachersConfig:
+    """The teachers that are trained first."""
+
+    recipe: str | None = None
+    """Recipe of the teachers, a YAML file or its name, such as goemotions_base; data and run.* are the student's. The
+    student's own recipe when left out."""
+    seeds: list[NonNegativeInt] = field(default_factory=lambda: [1, 2])
+    """Seeds of the teachers, one run each; [] trains none and takes those in distill.teachers alone."""
+    side_by_side: PositiveInt = 1
+    """Teachers that train at the same time, each in a process with its share of the CPU cores, or all on one card."""
+    compare: bool = True
+    """Train the student without a teacher too, to compare with."""
+
+
+@dataclass(frozen=True)
+class DistillOptions(Config):
+    """Options of `python -m training.distill`: those of the student's run, and which teachers."""
+
+    teachers: TeachersConfig = field(default_factory=TeachersConfig)
+    """The teachers that are trained first."""
+
+
+@dataclass(frozen=True)
 class KFoldConfig:
     """How many folds."""
 

@@ -68,6 +68,8 @@ class DistillConfig:
     """Share of the teachers in the loss; the labels have the rest."""
     temperature: PositiveFloat = 2.0
     """Divides the logits of teacher and student: above 1 small probabilities count more."""
+    precision: Literal["auto", "fp32"] = "auto"
+    """In which the teachers' logits are computed: "auto" half precision where the device trains in it, else fp32."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 from transformers import TrainerCallback
 
 from shared.bundle import Bundle
+from shared.cli import default_threads
 from shared.errors import ConfigError
 from training.config import Config
 from training.run import run
@@ -71,18 +74,35 @@ def make_trial(config: Config, folder: Path, name: str, **sections: Any) -> Tria
     return Trial(name, replace(changed, run=place))
 
 
-def run_trials(trials: Sequence[Trial]) -> list[Outcome]:
-    """Run them one after the other; those that are finished are read.
+def run_trials(trials: Sequence[Trial], *, side_by_side: int = 1) -> list[Outcome]:
+    """Run them, one after the other or several at a time; those that are finished are read.
+
+    Args:
+        trials: each in a folder of its own.
+        side_by_side: how many at a time, each in a process of its own with its share of the CPU cores.
 
     Raises:
         ConfigError: under several processes, or when a finished run has another configuration.
-        EmotionError: whatever a run raises.
+        EmotionError: whatever a run raises; the others that are under way are finished first.
     """
+    if side_by_side > 1 and len(trials) > 1:
+        workers = min(side_by_side, len(trials))
+        print(f"{len(trials)} runs, {workers} at a time in {trials[0].config.run.output_dir}", file=sys.stderr)
+        shares = [_with_share(trial, workers) for trial in trials]
+        # a forked process could not use CUDA, nor threads that torch has started
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return list(pool.map(run_trial, shares))
     outcomes = []
     for number, trial in enumerate(trials, 1):
         print(f"[{number}/{len(trials)}] {trial.config.run_dir}", file=sys.stderr)
         outcomes.append(run_trial(trial))
     return outcomes
+
+
+def _with_share(trial: Trial, workers: int) -> Trial:
+    """The trial with the threads that are left for one of so many processes."""
+    threads = max(1, (trial.config.run.threads or default_threads()) // workers)
+    return Trial(trial.name, replace(trial.config, run=replace(trial.config.run, threads=threads)))
 
 
 def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcome:

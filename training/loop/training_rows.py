@@ -62,6 +62,7 @@ def build_rows(config: Config, data: Splits, tokenizer: TokenizerPair) -> Traini
         logits = ensemble_logits(
             teachers, train_part, data.labels,
             batch_size=config.eval.batch_size, cache=cache and cache.parent / "teachers",
+            precision=config.distill.precision,
         )  # fmt: skip
     distillation = Distillation(config.distill.weight, config.distill.temperature, config.loss.activation)
     return TrainingRows(with_teacher(train_rows, logits), dev_rows, sampler, tokenizer.tokens, loss, distillation)

@@ -24,7 +24,7 @@ def metrics(macro_f1: float, fixed: float = 0.3) -> dict:
 
 @dataclass
 class FakeRuns:
-    """Stands for `training.run.run`; `score` gives the macro F1 on dev of a configuration."""
+    """Stands for `training.run.run`; `score` gives the macro F1 on dev of a configuration, or fails half-way."""
 
     score: object = lambda config: 0.5
     made: list = field(default_factory=list)
@@ -32,10 +32,11 @@ class FakeRuns:
     def __call__(self, config, callbacks=()):
         self.made.append(config)
         folder = RunFolder(config.run_dir)
-        folder.checkpoints.mkdir(parents=True)
-        folder.bundle.mkdir()
-        (folder.bundle / "metrics.json").write_text(json.dumps(metrics(self.score(config))))
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
         config.write(folder.config)
+        score = self.score(config)
+        folder.bundle.mkdir()
+        (folder.bundle / "metrics.json").write_text(json.dumps(metrics(score)))
         (folder.path / "finished").touch()
 
 
