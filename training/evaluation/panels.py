@@ -60,7 +60,7 @@ def reliability(truth: Bools, probabilities: Floats) -> str:
         _dot(mean[i] / count[i], share[i] / count[i], f"{count[i]:,} rows", 2 + 5 * np.sqrt(count[i] / count.max()))
         for i in np.flatnonzero(count)
     )
-    return _panel('<line class="soft" x1="0" y1="100" x2="100" y2="0"/>' + dots, "probability", "share true")
+    return _panel('<line class="soft" x1="0" y1="100" x2="100" y2="0"/>' + dots, "probability", "share")
 
 
 def _at(truth: Bools, probabilities: Floats, threshold: float) -> tuple[float, float] | None:
