@@ -150,7 +150,21 @@ def test_a_profile_of_the_bundle_decides_when_it_is_named(path, tmp_path, capsys
     probabilities = calibration.apply(predictor.logits(TEXTS[:1]))[0]
     main([str(sealed.path), "--text", TEXTS[0], "--json", "--profile", "tweets"])
     content = json.loads(capsys.readouterr().out)
-    assert list(content["probabilities"].values()) == sorted(probabilities.tolist(), reverse=True)
+    expected = sorted(probabilities.tolist(), reverse=True)
+    assert list(content["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
     assert set(content["labels"]) == {name for name, p in zip(labels, probabilities, strict=True) if p >= 0.45}
     with pytest.raises(InvalidInputError, match="profile: unknown for this bundle. Allowed: default, tweets"):
         main([str(sealed.path), "--text", TEXTS[0], "--profile", "letters"])
+
+
+def test_reasons_are_of_single_texts():
+    with pytest.raises(ConfigError, match=r"--explain goes with --text\."):
+        main(["bundle", "--input", "a.csv", "--output", "b.csv", "--explain"])
+
+
+def test_sentences_and_reasons_are_printed(tmp_path, capsys):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    main([str(bundle), "--text", "I am happy. You are sad.", "--segments", "sentence", "--explain"])
+    shown = capsys.readouterr().out
+    assert "[0:11] I am happy." in shown
+    assert "[12:24] You are sad." in shown

@@ -128,3 +128,24 @@ def test_no_texts_give_no_rows():
             assert await batcher.submit([], timeout_s=5) == []
 
     asyncio.run(main())
+
+
+def test_a_long_text_that_is_read_whole_runs_in_windows_and_counts_as_many():
+    async def scenario():
+        model = FakeModel()
+        async with running(model) as batcher:
+            waiting = await occupy(batcher, model)
+            asked = asyncio.create_task(batcher.submit(["a" * 90, "b"], timeout_s=5, whole=[True, False]))
+            await until(lambda: batcher.held > 3)  # the one running, two texts, and two further windows
+            held = batcher.held
+            model.gate.set()
+            rows = await asked
+            await waiting
+            assert batcher.held == 0
+            return held, rows
+
+    held, rows = asyncio.run(scenario())
+    assert held == 5
+    assert [row.num_tokens for row in rows] == [90, 1]
+    assert [row.probabilities.tolist() for row in rows] == [[50, ord("a")], [1, ord("b")]]
+    assert not rows[0].truncated
