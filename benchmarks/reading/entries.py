@@ -18,6 +18,7 @@ import numpy as np
 import emotion_classifiers as ec
 from shared.labels import GOEMOTIONS, LabelSet
 from shared.metrics import macro_f1
+from shared.segments import Segmentation
 from training.config.data import SourceConfig
 from training.data.sources.base import TEST
 from training.data.sources.sample import read_sample
@@ -45,7 +46,8 @@ def compose(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
 def compare(model: ec.Model, texts: list[str], truth: np.ndarray) -> dict[str, Any]:
     """Macro F1 over all labels, and without neutral, of entries read as one text and by sentence."""
     found: dict[str, Any] = {}
-    for name, segments in (("one_text", None), ("by_sentence", "sentence")):
+    ways: dict[str, Segmentation | None] = {"one_text": None, "by_sentence": "sentence"}
+    for name, segments in ways.items():
         started = time.perf_counter()
         names = [each.labels for each in model.predict(texts, segments=segments)]
         decided = LabelSet(model.labels).multi_hot(names) > 0
