@@ -32,9 +32,9 @@ FAULTS_S = 60.0
 """How long processes are stopped and killed at random; less where few requests are sent."""
 
 MOST_FAILED = 0.005
-"""Share of the answers that may be 503 or 504 meanwhile."""
+"""Share of the answers that may be errors meanwhile."""
 
-DEADLINE = 504
+OVERLOADED, DEADLINE = 429, 504
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,11 @@ def test_processes_stopped_and_killed_at_random_leave_nobody_without_an_answer(s
     least = requests(150)
     seconds, draw = (FAULTS_S if least > 1000 else 6.0), Random(SEED)
     sent: list[signal.Signals] = []
-    before = metric(server.url, "emotion_worker_restarts_total")
+
+    def restarts() -> float:
+        return metric(server.url, "emotion_worker_restarts_total")
+
+    before = restarts()
 
     async def harm(crowd: Crowd) -> None:
         await crowd.reached(50)
@@ -95,21 +99,19 @@ def test_processes_stopped_and_killed_at_random_leave_nobody_without_an_answer(s
                 number = draw.choice([signal.SIGSTOP, signal.SIGKILL])
                 draw.choice(model_processes(server)).send_signal(number)
                 sent.append(number)
-            await asyncio.sleep(draw.uniform(0.5, 4))
+            await asyncio.sleep(draw.uniform(2, 6))
+        await until(lambda: restarts() > before, RECOVERED_WITHIN_S)
         await until(lambda: metric(server.url, "emotion_workers_alive") == 2, RECOVERED_WITHIN_S)
 
     crowd = crowd_of(server)
     asyncio.run(crowd.run(least, harm))
-    restarts = metric(server.url, "emotion_worker_restarts_total") - before
     tally = crowd.tally
-    failed = tally.unexpected[NOT_READY] + tally.unexpected[DEADLINE]
-    print(
-        f"{len(sent)} faults in {seconds:g} s: {tally.done:,} requests, {dict(tally.statuses)}, {restarts:g} restarts"
-    )
+    counted = f"{tally.done:,} requests, {dict(tally.statuses)}, {restarts() - before:g} restarts"
+    print(f"{len(sent)} faults in {seconds:g} s: {counted}")
     assert tally.lost == []
-    assert set(tally.unexpected) <= {NOT_READY, DEADLINE}
-    assert failed <= MOST_FAILED * tally.done + (least < 1000)  # so few requests have no half per cent
-    assert restarts > 0
+    assert set(tally.unexpected) <= {OVERLOADED, NOT_READY, DEADLINE}
+    # so few requests as in `make test` have no half per cent
+    assert tally.unexpected.total() <= MOST_FAILED * tally.done + (least < 1000)
 
 
 def crowd_of(server: Server) -> Crowd:
