@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from shared.bundle import Bundle
@@ -161,13 +160,3 @@ def test_tiny_models_from_texts_to_a_sealed_student(arguments, tmp_path, capsys,
     assert json.loads((folder / "comparison/comparison.json").read_text())["on"]
     assert "the others are compared with this one" in out
     assert (folder / "latest").resolve() == (folder / "student").resolve()
-
-
-def test_teachers_side_by_side_are_those_of_one_after_the_other(arguments, tmp_path):
-    short = [*arguments, "--optim.max_steps=2", "--eval.bootstrap_samples=0", "--teachers.compare=false"]
-    command.main([*short, "--run.name=both", "--teachers.side_by_side=2"])
-    command.main([*short, "--run.name=alone", "--teachers.seeds=[2]"])
-    both, alone = (
-        Bundle.read(tmp_path / f"runs/{name}-distill/teacher-2/bundle").reference() for name in ("both", "alone")
-    )
-    assert np.array_equal(both.logits, alone.logits)

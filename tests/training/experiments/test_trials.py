@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from shared.bundle import Bundle
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig
 from training.config.experiments import SweepOptions
+from training.config.parser import parse_options
 from training.experiments.trials import base_config, experiment_folder, make_trial, run_trial, run_trials
 
 
@@ -51,3 +54,18 @@ def test_several_processes_are_refused(config, tmp_path, runs, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="an experiment was started by 2 processes"):
         run_trial(make_trial(config, tmp_path / "x", "a"))
+
+
+def test_runs_side_by_side_are_those_of_one_after_the_other(arguments, tmp_path):
+    short = ["--optim.max_steps=2", "--eval.bootstrap_samples=0"]
+    config, _ = parse_options(Config, [*arguments, *short], prog="train", description="Train.")
+
+    def seeds(folder, *numbers):
+        place = tmp_path / folder
+        return [make_trial(config, place, f"seed-{seed}", run=replace(config.run, seed=seed)) for seed in numbers]
+
+    _, both = run_trials(seeds("both", 1, 2), side_by_side=2)
+    (alone,) = run_trials(seeds("alone", 2))
+    assert both.name == "seed-2"
+    logits = [Bundle.read(outcome.bundle).reference().logits for outcome in (both, alone)]
+    assert np.array_equal(*logits)
