@@ -37,7 +37,7 @@ def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished)
     names = {path.name for path in (finished / "bundle").iterdir()}
     assert names == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "bundle.json",
-        "calibration.json", "thresholds.json", "metrics.json", "training.yaml", "reference.npz",
+        "aggregation.json", "calibration.json", "thresholds.json", "metrics.json", "training.yaml", "reference.npz",
         "report.html", "README.md",
     }  # fmt: skip
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in (finished / "bundle").iterdir())
