@@ -64,14 +64,14 @@ def test_the_client_of_openapi_python_client_is_typed_and_answered(server, docum
     assert (fields["text"], fields["top_k"], fields["probabilities"]) == (
         "str | Unset", "int | None | Unset", "bool | Unset",
     )  # fmt: skip
-    client = package.Client(base_url=server.url, raise_on_unexpected_status=True)
     half = models.PredictRequestPolicyType0("half")
-    answer = predict.sync(client=client, body=models.PredictRequest(texts=TEXTS, policy=half, top_k=3))
+    with package.Client(base_url=server.url, raise_on_unexpected_status=True) as client:
+        answer = predict.sync(client=client, body=models.PredictRequest(texts=TEXTS, policy=half, top_k=3))
+        refused = predict.sync_detailed(client=client, body=models.PredictRequest(text=" "))
     assert isinstance(answer, models.PredictResponse)
     assert [len(result.labels) for result in answer.results] == [3, 3]
     plain = httpx.post(f"{server.url}/predict", json={"texts": TEXTS, "policy": "half", "top_k": 3}, timeout=10)
     assert answer.to_dict() == plain.json()
-    refused = predict.sync_detailed(client=client, body=models.PredictRequest(text=" "))
     assert (refused.status_code, refused.parsed.error) == (422, "invalid_input")
 
 

@@ -76,7 +76,8 @@ def test_the_most_probable_label_is_the_decision_and_accuracy_chooses_the_weight
     card = (bundle.path / "README.md").read_text(encoding="utf-8")
     assert "exactly one label holds" in card
     header, _, row = re.search(r"\| split .*\n.*\n.*", card)[0].splitlines()
-    assert len({line.count("|") for line in card.split("## Metrics")[1].splitlines() if line.startswith("|")}) == 1
+    tables = re.findall(r"(?:^\|.*\n)+", card.split("## Metrics")[1], re.MULTILINE)
+    assert [len({line.count("|") for line in each.splitlines()}) for each in tables] == [1] * len(tables)
     assert header.split("|")[6:8] == [" accuracy ", " weighted F1 "]
     assert f"{metrics['accuracy']:.4f}" in row
 
