@@ -134,7 +134,7 @@ def _setfit(encoder: str, rows: Rows, threshold: float, seed: int) -> Callable[[
 
     def judged(judge: Rows) -> float:
         from datasets import Dataset
-        from setfit import SetFitModel, Trainer, TrainingArguments  # type: ignore[import-not-found]
+        from setfit import SetFitModel, Trainer, TrainingArguments
 
         truth = rows.evidence.truth
         occurs = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))

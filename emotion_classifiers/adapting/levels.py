@@ -58,11 +58,11 @@ def _fit_child(
     adapted = replace(adapted, notes=(*given.notes, *adapted.notes))
     estimated = None if given.corpus is None else estimate(parent, given.evidence, options.seed, fit=fit)
     changes: dict[str, Any] = {}
-    if adapted.layer is not None:
+    if (change := adapted.layer) is not None:
         from emotion_classifiers.adapting.head import exporter, new_layer  # noqa: PLC0415  (onnx)
 
         adapted = _without_profiles(bundle, adapted)
-        layer = new_layer(bundle, adapted.layer, options.threads)
+        layer = new_layer(bundle, change, options.threads)
         changes = {"layer": layer, "export": exporter(
             bundle, layer, served=predictor.precision, threads=options.threads, say=_say)}  # fmt: skip
     child = write_child(
@@ -100,7 +100,7 @@ def _train_child(
         child = write_child(
             trained, target, adapted, evidence_of(trained), estimate=estimated,
             origin=_origin(predictor, options, given), trained_from=bundle.seal,
-            export=lambda sealed: export_bundle(sealed, precisions, threads=threads) and None,
+            export=lambda sealed: export_bundle(sealed, precisions, threads=threads),
         )  # fmt: skip
     return child, adapted, estimated
 
@@ -144,7 +144,7 @@ def compare_levels(predictor: Predictor, options: AdaptOptions) -> Answer:
 def _table(found: dict[str, Estimate], seconds: dict[str, float]) -> str:
     """The levels beside the parent, in Markdown."""
     first = next(iter(found.values()))
-    rows = [("parent", first.macro_f1["parent"], None, first.parent, None)]
+    rows: list[tuple[Any, ...]] = [("parent", first.macro_f1["parent"], None, first.parent, None)]
     rows += [
         (name, each.macro_f1["adapted"], each.macro_f1["difference"], each.adapted, seconds[name])
         for name, each in found.items()

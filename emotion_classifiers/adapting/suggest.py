@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotion_classifiers.adapting.inputs import read_given
 from serving.exporting.last_layer import pooled_vectors
@@ -44,6 +45,7 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
     texts, parent = [*labelled, *given.texts], parent_of(predictor.bundle)
     fitted = adapt(parent, given.evidence, options.seed)  # their own frequencies, as far as they are known
     scores = fitted.calibration.scores(np.concatenate([given.evidence.logits, given.evidence.unlabelled]))
+    vectors: NDArray[np.floating]
     try:
         vectors, alike = pooled_vectors(predictor, texts, options.threads)[0], NEAR_DUPLICATE
     except ExportError as error:

@@ -68,7 +68,7 @@ def write_child(
     profile: str | None = None,
     drift: DriftReference | None = None,
     layer: NewLayer | None = None,
-    export: Callable[[Bundle], None] | None = None,
+    export: Callable[[Bundle], object] | None = None,
     trained_from: str | None = None,
 ) -> Bundle:
     """Seal a child of `bundle` in the folder `target`, whole or not at all.

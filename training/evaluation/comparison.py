@@ -141,7 +141,7 @@ def _label_gains(
         there = np.flatnonzero(~np.isnan(gain))
         adjusted = np.full(len(labels), np.nan)
         adjusted[there] = false_discovery_control(np.clip(p[there], 0, 1)) if len(there) else []
-        for place in there:
+        for place in there.tolist():
             rows[labels[place]][metric] = {
                 "first": float(before[place]), "this": float(after[place]), "gain": float(gain[place]),
                 "interval": [float(low[place]), float(high[place])],
@@ -232,7 +232,7 @@ def _examples(
         return []
 
     def listed(row: NDArray[np.bool_]) -> list[str]:
-        return [labels[place] for place in np.flatnonzero(row)]
+        return [labels[place] for place in np.flatnonzero(row).tolist()]
 
     return [
         {

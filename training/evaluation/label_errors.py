@@ -59,7 +59,7 @@ def candidates(
         found.append({
             "id": ids[place], "quality": float(quality[rank]),
             "text": texts[int(place)] if len(texts) else None,
-            "given": {labels[column]: float(p[column]) for column in np.flatnonzero(given)},
+            "given": {labels[column]: float(p[column]) for column in np.flatnonzero(given).tolist()},
             "suggested": {
                 labels[column]: float(p[column])
                 for column in np.argsort(-np.where(missing, p, -1.0), kind="stable")[:2]

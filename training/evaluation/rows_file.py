@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ def write_rows(path: Path, scored: Sequence[Scored], *, texts: bool) -> None:
 def _table(item: Scored, places: np.ndarray, *, texts: bool) -> pa.Table:
     assert item.corpus is not None
     rows = item.rows.take(places)
-    columns = {"part": [item.name] * len(places), "id": [item.corpus.ids[place] for place in places],
+    columns: dict[str, Any] = {"part": [item.name] * len(places), "id": [item.corpus.ids[place] for place in places],
                "source": [item.corpus.source[place] for place in places]}  # fmt: skip
     if texts:
         columns["text"] = [item.corpus.texts[place] for place in places]

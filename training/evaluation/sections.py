@@ -229,7 +229,7 @@ def _single_rows(item: Scored, *, texts: bool) -> dict[str, Any]:
 
 def _named(item: Scored, chosen: Bools, place: int) -> str:
     p = item.rows.probabilities[place]
-    return ", ".join(f"{item.labels[column]} {p[column]:.2f}" for column in np.flatnonzero(chosen)) or "none"
+    return ", ".join(f"{item.labels[column]} {p[column]:.2f}" for column in np.flatnonzero(chosen).tolist()) or "none"
 
 
 def confusions(rows: Predictions, labels: Sequence[str], limit: int = CONFUSIONS) -> list[tuple[str, str, int]]:

@@ -90,7 +90,8 @@ def _continued(config: Config, labels: Sequence[str]) -> PreTrainedModel:
     """
     options = config.model
     model = load_classifier(options.name, fast_attention=options.fast_attention)
-    own = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    names = model.config.id2label or {}
+    own = [str(names.get(number)) for number in range(model.config.num_labels)]
     if own != list(labels):
         raise ConfigError(
             f"model.keep_head: {options.name} has other labels than this run "
