@@ -52,12 +52,14 @@ class Entries:
 def compose(rows: NDArray[np.intp], truth: Bools, known: Bools, generator: np.random.Generator) -> Entries:
     """Entries of three to six different `rows` each.
 
-    An entry has a label where one of its rows is known to have it; that it has not is known where it is of every row.
+    A label of an entry is known where it is of every row, and the entry then has it where one of them has: known from
+    one positive row alone, it would be known only of entries that have it.
     """
     sizes = generator.integers(FEWEST_SEGMENTS, MOST_SEGMENTS + 1, NUM_ENTRIES)
     chosen = [generator.choice(rows, size, replace=False) for size in sizes]
-    positive = np.stack([(truth[each] & known[each]).any(axis=0) for each in chosen])
-    return Entries(chosen, positive, positive | np.stack([known[each].all(axis=0) for each in chosen]))
+    seen = np.stack([known[each].all(axis=0) for each in chosen])
+    positive = np.stack([truth[each].any(axis=0) for each in chosen])
+    return Entries(chosen, positive & seen, seen)
 
 
 def fit_aggregation(
@@ -86,7 +88,7 @@ def fit_aggregation(
         seed: of the composition.
 
     Returns:
-        `max` without thresholds of its own where there are too few rows.
+        `max` without thresholds of its own where there are too few rows, or no composed entry has a known label.
     """
     if len(truth) < FEWEST_ROWS:
         return Aggregation()
@@ -107,6 +109,8 @@ def fit_aggregation(
     shuffled = generator.permutation(len(truth))
     rows = [np.sort(half) for half in np.array_split(shuffled, 2)]
     halves = [compose(half, truth, known, generator) for half in rows]
+    if not all(half.known.any() for half in halves):
+        return Aggregation()
     found = {method: measure(fit(halves[0], method), method) for method in METHODS}
     found[UNION] = measure(fit_to(truth[rows[0]], probabilities[rows[0]], known[rows[0]]), "max")
     best = max(found, key=lambda method: found[method] + MARGIN * (method == UNION))

@@ -20,8 +20,9 @@ from training.evaluation.scoring import intervals, measure
 def group_rows(rows: Predictions, thresholds: Floats, labels: LabelSet, taxonomy: Taxonomy) -> Predictions:
     """The rows at the level of groups.
 
-    A group is true where any of its known labels is, and known where one is true or all are known. Its probability is
-    that of the label that speaks for it (`shared.labels.group_decisions`), which is what the service gives.
+    A group is known where all its labels are, and true where it is known and any of them is: with one true label among
+    unknown ones it would enter only where it is true, and precision would be 1 by construction. Its probability is that
+    of the label that speaks for it (`shared.labels.group_decisions`), which is what the service gives.
 
     Args:
         rows: at the level of labels.
@@ -30,9 +31,10 @@ def group_rows(rows: Predictions, thresholds: Floats, labels: LabelSet, taxonomy
         taxonomy: the G groups.
     """
     places = [[labels.index(name) for name in members] for members in taxonomy.groups.values()]
-    truth = np.stack([(rows.truth & rows.known)[:, place].any(axis=1) for place in places], axis=1)
-    known = np.stack([rows.known[:, place].all(axis=1) for place in places], axis=1) | truth
-    return Predictions(truth, known, *group_answers(rows.probabilities, rows.decisions, thresholds, labels, taxonomy))
+    truth = np.stack([rows.truth[:, place].any(axis=1) for place in places], axis=1)
+    known = np.stack([rows.known[:, place].all(axis=1) for place in places], axis=1)
+    answers = group_answers(rows.probabilities, rows.decisions, thresholds, labels, taxonomy)
+    return Predictions(truth & known, known, *answers)
 
 
 def group_answers(
@@ -47,7 +49,9 @@ def group_answers(
 def levels_of(
     rows: Predictions, thresholds: Floats, labels: Sequence[str], *, samples: int, seed: int = 0
 ) -> dict[str, Any]:
-    """Taxonomy -> metrics of its groups, beside the labels themselves; empty where the labels have no taxonomy.
+    """Taxonomy -> metrics of its groups, beside the labels themselves.
+
+    Left out is a taxonomy of which no row knows a group; empty where the labels have none.
 
     Args:
         rows: at the level of labels.
@@ -59,6 +63,8 @@ def levels_of(
     found, label_set = {}, LabelSet(tuple(labels))
     for name, taxonomy in list(taxonomies_for(label_set).items())[1:]:
         grouped = group_rows(rows, thresholds, label_set, taxonomy)
+        if not grouped.known.any():
+            continue
         groups = tuple(taxonomy.groups)
         metrics = measure(grouped, groups)
         if samples:

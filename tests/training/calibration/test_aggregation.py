@@ -32,6 +32,25 @@ def test_an_entry_has_the_labels_of_its_rows_and_unknown_ones_stay_unknown():
         assert annotated.tolist() == [True, True, 0 not in each]
 
 
+def test_a_label_that_one_row_alone_annotates_is_known_in_no_entry():
+    truth, known = np.zeros((6, 2), dtype=bool), np.ones((6, 2), dtype=bool)
+    known[1:, 1] = False
+    truth[0] = True
+    entries = compose(np.arange(6), truth, known, np.random.default_rng(0))
+    assert entries.truth.tolist() == [[0 in each, False] for each in entries.rows]
+    assert entries.known.sum(axis=0).tolist() == [len(entries.rows), 0]
+
+
+def test_entries_of_which_nothing_is_known_leave_the_union_of_the_segments(rows):
+    truth, probabilities = rows
+    known = np.zeros_like(truth)
+    known[np.flatnonzero(truth.any(axis=1))[:5]] = True  # too few of either half to make up an entry
+    found = fit_aggregation(
+        truth & known, probabilities, known, labels=LABELS, config=CalibrationConfig(), split="dev"
+    )  # fmt: skip
+    assert (found.method, found.policies, found.measured) == ("max", None, {})
+
+
 def test_thresholds_of_entries_decide_new_entries_better_than_those_of_rows(rows):
     truth, probabilities = rows
     known = np.ones_like(truth)

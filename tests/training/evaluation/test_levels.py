@@ -45,7 +45,7 @@ def test_a_group_is_true_and_decided_where_any_of_its_labels_is():
     assert levels_of(rows.take(np.arange(5)), THRESHOLDS[:2], ("a", "b"), samples=0) == {}
 
 
-def test_a_group_is_known_where_one_label_is_true_or_all_are_known():
+def test_a_group_is_known_where_all_its_labels_are():
     known = np.ones((2, 28), dtype=bool)
     known[:, GOEMOTIONS.index("annoyance")] = False
     truth = np.zeros((2, 28), dtype=bool)
@@ -54,8 +54,27 @@ def test_a_group_is_known_where_one_label_is_true_or_all_are_known():
         Predictions(truth, known, np.zeros((2, 28)), truth), THRESHOLDS, LabelSet(GOEMOTIONS), EKMAN
     )  # fmt: skip
     anger = list(EKMAN.groups).index("anger")
-    assert grouped.known[:, anger].tolist() == [True, False]
+    assert grouped.known[:, anger].tolist() == [False, False]
+    assert not grouped.truth[:, anger].any()
     assert grouped.known[:, [g for g in range(7) if g != anger]].all()
+
+
+def test_a_group_with_a_label_that_no_row_annotates_has_no_precision_and_an_unknown_taxonomy_no_metrics():
+    """Anger is decided in all of four rows and true in two: 2 of 4, which without annoyance nobody can say."""
+    anger, annoyance = (GOEMOTIONS.index(name) for name in ("anger", "annoyance"))
+    known, truth = np.ones((4, 28), dtype=bool), np.zeros((4, 28), dtype=bool)
+    truth[:2, anger] = True
+    decisions = np.zeros_like(truth)
+    decisions[:, anger] = True
+    whole = levels_of(Predictions(truth, known, decisions * 0.9, decisions), THRESHOLDS, GOEMOTIONS, samples=0)
+    assert whole["ekman"]["per_label"]["anger"]["precision"] == 0.5
+    known[:, annoyance] = False
+    part = levels_of(Predictions(truth, known, decisions * 0.9, decisions), THRESHOLDS, GOEMOTIONS, samples=0)
+    assert part["ekman"]["per_label"]["anger"]["precision"] is None
+    assert part["ekman"]["not_annotated"] == ["anger"]
+    known[:] = False
+    known[:, anger] = True
+    assert levels_of(Predictions(truth, known, decisions * 0.9, decisions), THRESHOLDS, GOEMOTIONS, samples=9) == {}
 
 
 @pytest.fixture(scope="module")
