@@ -125,7 +125,7 @@ def _label_ap(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
 def brier(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None) -> float:
     """Mean squared difference between probability and outcome over all known entries."""
     (y, p), mask = _arrays(truth, probabilities, known=known)
-    return float(np.mean((p - y)[mask] ** 2))
+    return _mean((p - y)[mask] ** 2)
 
 
 def nll(truth: ArrayLike, probabilities: ArrayLike, known: ArrayLike | None = None) -> float:

@@ -13,9 +13,10 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, 
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, ttest_1samp
 
+from shared.errors import DataFormatError
 from shared.metrics import brier, macro_f1, micro_f1
 from training.audit.identities import Variant
-from training.evaluation.measures import Bools, Floats, Predictions
+from training.evaluation.measures import Bools, Floats, Predictions, number_or_none
 
 TOLERATED_GAP = 0.02
 """Mean difference of a probability between groups below which nothing is flagged."""
@@ -43,11 +44,14 @@ def counterfactual_gaps(
         probabilities: shape (N, L).
         decisions: shape (N, L).
         labels: names of the L columns.
+
+    Raises:
+        DataFormatError: when no set of a category has all of its groups.
     """
     categories = list(dict.fromkeys(variant.category for variant in variants))
     return {
         name: _category(
-            [place for place, variant in enumerate(variants) if variant.category == name],
+            name, [place for place, variant in enumerate(variants) if variant.category == name],
             variants, probabilities, decisions, labels=labels,
         )
         for name in categories
@@ -55,6 +59,7 @@ def counterfactual_gaps(
 
 
 def _category(
+    name: str,
     places: Sequence[int],
     variants: Sequence[Variant],
     probabilities: Floats,
@@ -67,6 +72,12 @@ def _category(
     for place in places:
         sets.setdefault(variants[place].key, {}).setdefault(variants[place].group, []).append(place)
     whole = [found for found in sets.values() if len(found) == len(groups)]
+    if not whole:
+        raise DataFormatError(
+            f"no sentence of '{name}' is there for all of its groups ({', '.join(groups)}): {len(sets)} sets "
+            "that differ in the person alone, each with some of the groups.",
+            hint="Give one or more sentences of a set for every group.",
+        )
     means = np.array([[probabilities[found[group]].mean(axis=0) for group in groups] for found in whole])
     gaps = means - means.mean(axis=1, keepdims=True)  # sets, groups, labels
     mean = gaps.mean(axis=0)
@@ -131,7 +142,8 @@ def group_metrics(rows: Predictions, groups: Sequence[str], labels: Sequence[str
 
     Returns:
         Overall, by group, largest difference; and per label the differences of selection rate, true and false positive
-        rate. Groups below `FEWEST_ROWS` rows are named and left out.
+        rate. Groups below `FEWEST_ROWS` rows are named and left out. A metric is None for a group whose rows annotate
+        no label, which the differences then leave out.
     """
     names, counts = np.unique(np.asarray(groups, dtype=object).astype(str), return_counts=True)
     small = [str(name) for name, count in zip(names, counts, strict=True) if count < FEWEST_ROWS]
@@ -144,9 +156,11 @@ def group_metrics(rows: Predictions, groups: Sequence[str], labels: Sequence[str
     return {
         "left_out": small,
         "rows": {str(name): int(count) for name, count in zip(names, counts, strict=True) if str(name) not in small},
-        "overall": {name: float(value) for name, value in frame.overall.items()},
-        "groups": {str(group): {k: float(v) for k, v in row.items()} for group, row in frame.by_group.iterrows()},
-        "difference": {name: float(value) for name, value in frame.difference().items()},
+        "overall": {name: number_or_none(value) for name, value in frame.overall.items()},
+        "groups": {
+            str(group): {k: number_or_none(v) for k, v in row.items()} for group, row in frame.by_group.iterrows()
+        },
+        "difference": {name: number_or_none(value) for name, value in frame.difference().items()},
         "labels": _label_differences(chosen, within, labels),
     }  # fmt: skip
 
@@ -155,7 +169,11 @@ def _row_metrics(rows: Predictions) -> Mapping[str, Any]:
     """Metrics as functions of row numbers, which is what MetricFrame hands them for each group."""
 
     def on(measure: Any, other: NDArray[Any]) -> Any:
-        return lambda places, _: measure(rows.truth[places], other[places], rows.known[places])
+        def of(places: NDArray[np.intp], _: Any) -> float:
+            known = rows.known[places]
+            return float(measure(rows.truth[places], other[places], known)) if known.any() else float("nan")
+
+        return of
 
     return {
         "macro_f1": on(macro_f1, rows.decisions), "micro_f1": on(micro_f1, rows.decisions),

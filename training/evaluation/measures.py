@@ -197,3 +197,8 @@ def _mean(values: Floats) -> Floats:
 def names(values: Mapping[str, Floats]) -> list[str]:
     """Metrics of all labels together, without those of single labels."""
     return [name for name in values if not name.startswith("label_")]
+
+
+def number_or_none(value: float) -> float | None:
+    """The value for JSON: None, which is null there, where nothing was measured (NaN)."""
+    return None if np.isnan(value) else float(value)

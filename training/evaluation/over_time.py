@@ -15,7 +15,7 @@ from scipy.stats import chi2_contingency
 
 from shared.drift import SHIFTED, STABLE, Histograms, population_stability_index
 from shared.metrics import brier, macro_f1, micro_f1
-from training.evaluation.measures import Predictions
+from training.evaluation.measures import Predictions, number_or_none
 
 FEWEST = 30
 """Rows below which a period is shown without a verdict."""
@@ -100,7 +100,7 @@ def change_point(counts: NDArray[np.float64], names: Sequence[str], rows: NDArra
 
 
 def metrics_over_periods(periods: Sequence[str], rows: Predictions) -> list[dict[str, Any]]:
-    """Macro F1, micro F1 and Brier score of each period, in order of time."""
+    """Macro F1, micro F1 and Brier score of each period, in order of time; None where its rows annotate no label."""
     names = sorted(set(periods))
     row_of = np.searchsorted(names, np.asarray(periods))
     found = []
@@ -108,8 +108,9 @@ def metrics_over_periods(periods: Sequence[str], rows: Predictions) -> list[dict
         part = rows.take(np.flatnonzero(row_of == place))
         arrays = (part.truth, part.decisions, part.known)
         found.append({
-            "period": name, "rows": len(part), "macro_f1": macro_f1(*arrays), "micro_f1": micro_f1(*arrays),
-            "brier": brier(part.truth, part.probabilities, part.known),
+            "period": name, "rows": len(part), "macro_f1": number_or_none(macro_f1(*arrays)),
+            "micro_f1": micro_f1(*arrays) if part.known.any() else None,
+            "brier": number_or_none(brier(part.truth, part.probabilities, part.known)),
         })  # fmt: skip
     return found
 

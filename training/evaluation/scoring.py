@@ -26,7 +26,7 @@ from shared.metrics import (
 )
 from shared.thresholds import Policies
 from training.data.corpus import Corpus
-from training.evaluation.measures import Bools, Floats, Predictions, names, ranking_per_row
+from training.evaluation.measures import Bools, Floats, Predictions, names, number_or_none, ranking_per_row
 from training.evaluation.resampling import LEVEL, resample
 
 
@@ -115,16 +115,16 @@ def measure(rows: Predictions, labels: Sequence[str], *, single_label: bool = Fa
         known = rows.known[:, place]
         y, p = rows.truth[known, place].astype(np.float64), rows.probabilities[known, place]
         result["per_label"][name] |= {
-            "roc_auc": _number(auc[place]),
+            "roc_auc": number_or_none(auc[place]),
             "brier": float(np.mean((p - y) ** 2)) if len(y) else None,
             "ece": ece(y, p) if len(y) else None,
         }
     return result | {
         "weighted_f1": weighted_f1(rows.truth, rows.decisions, rows.known),
-        "subset_accuracy": _number(_mean(exact[answered])),
-        "macro_roc_auc": _number(_mean(auc[~np.isnan(auc)])),
-        "lrap": _number(_mean(precision[answered])),
-        "coverage_error": _number(_mean(coverage[answered])),
+        "subset_accuracy": number_or_none(_mean(exact[answered])),
+        "macro_roc_auc": number_or_none(_mean(auc[~np.isnan(auc)])),
+        "lrap": number_or_none(_mean(precision[answered])),
+        "coverage_error": number_or_none(_mean(coverage[answered])),
     }
 
 
@@ -141,10 +141,6 @@ def roc_auc(rows: Predictions) -> Floats:
 
 def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _short_row(split: SplitPredictions, decisions: Bools, single_label: bool) -> dict[str, float]:

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from training.audit.eec import read_eec
 from training.audit.fairness import counterfactual_gaps, group_metrics
-from training.audit.identities import CATEGORIES, variants
+from training.audit.identities import CATEGORIES, Variant, variants
 from training.evaluation.measures import Predictions
 
 LABELS = ("anger", "joy", "fear")
@@ -82,6 +82,28 @@ def test_group_metrics_are_those_of_each_group_alone_and_small_groups_are_named(
     rates = [decisions[:120, 0].mean(), decisions[120:190, 0].mean()]
     assert found["labels"]["anger"]["selection_rate"] == pytest.approx(abs(rates[0] - rates[1]))
     assert group_metrics(rows.take(np.arange(10)), ["x"] * 10, LABELS)["groups"] == {}
+
+
+def test_a_group_whose_rows_annotate_no_label_has_no_metrics_and_is_in_no_difference():
+    """Of 30 rows each a and b decide all; true are all of a, half of b, and nobody knows of c."""
+    truth = np.repeat([True, True, False, True], [30, 15, 15, 30])[:, None]
+    known = np.repeat([True, False], [60, 30])[:, None]
+    decisions = np.ones_like(truth)
+    rows = Predictions(truth, known, decisions * 1.0, decisions)
+    found = group_metrics(rows, ["a"] * 30 + ["b"] * 30 + ["c"] * 30, ("joy",))
+    assert found["groups"]["c"] == {"macro_f1": None, "micro_f1": None, "brier": None, "labels_a_row": 1.0}
+    assert found["groups"]["b"]["micro_f1"] == pytest.approx(2 / 3)
+    assert found["difference"]["micro_f1"] == pytest.approx(1 / 3)
+    assert found["difference"]["brier"] == pytest.approx(0.5)
+    nobody = group_metrics(rows.take(np.arange(60, 90)), ["c"] * 30, ("joy",))
+    assert nobody["overall"]["macro_f1"] is None
+
+
+def test_sentences_without_a_set_of_all_groups_are_refused():
+    sentences = [Variant("EEC: race", group, key, "joy", key) for group, key in (("A", "one"), ("B", "two"))]
+    p = np.full((2, 3), 0.1)
+    with pytest.raises(DataFormatError, match=r"'EEC: race' is there for all of its groups \(A, B\).*: 2 sets"):
+        counterfactual_gaps(sentences, p, p >= 0.5, LABELS)
 
 
 HEADER = "ID,Sentence,Template,Person,Gender,Race,Emotion,Emotion word\n"

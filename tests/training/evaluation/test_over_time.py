@@ -57,4 +57,8 @@ def test_metrics_of_a_month_are_those_of_its_rows_and_months_are_of_utc():
     assert [row["period"] for row in found] == ["a", "b"]
     assert found[1]["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1))
     assert found[1]["brier"] == pytest.approx(0.04)
+    nothing = Predictions(rows.truth, np.array([[True], [False], [True], [True]]), rows.probabilities, rows.decisions)
+    assert metrics_over_periods(["b", "a", "b", "b"], nothing) == [
+        {"period": "a", "rows": 1, "macro_f1": None, "micro_f1": None, "brier": None}, found[1],
+    ]  # fmt: skip
     assert [verdict(value) for value in (0.05, 0.2, 0.3)] == ["stable", "some change", "shifted"]
