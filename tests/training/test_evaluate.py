@@ -38,6 +38,35 @@ def test_every_row_of_a_table_can_be_taken(finished, table, capsys):
     assert found["num_examples"] == len(table.read_text().splitlines())
 
 
+TRAINED_ON = "the bundle was trained on this source"
+
+
+def test_of_the_file_of_the_training_the_held_out_rows_are_scored(finished, table, capsys, tmp_path):
+    path = shutil.copy(table, tmp_path)  # elsewhere: a bundle holds no absolute path
+    found = run(capsys, finished / "bundle", "--data.source=table", f"--data.path={path}")
+    assert f"{TRAINED_ON}: scored is the part that was held out as test" in found["notes"]
+    known = Bundle.read(finished / "bundle").metrics()["test"]
+    rows = len(table.read_text().splitlines())
+    assert (found["split"], found["num_examples"]) == ("test", round(rows / 10))
+    assert found["rows"] == {"read": rows, "scored": known["num_examples"]}
+    assert found["macro_f1"] == pytest.approx(known["macro_f1"], abs=1e-6)
+    whole = run(capsys, finished / "bundle", "--data.source=table", f"--data.path={path}", "--data.split=all")
+    assert f"{TRAINED_ON}, so that most of these rows are training rows" in whole["notes"]
+    assert whole["num_examples"] == rows
+
+
+def test_a_file_of_the_same_name_alone_is_scored_whole_and_named(finished, table, capsys, tmp_path):
+    lines = table.read_text().splitlines()[:40]
+    path = tmp_path / table.name
+    path.write_text("\n".join(lines))
+    found = run(capsys, finished / "bundle", "--data.source=table", f"--data.path={path}")
+    assert (found["split"], found["num_examples"]) == ("all", 40)
+    assert any("trained on a source of this name (table.jsonl)" in note for note in found["notes"])
+    other = path.rename(tmp_path / "other.jsonl")
+    found = run(capsys, finished / "bundle", "--data.source=table", f"--data.path={other}")
+    assert not any("trained on" in note for note in found["notes"])
+
+
 def test_the_output_folder_holds_figures_and_report(finished, table, capsys, tmp_path):
     options = ["--data.source=table", f"--data.path={table}", f"--output={tmp_path / 'out'}"]
     found = run(capsys, finished / "bundle", *options)

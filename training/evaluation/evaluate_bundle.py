@@ -23,6 +23,7 @@ from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
 from training.evaluation.over_time import drift_over_periods, metrics_over_periods, months
+from training.evaluation.own_data import held_out, same_names, training_splits
 from training.evaluation.report import render_report
 from training.evaluation.rows_file import write_rows
 from training.evaluation.scoring import SplitPredictions, score
@@ -104,7 +105,7 @@ def _parts(options: EvaluateOptions) -> Iterator[Part]:
 
 
 def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
-    """The rows to score; of a source without official splits that the bundle was trained on, its test part alone."""
+    """The rows to score; where they are certainly those the bundle was trained on, the part held out as test alone."""
     config, labels = part.data, bundle.label_set
     if level is not None:
         config, labels = _at_level(config, level), LabelSet(tuple(TAXONOMIES[level].groups))
@@ -113,16 +114,22 @@ def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
         data = replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
     if data.split != WHOLE:
         return data
-    trained_on = {source["origin"] for source in bundle.manifest.provenance.get("data", {}).get("sources", [])}
-    here = {str(Path(source.path).absolute()) for source in config.resolved_sources() if source.path}
-    if not trained_on & here:
-        return data
-    if part.split is None:
-        data = load_eval_split(config, TEST, labels, ids_are_positions=config.ids_of_bundle)
-        note = "the bundle was trained on this source: scored is the part that was held out as test"
+    names = same_names(bundle, config)
+    splits = training_splits(bundle, config) if names else None
+    if splits is not None:
+        test = held_out(data.rows, splits) if part.split is None else None
+        if test is not None:
+            note = "the bundle was trained on this source: scored is the part that was held out as test"
+            return replace(data, rows=test, split=TEST, notes=(*data.notes, note))
+        note = "the bundle was trained on this source, so that most of these rows are training rows"
         return replace(data, notes=(*data.notes, note))
-    note = "the bundle was trained on this source, so that most of these rows are training rows"
-    return replace(data, notes=(*data.notes, note))
+    if names:
+        note = (
+            f"the bundle was trained on a source of this name ({', '.join(names)}); whether on these rows cannot be "
+            "said, so that all are scored: where it was, most of them are training rows"
+        )
+        return replace(data, notes=(*data.notes, note))
+    return data
 
 
 def _at_level(config: EvaluationData, level: str) -> EvaluationData:
