@@ -14,7 +14,7 @@ from serving.exported import read_reports
 from serving.predictor import Predictor
 from shared.bundle import Bundle
 from training.adapting.adapt import Adapted, Estimate, Fit, adapt, check_evidence, estimate
-from training.adapting.child import described, parent_of, write_child
+from training.adapting.child import check_target, described, parent_of, write_child
 from training.adapting.head import adapt_head
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ def make_child(predictor: Predictor, options: AdaptOptions) -> Answer:
     Raises:
         EmotionError: for every mistake a user can fix.
     """
-    given = read_given(predictor, options, pooled=options.level == "head")
-    check_evidence(parent_of(predictor.bundle), given.evidence)
     name = predictor.bundle.path.absolute().name
     target = Path(options.output or predictor.bundle.path.absolute().with_name(f"{name}-adapted"))
+    check_target(target)
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    given = read_given(predictor, options, pooled=options.level == "head")
+    check_evidence(parent_of(predictor.bundle), given.evidence)
     make = _train_child if options.level == "full" else _fit_child
     child, adapted, estimated = make(predictor, options, given, target)
     Predictor.load(child.path, precision=predictor.precision)  # as the service opens it: files, seal, logits

@@ -128,6 +128,14 @@ def test_a_layer_that_gains_nothing_is_kept_and_that_is_said(parent, tmp_path, c
     assert (tmp_path / "child" / "model.safetensors").samefile(parent.path / "model.safetensors")
 
 
+def test_a_child_that_is_there_is_refused_before_anything_is_read_or_trained(parent, tmp_path):
+    (tmp_path / "child").mkdir()
+    for level in ("thresholds", "head", "full"):
+        with pytest.raises(ConfigError, match="child is there already. Give another --output, or remove it"):
+            main([str(parent.path), "--data", str(tmp_path / "no.csv"), "--level", level, "--output",
+                  str(tmp_path / "child")])  # fmt: skip
+
+
 def test_what_a_level_cannot_do_is_said(parent, rows, tmp_path):
     some = [str(parent.path), "--data", str(rows), "--output", str(tmp_path / "new")]
     for more, message in (
@@ -168,9 +176,9 @@ def test_training_further_starts_from_the_parents_head_and_ends_in_a_verified_ch
     frame.loc[:30, "joy"] = np.nan
     frame.to_csv(tmp_path / "some.csv", index=False)
     assert main([str(parent.path), "--data", str(tmp_path / "some.csv"), "--level", "full", "--folds", "2",
-                 "--output", str(tmp_path / "child"), "--threads", "1"]) == 0  # fmt: skip
+                 "--output", str(tmp_path / "new" / "child"), "--threads", "1"]) == 0  # fmt: skip
     content = json.loads(capsys.readouterr().out.splitlines()[-1])
-    child = Bundle.read(tmp_path / "child")
+    child = Bundle.read(tmp_path / "new" / "child")
     assert content["level"] == "full"
     assert set(content["macro_f1"]) == {"adapted", "parent", "difference"}
     assert child.manifest.provenance["parent"] == parent.seal
@@ -181,4 +189,4 @@ def test_training_further_starts_from_the_parents_head_and_ends_in_a_verified_ch
     before, after = (trained_logits(load_classifier(each.path), each.tokenizer(), texts) for each in (parent, child))
     assert np.abs(after - before).max() > 0.1
     assert "keep_head: true" in (child.path / "training.yaml").read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["child", "some.csv"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["child"]

@@ -94,8 +94,7 @@ def write_child(
     """
     if profile is not None:
         check_name(profile)
-    if target.exists():
-        raise ConfigError(f"{target} is there already.", hint="Give another --output, or remove it.")
+    check_target(target)
     adapted = replace(adapted, calibration=_with_fit(bundle, adapted, evidence))
     provenance = _provenance(bundle, adapted, estimate, origin, trained_from)
     with replacing_folder(target) as folder:
@@ -122,6 +121,16 @@ def write_child(
         else:
             export(child)
     return Bundle.read(target)
+
+
+def check_target(target: Path) -> None:
+    """Refuse a folder that no child can be written to.
+
+    Raises:
+        ConfigError: when something is there.
+    """
+    if target.exists():
+        raise ConfigError(f"{target} is there already.", hint="Give another --output, or remove it.")
 
 
 def _link_all(bundle: Bundle, folder: Path, *, without: Collection[str]) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from shared.bundle import Bundle
 from shared.errors import ConfigError
 from training.config import Config
-from training.config.evaluate import CompareOptions
 from training.config.experiments import DistillOptions
 from training.config.parser import load
 from training.evaluation.compare_bundles import as_text, compare_bundles
-from training.experiments.results import row_of, write_plot, write_results
+from training.experiments.results import comparison_options, row_of, write_plot, write_results
 from training.experiments.trials import (
     METRICS,
     Outcome,
@@ -88,7 +87,7 @@ def _write(folder: Path, outcomes: list[Outcome]) -> str:
     lines = [""]
     if "alone" in bundles:
         words = [str(bundles["alone"]), str(bundles["student"])]
-        compared = compare_bundles(words, CompareOptions(output=str(folder / "comparison"), timing=False))
+        compared = compare_bundles(words, comparison_options(folder, outcomes[-1].config.eval))
         lines += [as_text(compared).rstrip(), SEEDS, f"the whole comparison: {folder / 'comparison' / 'report.html'}"]
     lines.append(f"the student's bundle: {bundles['student']}")
     scores = {outcome.name: outcome.metric(METRICS[0]) for outcome in outcomes}

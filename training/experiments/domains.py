@@ -21,7 +21,8 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
     """Evaluate every bundle on every corpus and write table, matrix and plot; the text is returned.
 
     Of a corpus with official splits test is taken, or dev where there is no test. A corpus that a bundle was trained on
-    is marked: what it says there is no out-of-domain result.
+    is marked: what it says there is no out-of-domain result. A table is known by the name of its file, any other
+    corpus by its kind.
 
     Args:
         bundles: folders of bundles, or of runs.
@@ -38,22 +39,41 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
             f"out-of-domain results need bundles and corpora, and got {len(bundles)} and {len(options.data.sources)}.",
             hint="Name bundles, and list the corpora in data.sources of a file for --config.",
         )
+    names = _numbered([f"{source.kind} {_file_name(source.path)}".strip() for source in sources])
     rows = []
     for word in bundles:
         path = Path(word) / "bundle" if (Path(word) / "bundle" / "bundle.json").is_file() else Path(word)
         bundle = Bundle.read(path)
         logits = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
-        trained_on = {source["kind"] for source in bundle.manifest.provenance.get("data", {}).get("sources", [])}
-        for source in sources:
+        provenance = bundle.manifest.provenance.get("data", {}).get("sources", [])
+        trained_on = {_identity(source["kind"], source.get("origin")) for source in provenance}
+        for name, source in zip(names, sources, strict=True):
             result = _evaluate(path, replace(options.data, sources=[source]), options, logits)
             rows.append({
-                "model": word, "corpus": f"{source.kind} {Path(source.path).name if source.path else ''}".strip(),
-                "split": result["split"], "in_domain": source.kind in trained_on,
+                "model": word, "corpus": name,
+                "split": result["split"], "in_domain": _identity(source.kind, source.path) in trained_on,
                 "rows": result["rows"]["scored"], "labels": len(result["labels_scored"]),
                 **{name: result[name] for name in METRICS},
                 "_interval": result.get("intervals", {}).get("macro_f1"),
             })  # fmt: skip
     return _write(Path(options.output), rows)
+
+
+def _file_name(path: str | None) -> str:
+    return Path(path).absolute().name if path else ""
+
+
+def _identity(kind: str, path: str | None) -> tuple[str, str]:
+    """What makes two corpora the same one, wherever they lie."""
+    return kind, _file_name(path) if kind == "table" else ""
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind those that were there before."""
+    return [
+        f"{name} ({count})" if (count := names[: place + 1].count(name)) > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _evaluate(path: Path, data: Any, options: DomainsOptions, logits: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from shared.files import replacing_file, write_json
-from training.config.evaluate import CompareOptions
+from training.config.evaluate import CompareOptions, EvalConfig
 from training.evaluation.compare_bundles import as_text as comparison_text
 from training.evaluation.compare_bundles import compare_bundles
 from training.experiments.trials import METRICS, Outcome
@@ -54,14 +54,18 @@ def write_comparison(folder: Path, outcomes: Sequence[Outcome]) -> list[str]:
     """
     if len(outcomes) < 2:
         return []
-    options = CompareOptions(
-        output=str(folder / "comparison"), timing=False,
-        bootstrap_samples=max(1, outcomes[0].config.eval.bootstrap_samples),
-        show_texts=outcomes[0].config.eval.show_texts,
-    )  # fmt: skip
+    options = comparison_options(folder, outcomes[0].config.eval)
     words = [str(outcome.config.run_dir) for outcome in outcomes]
     return ["", "Each run against the first, on the same dev rows (95 % paired bootstrap intervals)",
             comparison_text(compare_bundles(words, options)).rstrip()]  # fmt: skip
+
+
+def comparison_options(folder: Path, evaluation: EvalConfig) -> CompareOptions:
+    """Options of the comparison of an experiment's runs, as their configuration has them; a gain has an interval."""
+    return CompareOptions(
+        output=str(folder / "comparison"), timing=False, show_texts=evaluation.show_texts,
+        bootstrap_samples=max(1, evaluation.bootstrap_samples),
+    )  # fmt: skip
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from shared.errors import BundleNotFoundError, ConfigError
 from training import distill as command
 from training import distillation
 from training.config import DataConfig, DistillConfig, LossConfig, RunConfig
+from training.config.evaluate import EvalConfig
 from training.config.experiments import DistillOptions, TeachersConfig
 from training.experiments import distill as experiment
 from training.experiments import trials
@@ -34,7 +35,7 @@ def compared(request, monkeypatch):
     """What is compared, where the runs leave no model to compare."""
     made = []
     if "runs" in request.fixturenames:
-        monkeypatch.setattr(experiment, "compare_bundles", lambda words, options: made.append(words))
+        monkeypatch.setattr(experiment, "compare_bundles", lambda *given: made.append(given))
         monkeypatch.setattr(experiment, "as_text", lambda result: "student is better by 0.02\n")
     return made
 
@@ -97,7 +98,7 @@ def test_killed_after_any_step_it_goes_on_with_the_next(tmp_path, runs, monkeypa
 
 def test_the_student_is_compared_with_itself_alone(tmp_path, runs, compared):
     text = distill(options(tmp_path))
-    assert compared == [[bundle_of(tmp_path, "alone"), bundle_of(tmp_path, "student")]]
+    assert [words for words, _ in compared] == [[bundle_of(tmp_path, "alone"), bundle_of(tmp_path, "student")]]
     assert "student is better by 0.02" in text
     assert "another seed differs by chance in training too" in text
     assert {path.name for path in (tmp_path / "mine-distill").iterdir() if path.is_file()} == {
@@ -105,6 +106,14 @@ def test_the_student_is_compared_with_itself_alone(tmp_path, runs, compared):
     }  # fmt: skip
     distill(options(tmp_path, TeachersConfig(compare=False)))
     assert len(compared) == 1
+
+
+@pytest.mark.parametrize(("samples", "used"), [(30, 30), (0, 1)])
+def test_the_comparison_takes_resamples_and_texts_as_configured(tmp_path, runs, compared, samples, used):
+    distill(options(tmp_path, eval=EvalConfig(bootstrap_samples=samples, show_texts=False)))
+    ((_, made),) = compared
+    assert (made.bootstrap_samples, made.show_texts, made.timing) == (used, False, False)
+    assert made.output == str(tmp_path / "mine-distill" / "comparison")
 
 
 @pytest.mark.parametrize(

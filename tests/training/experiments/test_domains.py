@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from shared.bundle import Bundle, seal
 from shared.errors import ConfigError
 from tests.serving.exportable import exportable_bundle
 from training import domains
@@ -37,6 +38,30 @@ def test_every_bundle_meets_every_corpus_over_the_labels_they_share(bundle, tmp_
     assert found["matrix"][0]["table two.jsonl"] == f"{found['rows'][0]['macro_f1']:.4f}"
     assert str(bundle.parent) in said
     assert (tmp_path / "out/results.svg").is_file()
+
+
+def test_a_table_is_known_by_its_file_and_a_name_given_twice_is_numbered(bundle, tmp_path, capsys):
+    manifest = Bundle.read(bundle).manifest
+    trained_on = [{"kind": "table", "origin": "/elsewhere/a.jsonl"}]
+    seal(
+        bundle, labels=manifest.labels, task=manifest.task, pooling=manifest.pooling, max_length=manifest.max_length,
+        head_tokens=manifest.head_tokens, provenance={"data": {"sources": trained_on}},
+    )  # fmt: skip
+    (tmp_path / "other").mkdir()
+    places = ((tmp_path / "a.jsonl", ("joy", "fear")), (tmp_path / "b.jsonl", ("joy", "fear")),
+              (tmp_path / "other/b.jsonl", ("anger", "sadness")))  # fmt: skip
+    sources = [{"kind": "table", "path": write_corpus(*place)} for place in places]
+    domains.main([
+        str(bundle), f"--data.sources={json.dumps(sources)}", f"--output={tmp_path / 'out'}", "--threads=1",
+        "--bootstrap_samples=0",
+    ])  # fmt: skip
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert [(row["corpus"], row["in_domain"]) for row in found["rows"]] == [
+        ("table a.jsonl", True), ("table b.jsonl", False), ("table b.jsonl (2)", False),
+    ]  # fmt: skip
+    assert list(found["matrix"][0]) == ["model", "table a.jsonl", "table b.jsonl", "table b.jsonl (2)"]
+    assert found["matrix"][0]["table a.jsonl"].endswith("*")
+    assert found["matrix"][0]["table b.jsonl"] == f"{found['rows'][1]['macro_f1']:.4f}"
 
 
 def test_without_bundles_or_corpora_it_says_what_is_missing(bundle):
