@@ -44,7 +44,7 @@ EXTRAS = {"export": "export,serve", "verify": "serve", "predict": "serve", "serv
 OURS = frozenset({"emotion_classifiers", "serving", "shared", "training"})
 
 EXAMPLES = """\
-  emotion train                                            the embedded corpus and encoder: two minutes on a CPU
+  emotion train                                            the embedded corpus and encoder: some minutes on a CPU
   emotion train --data.source table --data.path mine.csv   your own texts
   emotion train --config goemotions_starter --data.path DIR
   emotion export runs/latest/bundle --precision fp32 int8

@@ -1,13 +1,15 @@
 """`emotion compare`: bundles, runs and precisions on the same rows."""
 
 import json
+import shutil
 
 import pytest
 
 from emotion_classifiers.comparison import main
-from shared.bundle import Bundle
-from shared.errors import ConfigError
-from tests.serving.exportable import exportable_bundle
+from shared.bundle import Bundle, seal
+from shared.errors import ConfigError, DataFormatError
+from shared.thresholds import Policies
+from tests.serving.exportable import LABELS, exportable_bundle
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,49 @@ def test_rows_may_come_from_a_table(bundles, capsys, tmp_path):
     )  # fmt: skip
     assert found["rows"] == 30
     assert found["on"] == "all of the data given"
+
+
+def with_labels(bundle, folder, labels):
+    """The bundle with other names of its labels."""
+    shutil.copytree(bundle, folder)
+    manifest, policies = Bundle.read(bundle).manifest, Bundle.read(bundle).policies
+    Policies(labels, policies.values, policies.fitted_on).write(folder / "thresholds.json")
+    seal(
+        folder, labels=labels, task=manifest.task, pooling=manifest.pooling, max_length=manifest.max_length,
+        head_tokens=manifest.head_tokens, provenance={},
+    )  # fmt: skip
+    return folder
+
+
+def test_ids_are_positions_in_the_labels_where_that_is_said(bundles, capsys, tmp_path):
+    first, _ = bundles
+    shorter = with_labels(first, tmp_path / "shorter", (*LABELS[:3], "other"))
+    table = tmp_path / "ids.csv"
+    table.write_text("text,labels\n" + "".join(f"i feel this {i},{i % 4}\n" for i in range(40)))
+    words = (first, shorter, "--timing=false", "--bootstrap_samples=2", "--threads=1", "--data.source=table",
+             f"--data.path={table}")  # fmt: skip
+    with pytest.raises(DataFormatError, match="holds label ids without names"):
+        run(capsys, *words)
+    found, _ = run(capsys, *words, "--data.ids_of_bundle=true")
+    assert found["rows"] == 40
+    assert found["labels"] == list(LABELS[:3])
+    turned = with_labels(first, tmp_path / "turned", LABELS[::-1])
+    with pytest.raises(DataFormatError, match=r"ids_of_bundle is true, and joy is label 0 of .* and 3 of .*turned"):
+        run(capsys, first, turned, *words[2:], "--data.ids_of_bundle=true")
+
+
+def test_a_choice_of_rows_without_rows_is_refused(bundles, capsys):
+    pair = [str(word) for word in bundles]
+    for more in (["--data.split=test"], ["--data.source=sample", "--data.split=test"]):
+        with pytest.raises(ConfigError, match=r"^data.split is given without data.path\. Leave it out for the ref"):
+            main([*pair, *more])
+    with pytest.raises(ConfigError, match=r"data.split, data.ids_of_bundle are given without data.path"):
+        main([*pair, "--data.split=dev", "--data.ids_of_bundle=true"])
+    found, _ = run(
+        capsys, *pair, "--timing=false", "--bootstrap_samples=2", "--threads=1", "--data.sources=[{kind: sample}]",
+        "--data.split=test",
+    )  # fmt: skip
+    assert found["on"] == "test of the data given"
 
 
 def test_one_bundle_alone_or_twice_is_refused(bundles):

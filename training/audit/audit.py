@@ -41,7 +41,7 @@ def audit_bundle(path: Path, options: AuditOptions, *, logits: LogitsOf | None =
 
     Raises:
         BundleError: when the bundle cannot be used.
-        ConfigError: for a mitigation that is refused, or a group column without a table.
+        ConfigError: for a mitigation that is refused, or a group column or other data keys without a table.
         DataError: when a table or the Equity Evaluation Corpus cannot be used.
     """
     _check_mitigation(options.mitigation)
@@ -50,6 +50,7 @@ def audit_bundle(path: Path, options: AuditOptions, *, logits: LogitsOf | None =
             f"data.group_column is {options.data.group_column} and data.path {options.data.path}; group metrics need "
             "both: a table with labels, and the name of its column of groups."
         )
+    options.data.check_path("Name a table and its column of groups, or leave it out.")
     bundle = Bundle.read(path)
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
 
@@ -93,7 +94,8 @@ def _check_mitigation(name: str | None) -> None:
 
 def _groups(bundle: Bundle, options: AuditOptions, answer: Any) -> dict[str, Any]:
     """Metrics by the groups of a table's column."""
-    data = load_eval_split(options.data, options.data.split, bundle.label_set)
+    config = options.data
+    data = load_eval_split(config, config.split, bundle.label_set, ids_are_positions=config.ids_of_bundle)
     rows = data.rows
     probabilities, decisions = answer(rows.texts)
     found = group_metrics(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shared.errors import ConfigError
 from training.config.data import DataConfig, SourceKind
 from training.config.types import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 
@@ -46,6 +47,10 @@ class CalibrationConfig:
     """r of the policy recall@r: the highest threshold of every label with at least this recall on dev."""
 
 
+_OF_ROWS = ("source", "split", "ids_of_bundle", "text_column", "label_column")
+"""Keys of `EvaluationData` that say nothing unless rows are named."""
+
+
 @dataclass(frozen=True)
 class EvaluationData(DataConfig):
     """Which rows to evaluate; labels and truncation are those of the bundle."""
@@ -55,6 +60,23 @@ class EvaluationData(DataConfig):
     where there are official splits, and otherwise all."""
     ids_of_bundle: bool = False
     """Tables of label ids without names: whether they are positions in the bundle's labels."""
+
+    def check_path(self, hint: str) -> None:
+        """Refuse keys that choose among rows where no rows are named.
+
+        Args:
+            hint: what to do instead.
+
+        Raises:
+            ConfigError: naming the keys, when neither path nor sources are given.
+        """
+        if self.path is not None or self.sources:
+            return
+        default = type(self)()
+        given = [key for key in _OF_ROWS if getattr(self, key) != getattr(default, key)]
+        if given:
+            verb = "is" if len(given) == 1 else "are"
+            raise ConfigError(f"{', '.join(f'data.{key}' for key in given)} {verb} given without data.path.", hint=hint)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,12 @@ from shared.errors import ConfigError
 from training.config.schema import Config
 from training.config.types import NonNegativeInt, PositiveFloat, PositiveInt, Share, TwoOrMore
 
+COMMANDS = {
+    "sweep": "training.sweep", "teachers": "training.distill", "kfold": "training.kfold", "phases": "training.phases",
+    "range": "training.lr_range", "search": "training.search",
+}  # fmt: skip
+"""Section that an experiment adds to those of a run -> module of its command."""
+
 _NOT_SEARCHED = ("run.", "search.", "preflight.")
 
 

@@ -17,6 +17,7 @@ from shared.cli import as_called
 from shared.errors import ConfigError
 from shared.recipes import recipe_names, recipe_path
 from training.config.aliases import meant_key
+from training.config.experiments import COMMANDS
 from training.config.schema import Config
 from training.config.values import RefusedValueError, convert, describe, entry_type, leaves
 
@@ -150,11 +151,19 @@ class _Reader:
         if self.problems:
             count = len(self.problems)
             found = self.problems[0] if count == 1 else f"{count} problems: {' '.join(self.problems)}"
-            raise ConfigError(found, hint="--help-all lists every key.")
+            raise ConfigError(found, hint=self._hint())
         options = _build(self.options_type, values)
         if isinstance(options, Config):
             options.check()
         return options
+
+    def _hint(self) -> str:
+        """What helps with the problems: the command whose section is given, or the list of keys."""
+        unknown = (setting.key.partition(".")[0] for setting in self.settings if setting.key not in self.known)
+        section = next((name for name in unknown if name in COMMANDS), None)
+        if section is None:
+            return "--help-all lists every key."
+        return f"The section {section} is of `python -m {COMMANDS[section]}`: give it this configuration."
 
     def add_command_line(self, argv: Sequence[str], positionals: Mapping[str, str]) -> list[str]:
         """Take in arguments from left to right; the positional ones are returned."""

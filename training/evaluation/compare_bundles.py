@@ -80,9 +80,10 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
 
     Raises:
         BundleError: when a bundle cannot be used.
-        ConfigError: for fewer than two, one named twice, or an exported precision that cannot be opened here.
+        ConfigError: for fewer than two, one named twice, an exported precision that cannot be opened here, or data
+            keys that no rows go with.
         DataError: when the data cannot be used.
-        DataFormatError: when they share no label.
+        DataFormatError: when they share no label, or label ids are positions and the labels stand elsewhere in another.
     """
     if len(words) < 2 or len(set(words)) < len(words):
         raise ConfigError(
@@ -92,7 +93,7 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
     named = [Named.parse(word) for word in words]
     bundles = [Bundle.read(one.path) for one in named]
     labels = _shared_labels(bundles)
-    rows = _rows(bundles[0], labels, options)
+    rows = _rows(bundles, labels, options)
     candidates = [
         _candidate(one, bundle, rows, labels, options=options, opened=opened)
         for one, bundle in zip(named, bundles, strict=True)
@@ -133,17 +134,40 @@ def _notes(bundles: Sequence[Bundle], labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _rows(first: Bundle, labels: Sequence[str], options: CompareOptions) -> Rows:
-    if options.data.path is None and not options.data.sources and options.data.source != "sample":
-        raise ConfigError("data.source is given without data.path.", hint="Leave both out for the reference rows.")
+def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOptions) -> Rows:
+    first = bundles[0]
+    options.data.check_path(
+        "Leave it out for the reference rows of the first bundle; the embedded corpus is --data.sources "
+        "'[{kind: sample}]'."
+    )
     if options.data.path is None and not options.data.sources:
         reference = first.reference()
         columns = [first.label_set.index(name) for name in labels]
         what = f"the {reference.split} rows in {first.path}"
         truth = reference.labels[:, columns].astype(np.bool_)
         return Rows(list(reference.texts), truth, reference.known[:, columns], what)
-    data = load_eval_split(options.data, options.data.split, LabelSet(tuple(labels)))
-    return Rows(data.rows.texts, data.rows.hard_targets, data.rows.known, f"{data.split} of the data given")
+    by_position = options.data.ids_of_bundle
+    if by_position:
+        _check_positions(bundles, labels)
+    read_as = first.label_set if by_position else LabelSet(tuple(labels))
+    data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position)
+    columns = [read_as.index(name) for name in labels]
+    what = f"{data.split} of the data given"
+    return Rows(data.rows.texts, data.rows.hard_targets[:, columns], data.rows.known[:, columns], what)
+
+
+def _check_positions(bundles: Sequence[Bundle], labels: Sequence[str]) -> None:
+    """Refuse label ids that mean one label in the first bundle and another one elsewhere."""
+    first = bundles[0]
+    for bundle in bundles[1:]:
+        for name in labels:
+            here, there = first.label_set.index(name), bundle.label_set.index(name)
+            if here != there:
+                raise DataFormatError(
+                    f"data.ids_of_bundle is true, and {name} is label {here} of {first.path} and {there} of "
+                    f"{bundle.path}.",
+                    hint="Name the ids with data.labels in their order.",
+                )
 
 
 def _candidate(

@@ -54,3 +54,17 @@ def test_groups_need_a_table_and_a_column_of_it(bundle, table):
         main([str(bundle), *QUICK, f"--data.path={table}"])
     with pytest.raises(DataFormatError, match="has no column 'whom', which data.group_column names"):
         main([str(bundle), *QUICK, f"--data.path={table}", "--data.group_column=whom"])
+    with pytest.raises(ConfigError, match=r"data.split is given without data.path\. Name a table and its column"):
+        main([str(bundle), *QUICK, "--data.split=test"])
+
+
+def test_ids_of_the_table_are_positions_in_the_labels_where_that_is_said(bundle, capsys, tmp_path):
+    table = tmp_path / "ids.csv"
+    table.write_text("text,labels,who\n" + "".join(f"i feel this {i},{i % 4},{'ab'[i // 40]}\n" for i in range(80)))
+    words = [str(bundle), *QUICK, f"--data.path={table}", "--data.group_column=who"]
+    with pytest.raises(DataFormatError, match="holds label ids without names"):
+        main(words)
+    assert main([*words, "--data.ids_of_bundle=true"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["groups"]
+    assert found["rows"] == {"a": 40, "b": 40}
+    assert set(found["labels"]) <= set(LABELS)

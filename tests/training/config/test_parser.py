@@ -1,12 +1,13 @@
 """Options: every mistake is named, with what is allowed and the nearest key."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from shared.errors import ConfigError
-from training.config import Config, OptimConfig, RunConfig, SourceConfig, load
+from training.config import Config, OptimConfig, RunConfig, SourceConfig, experiments, load
 from training.config.evaluate import EvaluateOptions
 from training.config.parser import parse_options
 from training.config.schema import CHANGES_NOTHING
@@ -225,3 +226,21 @@ def test_keys_that_change_a_result_are_told_from_those_that_do_not():
     del saved["data"]
     assert Config().differences(saved) == ["optim.lr"]
     assert set(Config().flat()) >= CHANGES_NOTHING
+
+
+def test_a_section_of_another_command_names_that_command():
+    said = fails("--config", "goemotions_student")
+    assert said.startswith("2 problems: unknown key 'teachers.recipe' in ")
+    assert said.endswith("The section teachers is of `python -m training.distill`: give it this configuration.")
+
+
+def test_every_section_of_an_experiment_has_its_command():
+    added = {
+        item.name: options.__doc__
+        for options in vars(experiments).values()
+        if isinstance(options, type) and issubclass(options, Config)
+        for item in fields(options)
+    }
+    sections = set(added) - {item.name for item in fields(Config)}
+    assert sections == set(experiments.COMMANDS)
+    assert all(f"`python -m {experiments.COMMANDS[name]}`" in str(added[name]) for name in sections)
