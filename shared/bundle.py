@@ -157,7 +157,7 @@ class Bundle:
             Calibration.read(folder / "calibration.json"),
             Policies.read(folder / "thresholds.json"),
             read_profiles(folder, manifest.files, manifest.labels),
-            Aggregation.read(folder),
+            Aggregation.read(folder) if AGGREGATION in manifest.files else Aggregation(),
         )
         bundle._check_agreement()
         return bundle

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from shared.aggregation import Aggregation
 from shared.bundle import Bundle, default_bundle_path, seal
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
@@ -207,3 +208,15 @@ def test_the_default_bundle_is_named_by_the_environment_or_the_newest_run(monkey
     assert str(default_bundle_path()) == "runs/latest/bundle"
     monkeypatch.setenv("EMOTION_BUNDLE", "elsewhere")
     assert str(default_bundle_path()) == "elsewhere"
+
+
+def test_an_aggregation_that_is_not_sealed_is_none_of_the_bundle(tmp_path):
+    folder = sealed(tmp_path / "bundle").path
+    Aggregation("mean", Policies(LABELS, {"f1": np.zeros(3)}, "dev")).write(folder)
+    assert Bundle.read(folder).aggregation == Aggregation()
+
+
+def test_an_aggregation_that_is_sealed_is_read(tmp_path):
+    write_parts(tmp_path / "bundle")
+    Aggregation("mean").write(tmp_path / "bundle")
+    assert sealed(tmp_path / "bundle").aggregation == Aggregation("mean")
