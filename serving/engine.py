@@ -155,7 +155,10 @@ class Engine:
         # a successor may hang while it loads, too
         limit_s = min(LOAD_TIMEOUT_S, max(RELOAD_TIMEOUT_S, RELOAD_TIMES * (time.perf_counter() - started)))
         start_worker = partial(self._start_worker, bundle, limit_s)
-        batcher = Batcher(workers, start_worker, max_tokens=self.settings.batch_tokens, observer=self.metrics)
+        batcher = Batcher(
+            workers, start_worker,
+            max_tokens=self.settings.batch_tokens, max_held=self.settings.queue_texts, observer=self.metrics,
+        )  # fmt: skip
         before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher, drift)
         self.metrics.loaded(self.active.model, drift)
         freeze_heap()

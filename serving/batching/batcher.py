@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from serving.batching.jobs import Item, Job, Observer, Row, Worker
+from serving.batching.jobs import Item, Job, Observer, Row, Worker, no_room
 from serving.batching.micro_batches import WaitingTexts
 from serving.worker.client import ProcessLostError
 from serving.worker.wire import Tokens
@@ -38,6 +38,7 @@ class Batcher:
         workers: tokenise and run.
         start_worker: makes one in the place of one that was lost.
         max_tokens: most tokens of one run, padding included.
+        max_held: most texts, and further windows of them, waiting or running; windows are known once tokenised.
         observer: measures times and sizes.
     """
 
@@ -47,9 +48,11 @@ class Batcher:
         start_worker: Callable[[], Awaitable[Worker]],
         *,
         max_tokens: int,
+        max_held: int,
         observer: Observer,
     ) -> None:
         self._start_worker = start_worker
+        self._max_held = max_held
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job] = deque()
@@ -79,7 +82,7 @@ class Batcher:
 
     @property
     def held(self) -> int:
-        """Texts waiting or running."""
+        """Texts, and further windows of them, waiting or running."""
         return self._held
 
     async def submit(
@@ -97,6 +100,8 @@ class Batcher:
 
         Raises:
             DeadlineError: after `timeout_s`.
+            InvalidInputError: when the texts have more windows than may ever be held.
+            OverloadedError: when they have more windows than there is room for now.
             NotReadyError: when the batcher was closed.
         """
         if not texts:
@@ -250,12 +255,7 @@ class Batcher:
         try:
             texts = [text for job in jobs for text in job.texts]
             tokens = iter(await worker.encode(texts, [whole for job in jobs for whole in job.whole]))
-            items = [
-                item
-                for job in jobs
-                for place in range(len(job.texts))
-                for item in self._items(job, place, next(tokens))
-            ]
+            items = [item for job in jobs for item in self._items(job, [next(tokens) for _ in job.texts])]
         except ProcessLostError:
             self._fail([job for job in jobs if job.retried])
             for job in reversed(jobs):
@@ -274,14 +274,21 @@ class Batcher:
         self._observer.tokenised(len(items), time.perf_counter() - started)
         return items
 
-    def _items(self, job: Job, place: int, tokens: Tokens) -> list[Item]:
-        """What is to be run for one text: itself, or each of its windows."""
-        windows = [tokens, *(tokens._replace(ids=ids) for ids in tokens.more)]
-        job.missing += len(tokens.more)
-        if job.wanted:
-            job.held += len(tokens.more)
-            self._hold(len(tokens.more))
-        return [Item(job, place, window) for window in windows]
+    def _items(self, job: Job, texts: Sequence[Tokens]) -> list[Item]:
+        """What is to be run for a job: its texts, or each of their windows; nothing where there is no room for them."""
+        if not job.wanted or job.answer.done():
+            return []
+        more = sum(len(tokens.more) for tokens in texts)
+        room, wait_s = self._max_held - self._held + job.held, self._held * self.seconds_per_text
+        refusal = no_room(job.held + more, room, self._max_held, wait_s)
+        if more and refusal is not None:
+            job.answer.set_exception(refusal)
+            return []
+        job.missing += more
+        job.held += more
+        self._hold(more)
+        windows = [(place, ids) for place, tokens in enumerate(texts) for ids in (tokens.ids, *tokens.more)]
+        return [Item(job, place, texts[place]._replace(ids=ids)) for place, ids in windows]
 
     async def _run(self, worker: Worker, batch: Sequence[Item]) -> None:
         started = time.perf_counter()

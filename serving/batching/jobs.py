@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.worker.wire import Tokens
-from shared.errors import RequestError
+from shared.errors import InvalidInputError, OverloadedError, RequestError
 
 
 class Worker(Protocol):
@@ -69,6 +70,7 @@ class Row:
         truncated: whether its middle was left out.
         coverage: share of its tokens that the vocabulary knows.
         warnings: codes, see `serving.text_checks`.
+        windows: probabilities of each window, shape (L,); empty for a text read in one.
     """
 
     probabilities: NDArray[np.float64]
@@ -76,6 +78,7 @@ class Row:
     truncated: bool
     coverage: float = 1.0
     warnings: tuple[str, ...] = ()
+    windows: tuple[NDArray[np.float64], ...] = ()
 
     @classmethod
     def of(cls, probabilities: NDArray[np.float64], tokens: Tokens) -> Row:
@@ -84,7 +87,8 @@ class Row:
 
     def joined(self, other: Row) -> Row:
         """The answer for a text with one more of its windows."""
-        return replace(self, probabilities=np.maximum(self.probabilities, other.probabilities))
+        windows = (*(self.windows or (self.probabilities,)), *(other.windows or (other.probabilities,)))
+        return replace(self, probabilities=np.maximum(self.probabilities, other.probabilities), windows=windows)
 
 
 @dataclass(slots=True, eq=False)
@@ -144,3 +148,24 @@ class Item:
     def wanted(self) -> bool:
         """Whether its caller still waits."""
         return self.job.wanted
+
+
+def no_room(runs: int, room: int, most: int, wait_s: float) -> RequestError | None:
+    """Why a request is not taken on; None where it is.
+
+    Args:
+        runs: model runs that it needs.
+        room: runs that there is room for now.
+        most: runs that there is ever room for.
+        wait_s: time until what is held has run, in s.
+    """
+    if runs <= room:
+        return None
+    needed = f"the request needs {runs} model runs, one for each window of a long text"
+    if runs <= most:
+        hint = "Try again later, or send fewer or shorter texts at once."
+        retry_after_s = max(1, math.ceil(wait_s))
+        message = f"{needed}; the queue has room for {max(0, room)} of {most}."
+        return OverloadedError(message, retry_after_s=retry_after_s, hint=hint)
+    hint = 'Send fewer or shorter texts at once, or long_texts: "head_tail".'
+    return InvalidInputError(f"{needed}; allowed: at most {most}.", hint=hint)

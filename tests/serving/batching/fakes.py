@@ -127,11 +127,11 @@ async def occupy(batcher: Batcher, model: FakeModel, text: str = "running") -> a
 
 
 @contextlib.asynccontextmanager
-async def running(model=None, *, workers=2, max_tokens=200, seen=None):
+async def running(model=None, *, workers=2, max_tokens=200, max_held=1024, seen=None):
     model = model or FakeModel()
     batcher = Batcher(
         [await model.start() for _ in range(workers)], model.start,
-        max_tokens=max_tokens, observer=seen or Seen(),
+        max_tokens=max_tokens, max_held=max_held, observer=seen or Seen(),
     )  # fmt: skip
     try:
         yield batcher

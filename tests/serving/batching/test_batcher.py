@@ -8,7 +8,7 @@ import random
 import pytest
 
 from serving.batching.batcher import Batcher
-from shared.errors import DeadlineError, NotReadyError
+from shared.errors import DeadlineError, InvalidInputError, NotReadyError, OverloadedError
 from tests.serving.batching.fakes import FakeModel, Seen, expected, occupy, running, until, values
 
 
@@ -106,7 +106,7 @@ def test_closing_answers_what_is_held_and_refuses_the_rest():
     async def main():
         model = FakeModel()
         workers = [await model.start(), await model.start()]
-        batcher = Batcher(workers, model.start, max_tokens=200, observer=Seen())
+        batcher = Batcher(workers, model.start, max_tokens=200, max_held=1024, observer=Seen())
         model.hold()
         held = [asyncio.create_task(batcher.submit([f"text {i}"], timeout_s=5)) for i in range(20)]
         await asyncio.sleep(0)
@@ -149,3 +149,33 @@ def test_a_long_text_that_is_read_whole_runs_in_windows_and_counts_as_many():
     assert [row.num_tokens for row in rows] == [90, 1]
     assert [row.probabilities.tolist() for row in rows] == [[50, ord("a")], [1, ord("b")]]
     assert not rows[0].truncated
+
+
+def test_more_windows_than_may_be_held_are_refused_and_leave_nothing():
+    async def main():
+        model = FakeModel()
+        async with running(model, max_held=6) as batcher:
+            with pytest.raises(InvalidInputError, match=r"needs 12 model runs, .*; allowed: at most 6\. Send fewer or"):
+                await batcher.submit(["a" * 90] * 4, timeout_s=5, whole=[True] * 4)
+            assert batcher.held == 0
+            assert values(await batcher.submit(["b", "a" * 90], timeout_s=5, whole=[True] * 2)) == [[1, 98], [50, 97]]
+        assert "a" * 90 not in model.texts_run
+        assert len(model.texts_run) == 4
+
+    asyncio.run(main())
+
+
+def test_windows_that_find_no_room_now_are_refused_for_now():
+    async def main():
+        model = FakeModel()
+        async with running(model, max_held=6) as batcher:
+            first = await occupy(batcher, model)
+            with pytest.raises(OverloadedError, match="needs 6 model runs, .*; the queue has room for 5 of 6") as error:
+                await batcher.submit(["a" * 90] * 2, timeout_s=5, whole=[True] * 2)
+            assert error.value.retry_after_s >= 1
+            assert batcher.held == 1
+            model.gate.set()
+            await first
+            assert len(await batcher.submit(["a" * 90] * 2, timeout_s=5, whole=[True] * 2)) == 2
+
+    asyncio.run(main())
