@@ -115,7 +115,7 @@ def predict_table(
     drop = added if overwrite_columns else ()
     if not overwrite_columns:
         _check_free(table.name, table.columns, added)
-    progress = Progress(started_s=time.monotonic())
+    progress, checks = Progress(started_s=time.monotonic()), TextChecks(predictor.bundle)
     with _opened(output, progress) as stream:
         writer = open_writer(stream, form, table, added, lists=[PREDICTED], drop=drop)
         for note in (*table.notes, *getattr(writer, "notes", ())):
@@ -125,7 +125,9 @@ def predict_table(
                 for chunk in table.chunks(CHUNK_ROWS):
                     if not overwrite_columns:
                         _check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
-                    columns, empty = _predicted(predictor, chunk, text_column, policy, added, segments=segments)
+                    columns, empty = _predicted(
+                        predictor, chunk, text_column, policy, added, checks=checks, segments=segments
+                    )
                     with stoppable.held():
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)
@@ -152,7 +154,7 @@ def _check_free(where: str, columns: Mapping[str, Any] | Sequence[str], added: S
 
 def _predicted(
     predictor: Predictor, chunk: Chunk, text_column: str, policy: str | None, added: Sequence[str], *,
-    segments: Literal["sentence", "paragraph"] | None,
+    checks: TextChecks, segments: Literal["sentence", "paragraph"] | None,
 ) -> tuple[dict[str, list[Any]], int]:  # fmt: skip
     """The added columns of a chunk, and how many of its texts are empty."""
     values = chunk.columns.get(text_column) or [None] * len(chunk)
@@ -162,7 +164,7 @@ def _predicted(
         probabilities = predictor.probabilities(predictor.logits([texts[row] for row in usable]))
         decisions = predictor.policies.decide(probabilities, policy)
     else:
-        probabilities, decisions = _by_segments(predictor, [texts[row] for row in usable], policy, segments)
+        probabilities, decisions = _by_segments(predictor, checks, [texts[row] for row in usable], policy, segments)
     decided = predictor.bundle.label_set.names_of(decisions)
     place_of = dict(zip(usable, range(len(usable)), strict=True))
     places = [place_of.get(row) for row in range(len(texts))]
@@ -172,14 +174,15 @@ def _predicted(
 
 
 def _by_segments(
-    predictor: Predictor, texts: Sequence[str], policy: str | None, segments: Literal["sentence", "paragraph"]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    predictor: Predictor, checks: TextChecks, texts: Sequence[str], policy: str | None,
+    segments: Literal["sentence", "paragraph"],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # fmt: skip
     """Probabilities and decisions of texts put together from their segments, both of shape (N, L)."""
     from serving.http.schemas import PredictRequest  # noqa: PLC0415
     from serving.local_reading import read_here  # noqa: PLC0415
 
     request = PredictRequest(texts=[""], policy=policy, segments=segments)
-    found = read_here(predictor, TextChecks(predictor.bundle), texts, request, predictor.bundle)
+    found = read_here(predictor, checks, texts, request, predictor.bundle)
     shape = (len(texts), len(predictor.labels))
     rows = [reading.row.probabilities for reading in found if reading.row is not None]
     decided = [reading.decided for reading in found if reading.decided is not None]

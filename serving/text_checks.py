@@ -85,8 +85,9 @@ class TextChecks:
         self._bundle = bundle
 
     def warm_up(self) -> None:
-        """Load the detector and find the languages now, not at the first text."""
-        logger.debug("languages of the reference rows: %s", ", ".join(sorted(self.languages)))
+        """Load the detector, read the tokenizer and find the languages now, not at the first text."""
+        languages, num_special = ", ".join(sorted(self.languages)), self._num_special
+        logger.debug("languages of the reference rows: %s; %d special tokens a text", languages, num_special)
 
     @cached_property
     def languages(self) -> frozenset[str]:

@@ -30,7 +30,7 @@ class Tokens(NamedTuple):
         truncated: whether its middle was left out.
         more: ids of its other windows, where all of a long text is read.
         coverage: share of its tokens that the vocabulary knows.
-        warnings: codes of what makes the answer doubtful, see `serving.warnings`.
+        warnings: codes of what makes the answer doubtful, see `serving.text_checks`.
     """
 
     ids: bytes
