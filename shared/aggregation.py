@@ -18,25 +18,28 @@ FILE = "aggregation.json"
 METHODS = ("max", "noisy_or", "mean", "top2_mean")
 
 
-def aggregate(probabilities: NDArray[np.floating], method: str) -> NDArray[np.float64]:
+def aggregate(probabilities: NDArray[np.floating], method: str, activation: str = "sigmoid") -> NDArray[np.float64]:
     """Probabilities of a text, shape (L,), of those of its S segments, shape (S, L).
 
     `max`: the segment that has most of a label speaks for the text. `noisy_or`: 1 - prod(1 - p), as if segments were
     independent (Pearl 1988, section 4.3.2). `mean`; `top2_mean`: the mean of the two highest.
+    Under the activation `softmax`, of which one label is true, they are scaled to sum to 1.
 
     Raises:
         BundleFormatError: for another method.
     """
+    if method not in METHODS:
+        raise BundleFormatError(f"unknown aggregation '{method}'; allowed: {', '.join(METHODS)}.")
     p = np.asarray(probabilities, dtype=np.float64)
     if method == "max":
-        return np.asarray(p.max(axis=0))
-    if method == "noisy_or":
-        return np.asarray(1 - np.prod(1 - p, axis=0))
-    if method == "mean":
-        return np.asarray(p.mean(axis=0))
-    if method == "top2_mean":
-        return np.asarray(np.sort(p, axis=0)[-2:].mean(axis=0))
-    raise BundleFormatError(f"unknown aggregation '{method}'; allowed: {', '.join(METHODS)}.")
+        text = p.max(axis=0)
+    elif method == "noisy_or":
+        text = 1 - np.prod(1 - p, axis=0)
+    elif method == "mean":
+        text = p.mean(axis=0)
+    else:
+        text = np.sort(p, axis=0)[-2:].mean(axis=0)
+    return np.asarray(text / text.sum() if activation == "softmax" else text)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class Aggregation:
         if self.method not in METHODS:
             raise BundleFormatError(f"unknown aggregation '{self.method}'; allowed: {', '.join(METHODS)}.")
 
-    def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities of a text, shape (L,), of those of its S segments, shape (S, L)."""
-        return aggregate(probabilities, self.method)
+    def apply(self, probabilities: NDArray[np.floating], activation: str = "sigmoid") -> NDArray[np.float64]:
+        """Probabilities of a text, shape (L,), of those of its S segments, shape (S, L); see `aggregate`."""
+        return aggregate(probabilities, self.method, activation)
 
     def thresholds(self, policy: str, segment_policies: Policies) -> NDArray[np.float64]:
         """Thresholds for a text under `policy`, shape (L,): its own where they were fitted, else those of a segment."""

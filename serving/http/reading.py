@@ -93,13 +93,12 @@ def read(
     found = [each if isinstance(each, RequestError) else _with_rows(each, rows, served, bundle) for each in cut]
     if request.explain:
         answered = [each for each in found if isinstance(each, _Text)]
-        occluded = [_occluded(each, rules) for each in answered]
-        wanted = [text for each in occluded for piece in each for text in piece]
-        _check_number(len(wanted), most_pieces, "words to explain")
+        taken_out = [_parts_to_explain(each, rules) for each in answered]
+        _check_number(sum(map(_num_runs, answered, taken_out)), most_pieces, "model runs for words to explain")
+        wanted = [text for each, of_text in zip(answered, taken_out, strict=True) for text in _occluded(each, of_text)]
         rows = _by_profile((yield Pieces(wanted, request.reads_whole)) if wanted else (), served, bundle)
         explained = (
-            _with_reasons(each, without_each, rows, rules, bundle)
-            for each, without_each in zip(answered, occluded, strict=True)
+            _with_reasons(each, of_text, rows, rules, bundle) for each, of_text in zip(answered, taken_out, strict=True)
         )
         found = [next(explained) if isinstance(each, _Text) else each for each in found]
     return [
@@ -136,25 +135,35 @@ def _with_rows(each: _Text, rows: Iterator[Row | RequestError], served: Bundle, 
     for answer in answers:
         if isinstance(answer, RequestError):
             return answer
-    each.served = [answer for answer in answers if isinstance(answer, Row)]
-    each.rows = [read_by_profile(row, served, bundle) for row in each.served]
+    found = [answer for answer in answers if isinstance(answer, Row)]
+    each.served = [read_by_profile(row, served, served) for row in found]
+    each.rows = [read_by_profile(row, served, bundle) for row in found]
     return each
 
 
-def _occluded(each: _Text, rules: DecisionRules) -> list[list[str]]:
-    """Every piece that decides a label, without each of its parts in turn."""
+def _parts_to_explain(each: _Text, rules: DecisionRules) -> list[list[Offsets]]:
+    """Parts of every piece that decides a label; none of another."""
     return [
-        [without(piece, *part) for part in parts(piece)]
-        if decide(row.probabilities, rules.thresholds, argmax=rules.argmax).any()
-        else []
+        parts(piece) if decide(row.probabilities, rules.thresholds, argmax=rules.argmax).any() else []
         for piece, row in zip(each.pieces(), each.rows, strict=True)
     ]
 
 
+def _num_runs(each: _Text, taken_out: list[list[Offsets]]) -> int:
+    """Model runs that the parts cost: without a part, a piece has about as many windows as with it."""
+    return sum(len(found) * max(1, len(row.windows)) for found, row in zip(taken_out, each.rows, strict=True))
+
+
+def _occluded(each: _Text, taken_out: list[list[Offsets]]) -> Iterator[str]:
+    """The pieces of a text without each of their parts in turn."""
+    return (without(piece, *part) for piece, found in zip(each.pieces(), taken_out, strict=True) for part in found)
+
+
 def _with_reasons(
-    each: _Text, occluded: list[list[str]], rows: Iterator[Row | RequestError], rules: DecisionRules, bundle: Bundle
-) -> _Text | RequestError:
-    answers = [[next(rows) for _ in texts] for texts in occluded]
+    each: _Text, taken_out: list[list[Offsets]], rows: Iterator[Row | RequestError], rules: DecisionRules,
+    bundle: Bundle,
+) -> _Text | RequestError:  # fmt: skip
+    answers = [[next(rows) for _ in found] for found in taken_out]
     for row in (row for piece in answers for row in piece):
         if isinstance(row, RequestError):
             return row
@@ -198,7 +207,9 @@ def _joined(rows: Sequence[Row], bundle: Bundle) -> Row:
         (TOO_SHORT, len(rows) == 1 and TOO_SHORT in rows[0].warnings),
         (TRUNCATED, truncated),
     )
-    probabilities = bundle.aggregation.apply(np.stack([row.probabilities for row in rows]))
+    probabilities = bundle.aggregation.apply(
+        np.stack([row.probabilities for row in rows]), bundle.calibration.activation
+    )
     warnings = tuple(code for code, applies in codes if applies)
     return Row(probabilities, int(sizes.sum()), truncated, coverage, warnings)
 

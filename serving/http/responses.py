@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serving.batching.jobs import Row
 from serving.http.schemas import DIGITS, PredictRequest
 from serving.telemetry.drift import NONE_NEAR, mean_index, nearest_profile
+from shared.aggregation import aggregate
 from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
@@ -88,11 +89,13 @@ def _overridden(
 
 
 def read_by_profile(row: Row, served: Bundle, profile: Bundle) -> Row:
-    """The model's answer for one text as a profile of the bundle in service calibrates it."""
-    if profile is served:
+    """The model's answer for one text as a profile of the bundle in service calibrates it, window by window."""
+    if profile is served and not row.windows:
         return row
-    logits = served.calibration.logits(row.probabilities)
-    return replace(row, probabilities=profile.calibration.apply(logits))
+    windows = np.stack(row.windows or (row.probabilities,))
+    if profile is not served:
+        windows = profile.calibration.apply(served.calibration.logits(windows))
+    return replace(row, probabilities=aggregate(windows, "max", profile.calibration.activation))
 
 
 def result(row: Row, rules: DecisionRules, bundle: Bundle) -> dict[str, Any]:

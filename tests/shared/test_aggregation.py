@@ -30,6 +30,15 @@ def test_a_text_of_one_segment_is_that_segment(method):
     np.testing.assert_allclose(aggregate(SEGMENTS[:1], method), SEGMENTS[0])
 
 
+@pytest.mark.parametrize("method", ["max", "noisy_or", "mean", "top2_mean"])
+def test_after_softmax_a_text_has_probabilities_that_sum_to_one(method):
+    found = aggregate([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]], method, "softmax")
+    assert found.sum() == pytest.approx(1)
+    assert found[0] == found[1] > found[2]
+    if method == "max":
+        np.testing.assert_allclose(found, [18 / 37, 18 / 37, 1 / 37])
+
+
 def test_an_older_bundle_decides_the_union_of_what_its_segments_decide(tmp_path):
     found = Aggregation.read(tmp_path)
     policies = Policies(("joy", "fear"), {"f1": np.array([0.5, 0.41])}, "dev")

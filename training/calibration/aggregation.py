@@ -44,9 +44,9 @@ class Entries:
     truth: Bools
     known: Bools
 
-    def probabilities(self, of_rows: Floats, method: str) -> Floats:
+    def probabilities(self, of_rows: Floats, method: str, activation: str = "sigmoid") -> Floats:
         """Those of the entries, shape (E, L), of those of the rows, shape (N, L)."""
-        return np.stack([aggregate(of_rows[rows], method) for rows in self.rows])
+        return np.stack([aggregate(of_rows[rows], method, activation) for rows in self.rows])
 
 
 def compose(rows: NDArray[np.intp], truth: Bools, known: Bools, generator: np.random.Generator) -> Entries:
@@ -84,7 +84,7 @@ def fit_aggregation(
         labels: names of the L labels.
         config: how thresholds are fitted.
         split: name of the split.
-        single_label: whether exactly one label applies to a row.
+        single_label: whether exactly one label applies to a row; the probabilities are a softmax' then.
         seed: of the composition.
 
     Returns:
@@ -92,7 +92,7 @@ def fit_aggregation(
     """
     if len(truth) < FEWEST_ROWS:
         return Aggregation()
-    generator = np.random.default_rng(seed)
+    generator, activation = np.random.default_rng(seed), "softmax" if single_label else "sigmoid"
 
     def fit_to(truth: Bools, probabilities: Floats, known: Bools) -> Policies:
         return fit_policies(
@@ -100,10 +100,10 @@ def fit_aggregation(
         )
 
     def fit(entries: Entries, method: str) -> Policies:
-        return fit_to(entries.truth, entries.probabilities(probabilities, method), entries.known)
+        return fit_to(entries.truth, entries.probabilities(probabilities, method, activation), entries.known)
 
     def measure(policies: Policies, method: str) -> float:
-        decided = policies.decide(halves[1].probabilities(probabilities, method), "f1")
+        decided = policies.decide(halves[1].probabilities(probabilities, method, activation), "f1")
         return macro_f1(halves[1].truth, decided, halves[1].known)
 
     shuffled = generator.permutation(len(truth))

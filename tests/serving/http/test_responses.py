@@ -113,3 +113,14 @@ def test_a_profile_reads_the_logits_that_the_default_has_calibrated(bundle):
     np.testing.assert_allclose(read_by_profile(served, bundle, other).probabilities, other.calibration.apply(logits),
                                atol=1e-9)  # fmt: skip
     assert read_by_profile(served, bundle, bundle) is served
+
+
+def test_windows_of_a_softmax_are_put_together_after_the_profile_and_sum_to_one(bundle):
+    served = replace(bundle, calibration=Calibration.identity(3, "softmax"))
+    halved = replace(bundle, calibration=Calibration("temperature", np.full(3, 0.5), "softmax"))
+    windows = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]])
+    row = Row(windows[0], 5, truncated=False).joined(Row(windows[1], 5, truncated=False))
+    np.testing.assert_allclose(read_by_profile(row, served, served).probabilities, [18 / 37, 18 / 37, 1 / 37])
+    squared = windows**2 / (windows**2).sum(axis=1, keepdims=True)  # half the temperature: twice the logits
+    expected = squared.max(axis=0) / squared.max(axis=0).sum()
+    np.testing.assert_allclose(read_by_profile(row, served, halved).probabilities, expected)
