@@ -152,6 +152,14 @@ def test_segments_and_words_count_towards_the_room_in_the_queue(server):
     assert metric(server.url, "emotion_queue_texts") == 0
 
 
+def test_windows_count_towards_the_room_in_the_queue(server):
+    refused = ask(server, 422, texts=["happy " * 300] * 20, long_texts="windows")
+    assert f"one for each window of a long text; allowed: at most {QUEUE}" in refused
+    words = ask(server, 422, text="happy " * 300, long_texts="windows", explain=True, thresholds={"joy": 0.0})
+    assert "model runs for words to explain" in words
+    assert metric(server.url, "emotion_queue_texts") == 0
+
+
 def test_no_text_is_in_the_log(server):
     for options in ({"segments": "sentence"}, {"explain": True}):
         ask(server, text="zebracrossing was here \U0001f389. estoy zebracrossing", **options)
