@@ -6,6 +6,7 @@ Offsets count Unicode code points of the text as it was given; `text[start:end]`
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -20,20 +21,22 @@ LANGUAGE = "en"
 _NEWLINE = r"(?:\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])"
 _BLANK_LINES = re.compile(rf"{_NEWLINE}(?:[^\S\n\r]*{_NEWLINE})+")
 _LINE_END = re.compile(_NEWLINE)
-_OTHER_SPACE = re.compile(r"[^\S ]|[\x00-\x1f\x7f]")
+_UNREADABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f\ud800-\udfff]")
+"""Space of another kind, at which sentencex 1.0 panics, control characters, and surrogates, which are not UTF-8."""
 
 WRAPPED_LINE = range(55, 81)
 """A line so long that ends in no full stop goes on in the next one, where that begins with a small letter."""
 
 _SENTENCE_END = re.compile(r"[.!?…:;]['\"’”)\]]*\s*$")
-_EMOJI = "[\u2600-\u27bf\u2b50\u2b55\u2764\U0001f300-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff\u2640\u2642]*"
+# Below, a run has one way to match, and what is in it is not tried again: the time is linear in the text's length.
+_EMOJI = "[\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001faff][\ufe0f\u200d]*+"
 _MISSED = re.compile(
     # words that the splitter takes for abbreviations before "I", as in "He called me. I cried."
-    r"\b(?:me|no|ok|art|ill|fed|miss)[.](?P<after_word> +)(?=[Ii]\b)"
+    r"\b(?:me|no|ok|art|ill|fed|miss)[.] ++(?=[Ii]\b)"
     # and emoji that end a sentence
-    rf"|{_EMOJI}(?P<after_emoji> +)(?=[A-Z])"
+    rf"|{_EMOJI} ++(?=[A-Z])"
 )
-_BELONGS_BEFORE = re.compile(rf"(?:\s*(?:{_EMOJI}|[:;=]-?[)(DPp/|]|<3))+(?=\s|$)")
+_BELONGS_BEFORE = re.compile(rf"(?:\s*+(?:{_EMOJI}|[:;=]-?[)(DPp/|]|<3)++(?=\s|$))++")
 """Emoji and emoticons at the beginning of a piece: they close the sentence before it."""
 
 
@@ -48,7 +51,8 @@ def split(text: str, how: Segmentation) -> list[Offsets]:
         how: "sentence", "paragraph" (blank lines lie between), or offsets, which are checked and taken as they are.
 
     Raises:
-        InvalidInputError: for offsets outside the text, out of order, overlapping, or around nothing visible.
+        InvalidInputError: for no offsets, or offsets outside the text, out of order, overlapping, or around nothing
+            visible.
     """
     if how == "paragraph":
         pieces = _between(text, _BLANK_LINES)
@@ -60,6 +64,8 @@ def split(text: str, how: Segmentation) -> list[Offsets]:
 
 
 def _checked(text: str, offsets: Sequence[Offsets]) -> list[Offsets]:
+    if not offsets:
+        raise InvalidInputError("segments is an empty list; allowed: one [start, end] or more, sentence or paragraph.")
     last = 0
     found: list[Offsets] = []
     for number, (start, end) in enumerate(offsets):
@@ -104,25 +110,22 @@ def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
     """The sentences of one line."""
     from sentencex import get_sentence_boundaries  # noqa: PLC0415  (who reads whole texts needs no splitter)
 
-    # one space for each space of another kind, at which sentencex 1.0 panics, and for each control character
-    line = _OTHER_SPACE.sub(" ", text[start:end])
+    line = _UNREADABLE.sub(" ", text[start:end])
     if not line.strip():
         return
     cuts = {int(found["start_index"]) for found in get_sentence_boundaries(LANGUAGE, line)}
     cuts.update(match.end() for match in _MISSED.finditer(line))
     cuts = {match.end() if (match := _BELONGS_BEFORE.match(line, cut)) and cut else cut for cut in cuts}
-    begun = 0
+    letters = [place for place, character in enumerate(line) if character.isalpha()]
+    begun = read = 0  # the place, and the letters before it
     for place in [*sorted(cut for cut in cuts if 0 < cut < len(line)), len(line)]:
-        last = not _has_letter(line[place:])
-        if last or _has_letter(line[begun:place]):  # a number of a list goes with what follows
+        before = bisect_left(letters, place)
+        last = before == len(letters)
+        if last or before > read:  # a number of a list goes with what follows
             yield start + begun, start + (len(line) if last else place)
-            begun = place
+            begun, read = place, before
         if last:
             return
-
-
-def _has_letter(text: str) -> bool:
-    return any(character.isalpha() for character in text)
 
 
 def _stripped(text: str, start: int, end: int) -> Offsets | None:

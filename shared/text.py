@@ -21,6 +21,8 @@ _WHITESPACE = re.compile(r"\s+")
 _SKIN_TONE = re.compile(r"_(?:medium-)?(?:light|medium|dark)_skin_tone")
 
 _KEYCAP, _FLAG = "[0-9#*]\ufe0f?\u20e3", "[\U0001f1e6-\U0001f1ff]{2}"
+_JOINED = 15
+"""Most emoji joined to the first of a sequence; those with names have 3 at most, and naming is quadratic in them."""
 _MODIFIERS = "(?:[\U0001f3fb-\U0001f3ff]|\ufe0f|[\U000e0020-\U000e007e]+\U000e007f)?"
 
 
@@ -81,7 +83,7 @@ def _emoji_characters() -> frozenset[str]:
 def _emoji_runs() -> re.Pattern[str]:
     """One emoji, once or more in a row; the grammar of https://www.unicode.org/reports/tr51/#EBNF_and_Regex."""
     element = f"[{''.join(sorted(_emoji_characters()))}]{_MODIFIERS}"
-    return re.compile(f"({_FLAG}|{_KEYCAP}|{element}(?:\u200d{element})*)(?:\\s*\\1)*")
+    return re.compile(f"({_FLAG}|{_KEYCAP}|{element}(?:\u200d{element}){{0,{_JOINED}}})(?:\\s*\\1)*")
 
 
 Edit = tuple[int, int, str]

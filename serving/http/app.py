@@ -33,6 +33,9 @@ from shared.profiles import DEFAULT
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
 
+LONG_CHARACTERS = 20_000
+"""Requests whose texts have more, altogether, are split beside the event loop, so that others do not wait for it."""
+
 MIN_COMPRESSED_BYTES = 8192
 """Shorter answers are sent as they are: on a fast network compressing costs more than it saves."""
 
@@ -135,7 +138,8 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     if request.single and isinstance(checked[0], RequestError):
         raise checked[0]
     reading = read(checked, request, bundle, served=active.bundle, most_pieces=state.settings.queue_texts)
-    readings = await _readings(state, active, reading, timeout_s)
+    is_long = sum(len(text) for text in checked if isinstance(text, str)) > LONG_CHARACTERS
+    readings = await _readings(state, active, reading, timeout_s, is_long=is_long)
     if request.single and readings[0].error is not None:
         raise readings[0].error
     for each in readings:
@@ -150,9 +154,14 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
 
 
 async def _readings(
-    state: ServiceState, active: ActiveModel, reading: Generator[Pieces, Rows, list[Reading]], timeout_s: float
+    state: ServiceState,
+    active: ActiveModel,
+    reading: Generator[Pieces, Rows, list[Reading]],
+    timeout_s: float,
+    *,
+    is_long: bool,
 ) -> list[Reading]:
-    """What `reading` comes to, with its pieces run by the batcher.
+    """What `reading` comes to, with its pieces run by the batcher; where it `is_long`, its steps run in a thread.
 
     Raises:
         RequestError: when the request as a whole cannot be answered.
@@ -161,12 +170,19 @@ async def _readings(
     end = loop.time() + timeout_s
     rows: Rows | None = None
     while True:
-        try:
-            pieces = next(reading) if rows is None else reading.send(rows)
-        except StopIteration as done:
-            found: list[Reading] = done.value
-            return found
-        rows = await _rows(state, active, pieces.texts, max(0.0, end - loop.time()), whole=pieces.whole)
+        step = await asyncio.to_thread(_step, reading, rows) if is_long else _step(reading, rows)
+        if not isinstance(step, Pieces):
+            return step
+        rows = await _rows(state, active, step.texts, max(0.0, end - loop.time()), whole=step.whole)
+
+
+def _step(reading: Generator[Pieces, Rows, list[Reading]], rows: Rows | None) -> Pieces | list[Reading]:
+    """The pieces wanted next, or what the reading comes to; a StopIteration could not leave a thread."""
+    try:
+        return next(reading) if rows is None else reading.send(rows)
+    except StopIteration as done:
+        found: list[Reading] = done.value
+        return found
 
 
 async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float) -> Any:

@@ -26,6 +26,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 DIGITS = 6
 """Decimals of a probability in an answer."""
 
+MOST_OFFSETS = 20_000
+"""Pairs of offsets in one request."""
+
 _EXAMPLE = '{"texts": ["I passed the exam!"]}'
 
 
@@ -34,8 +37,21 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _numbered(value: Any) -> Any:
+    """A list is of a length that is allowed; looked at before its items are, which cost more."""
+    if isinstance(value, list | tuple) and not 1 <= len(value) <= MOST_OFFSETS:
+        raise ValueError(
+            f"{len(value)} pairs of offsets; allowed: 1 to {MOST_OFFSETS}, or `sentence` or `paragraph` in their place"
+        )
+    return value
+
+
 Offset = Annotated[StrictInt, Field(ge=0), BeforeValidator(_whole)]
 Offsets = tuple[Offset, Offset]
+Segments = Annotated[
+    Literal["sentence", "paragraph"] | Annotated[list[Offsets], Field(min_length=1, max_length=MOST_OFFSETS)],
+    BeforeValidator(_numbered),
+]
 Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
@@ -64,7 +80,7 @@ class PredictRequest(BaseModel):
     )
     taxonomy: StrictStr | None = Field(default=None, description="goemotions, ekman or sentiment; see GET /model.")
     probabilities: StrictBool = Field(default=False, description="Add the probability of every label.")
-    segments: Literal["sentence", "paragraph"] | list[Offsets] | None = Field(
+    segments: Segments | None = Field(
         default=None,
         description="Read each sentence or paragraph by itself, or the pieces at offsets `[[start, end], ...]` of the "
         "one text, in Unicode code points; the answer for the text is put together from them. Without it, the text is "

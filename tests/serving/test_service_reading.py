@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import emotion_classifiers as ec
-from serving.http.schemas import PredictResponse
+from serving.http.app import LONG_CHARACTERS
+from serving.http.schemas import MOST_OFFSETS, PredictResponse
+from shared.errors import InvalidInputError
 from shared.labels import GOEMOTIONS
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
 from tests.serving.servers import metric, serving
@@ -101,6 +103,23 @@ def test_offsets_of_the_caller(server):
     assert "segments[0] is [0, 99]; allowed: 0 <= start < end <= 4" in ask(server, 422, text="abcd", segments=[[0, 99]])
     assert "belong to one text" in ask(server, 422, texts=["a", "b"], segments=[[0, 1]])
     assert "segments" in ask(server, 422, text="a", segments="word")
+
+
+def test_no_offsets_and_too_many_are_refused_in_one_line(server, model):
+    allowed = f"allowed: 1 to {MOST_OFFSETS}, or `sentence` or `paragraph` in their place. A valid"
+    assert ask(server, 422, text="hi", segments=[]).startswith(f"segments: 0 pairs of offsets; {allowed}")
+    many = [[]] * (MOST_OFFSETS + 1)
+    assert ask(server, 422, text="hi", segments=many).startswith(f"segments: {len(many)} pairs of offsets; {allowed}")
+    with pytest.raises(InvalidInputError, match="0 pairs of offsets; allowed: 1 to"):
+        model.predict(["hi"], segments=[])
+
+
+def test_texts_that_are_split_beside_the_event_loop_are_answered_as_those_split_in_it(server):
+    short = "I am sad. You are happy! \U0001f389"
+    together = ask(server, texts=[short] * 2 + ["I am happy." + " " * (LONG_CHARACTERS - 20)], segments="sentence")
+    assert together[:2] == ask(server, texts=[short] * 2, segments="sentence")
+    refused = ask(server, 422, texts=["I am sad. " * 1500] * 2, segments="sentence")
+    assert f"3000 segments in one request; allowed: at most {QUEUE}" in refused
 
 
 def test_words_that_are_taken_out_explain_a_label(server, model):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from shared.text import normalise
 ODD = [
     "e\u0301", "\U0001f389", "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\r\n", "\x00", "\u2028", "\x85", "\u00a0",
     "\u200b", "\ufeff", "Dr.", "e.g.", "U.S. ", '"', "\u201d", "...", "! ", "? ", ". ", "\n\n", "1. ", "- ", "me. I ",
-    "中。",
+    "中。", "\ud83d", "\x9f", "\u2640", "\U0001f3fd",
 ]  # fmt: skip
 
 
@@ -93,3 +94,36 @@ def test_offsets_of_the_caller_are_taken_as_they_are():
 def test_offsets_that_do_not_fit_the_text_are_refused(offsets, message):
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         split("a b c", offsets)
+
+
+def test_no_offsets_are_refused():
+    with pytest.raises(InvalidInputError, match=re.escape("segments is an empty list; allowed: one [start, end]")):
+        split("a b c", [])
+
+
+def test_half_a_surrogate_pair_and_control_characters_end_no_sentence_and_move_no_offset():
+    assert pieces("half \ud83d surrogate\x9f. Next\x00 one.", "sentence") == [
+        "half \ud83d surrogate\x9f.",
+        "Next\x00 one.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("I am here now. " + "\u2640" * 20_000 + "x is it.", id="signs that modify emoji and are some"),
+        pytest.param("I am here now. " + "\U0001f3fd" * 20_000 + "x is it.", id="skin tones"),
+        pytest.param("I am. " + "\U0001f389 " * 10_000 + "x", id="emoji and spaces"),
+        pytest.param("\u2640" + "\ufe0f" * 20_000 + " a", id="variation selectors"),
+        pytest.param("I am. " + ":) " * 6_666 + "x", id="emoticons"),
+        pytest.param("me." + " " * 20_000 + "x", id="spaces"),
+        pytest.param("1? " * 6_666 + "a", id="numbers without a letter"),
+        pytest.param("1? " * 6_666, id="no letter at all"),
+        pytest.param("\x0b" * 20_000 + "x", id="line breaks"),
+    ],
+)
+@pytest.mark.parametrize("how", ["sentence", "paragraph"])
+def test_a_long_text_made_to_be_slow_is_split_all_the_same(text, how):
+    begun = time.process_time()
+    check(text, how)
+    assert time.process_time() - begun < 2

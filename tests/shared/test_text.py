@@ -1,3 +1,4 @@
+import time
 import unicodedata
 
 import emoji
@@ -47,6 +48,12 @@ def test_normalisation_by_example(raw, clean):
 def test_emoji_become_their_names_by_example(raw, words):
     assert normalise(raw, "emoji_names") == words
     assert normalise(raw) == raw
+
+
+def test_a_long_text_of_joined_emoji_is_named_all_the_same():
+    begun = time.process_time()
+    assert normalise("👩\u200d" * 10_000, "emoji_names").count("woman") == 10_000
+    assert time.process_time() - begun < 2
 
 
 def test_every_emoji_has_words_that_neither_its_skin_tone_nor_its_variation_selector_changes():
