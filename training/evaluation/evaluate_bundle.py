@@ -189,7 +189,8 @@ def _frequencies(bundle: Bundle) -> Floats:
     reference = bundle.reference()
     known = reference.known.sum(axis=0)
     positive = (reference.labels.astype(np.bool_) & reference.known).sum(axis=0)
-    return np.divide(positive, known, out=np.zeros(len(known)), where=known > 0)
+    shares: Floats = np.divide(positive, known, out=np.zeros(len(known)), where=known > 0)
+    return shares
 
 
 def _same_texts(bundle: Bundle, data: EvaluationRows) -> bool:
