@@ -16,6 +16,7 @@ import pytest
 from serving import predict_file
 from serving.predict import main
 from serving.predictor import Predictor
+from serving.text_checks import TextChecks
 from shared.errors import ConfigError, DataFormatError, InvalidInputError
 from shared.tables import writing
 from tests.serving.bundles import stand_in_bundle
@@ -262,3 +263,12 @@ def test_progress_is_shown_on_a_terminal_alone(bundle, tmp_path, monkeypatch, ca
     monkeypatch.setattr(predict_file, "is_terminal", lambda: True)
     predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv")
     assert "\r20 rows, 100% of the input, " in capsys.readouterr().err
+
+
+def test_the_languages_of_a_bundle_are_told_once_a_table(bundle, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(predict_file, "TextChecks", lambda bundle: made.append(TextChecks(bundle)) or made[-1])
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 2)
+    (tmp_path / "in.csv").write_text("text\n" + "I am happy. You are sad.\n" * 5)
+    found = predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv", "--segments", "sentence")
+    assert (len(made), len(found.splitlines())) == (1, 6)

@@ -46,3 +46,11 @@ def test_a_missing_language_model_is_said(monkeypatch):
             detect("hello there")
     finally:
         text_checks._language_model.cache_clear()
+
+
+def test_what_is_warm_reads_no_file_for_its_first_text(bundle, monkeypatch):
+    checks, encoded = TextChecks(bundle), bundle.tokenizer().encode(["so happy today"])[0]
+    checks.warm_up()
+    monkeypatch.setattr(Bundle, "tokenizer", lambda _: pytest.fail("the tokenizer was read"))
+    monkeypatch.setattr(Bundle, "reference", lambda _: pytest.fail("the reference rows were read"))
+    assert checks.of("so happy today", encoded)[1] == ()
