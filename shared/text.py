@@ -16,6 +16,9 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Span = tuple[int, int]
 """Start and end (exclusive) in a text, in Unicode code points."""
 
+MOST_MARKS = 30
+"""Combining marks kept in a row."""
+
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _WHITESPACE = re.compile(r"\s+")
 _SKIN_TONE = re.compile(r"_(?:medium-)?(?:light|medium|dark)_skin_tone")
@@ -29,10 +32,14 @@ _MODIFIERS = "(?:[\U0001f3fb-\U0001f3ff]|\ufe0f|[\U000e0020-\U000e007e]+\U000e00
 def normalise(text: str, form: Normalisation = "plain") -> str:
     """Unicode NFC, control characters and lone surrogates as spaces, whitespace collapsed and stripped.
 
+    Of more than 30 combining marks in a row the first 30 stay, as in Unicode's stream-safe form
+    (https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format): the time to order them grows with their square.
     With `form` "emoji_names" an emoji becomes its standard English name between spaces, without skin tone; one that is
     repeated in a row is named once.
     """
-    text = _UNUSABLE.sub(" ", unicodedata.normalize("NFC", text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _mark_runs().sub(r"\1", text))
+    text = _UNUSABLE.sub(" ", text)
     if form == "emoji_names" and has_emoji(text):
         text = _emoji_runs().sub(_names, text)
     return _WHITESPACE.sub(" ", text).strip()
@@ -44,13 +51,22 @@ def normalise_with_offsets(text: str, form: Normalisation = "plain") -> tuple[st
     Characters made together (a composed letter, an emoji's name) have the same span. A part of the normalised text
     from character i up to j, j excluded, stands for `text[spans[i][0] : spans[j - 1][1]]`.
     """
-    edited, spans = _edited(text, [(i, i + 1) for i in range(len(text))], _compositions(text))
+    spans: list[Span] = [(i, i + 1) for i in range(len(text))]
+    edited, spans = _edited(text, spans, _replacements(_mark_runs(), lambda run: run[1], text))
+    edited, spans = _edited(edited, spans, _compositions(edited))
     edited, spans = _edited(edited, spans, _replacements(_UNUSABLE, lambda _: " ", edited))
     if form == "emoji_names" and has_emoji(edited):
         edited, spans = _edited(edited, spans, _replacements(_emoji_runs(), _names, edited))
     edited, spans = _edited(edited, spans, _replacements(_WHITESPACE, lambda _: " ", edited))
     start, end = len(edited) - len(edited.lstrip()), len(edited.rstrip())
     return edited[start:end], spans[start:end]
+
+
+@functools.cache
+def _mark_runs() -> re.Pattern[str]:
+    """More than `MOST_MARKS` combining marks in a row, the first of them as group 1."""
+    marks = "".join(character for character in map(chr, range(0x300, 0x20000)) if unicodedata.combining(character))
+    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
 
 
 def has_emoji(text: str) -> bool:

@@ -56,6 +56,13 @@ def test_a_long_text_of_joined_emoji_is_named_all_the_same():
     assert time.process_time() - begun < 2
 
 
+def test_thirty_combining_marks_in_a_row_stay():
+    assert normalise("e" + "\u0301" * 40) == "\u00e9" + "\u0301" * 29
+    many = "e" + "\u0301\u0316" * 50_000 + " x"  # ordering them all would take half a minute
+    assert normalise(many) == normalise_with_offsets(many)[0]
+    assert len(normalise(many)) == 32
+
+
 def test_every_emoji_has_words_that_neither_its_skin_tone_nor_its_variation_selector_changes():
     for sequence in emoji.EMOJI_DATA:
         words = normalise(sequence, "emoji_names")
