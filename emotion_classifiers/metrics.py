@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,19 @@ def evaluate(
 
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         given = options_for(data, Path(folder), text=text, labels=labels)
+        if data is not None and not isinstance(data, str | PathLike) and not _has_splits(Path(given["data.path"])):
+            given["data.split"] = "all"  # rows in hand are all meant, also where training saw them; a note says that
         parsed, _ = parse_options(EvaluateOptions, arguments({**given, **options}), prog="evaluate", description="")
         return evaluate_served(predictor, parsed)
+
+
+def _has_splits(table: Path) -> bool:
+    """Whether a Parquet file has a column that names the split of each row."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from training.data.sources.vocabulary import SPLIT_COLUMNS  # noqa: PLC0415
+
+    return any(name.strip().lower() in SPLIT_COLUMNS for name in pq.read_schema(table).names)
 
 
 def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics:

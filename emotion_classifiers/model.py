@@ -168,7 +168,8 @@ class Model:
                 set on the hub.
             text: name of the column of texts; found by name and content when None.
             labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
-            split: train, dev or test; "all" rows of a table without splits of its own; test, else all, when None.
+            split: train, dev or test; "all" rows of a table without splits of its own; test, else all, when None. Of a
+                file that the bundle was trained on, None scores the rows held out as test; of rows in hand, all.
             bootstrap_samples: resamples for 95 % intervals of the F1 scores; 0 leaves them out.
             options: any option of `emotion evaluate`, like `**{"data.source": "goemotions"}`.
 
