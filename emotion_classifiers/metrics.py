@@ -89,9 +89,9 @@ def _has_splits(table: Path) -> bool:
     """Whether a Parquet file has a column that names the split of each row."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from training.data.sources.vocabulary import SPLIT_COLUMNS  # noqa: PLC0415
+    from training.data.sources.vocabulary import split_column  # noqa: PLC0415
 
-    return any(name.strip().lower() in SPLIT_COLUMNS for name in pq.read_schema(table).names)
+    return split_column(pq.read_schema(table).names) is not None
 
 
 def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics:

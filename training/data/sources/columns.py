@@ -10,7 +10,16 @@ from typing import Any
 from shared.errors import DataFormatError
 from training.config.data import SourceConfig
 from training.data.sources.cells import MISSING, NUMBER
-from training.data.sources.vocabulary import ANSWERS, EMOTIONS, RATER, RATER_ID, SPLIT_COLUMNS, is_emotion, is_flag
+from training.data.sources.vocabulary import (
+    ANSWERS,
+    EMOTIONS,
+    RATER,
+    RATER_ID,
+    SPLIT_COLUMNS,
+    is_emotion,
+    is_flag,
+    split_column,
+)
 
 TEXT_NAMES = (
     ("text", "sentence", "content", "utterance"),
@@ -109,7 +118,7 @@ class _Finder:
         given = self.source.split_column
         if given is not None:
             return None if given == "none" else self.named(given)
-        return next((column for column in self.values if column.strip().lower() in SPLIT_COLUMNS), None)
+        return split_column(self.values)
 
     def label_columns(self) -> tuple[tuple[str, ...], bool]:
         """The label columns, and whether they are 0/1 columns."""

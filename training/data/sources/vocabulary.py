@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from shared.labels import GOEMOTIONS
 
@@ -51,3 +52,8 @@ def is_flag(name: str) -> bool:
     """Whether a column is called as those that describe a row are."""
     word = re.sub(r"[\s-]+", "_", name.strip().casefold())
     return not is_emotion(name) and FLAG.fullmatch(word) is not None
+
+
+def split_column(columns: Iterable[str]) -> str | None:
+    """The first column whose name says that it holds the split of each row."""
+    return next((column for column in columns if column.strip().lower() in SPLIT_COLUMNS), None)
