@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 Normalisation = Literal["plain", "emoji_names"]
 """plain: Unicode NFC, usable characters, single spaces; emoji_names: and every emoji is its English name in words."""
 
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
-
-Span = tuple[int, int]
-"""Start and end (exclusive) in a text, in Unicode code points."""
 
 MOST_MARKS = 30
 """Combining marks kept in a row."""
@@ -43,23 +40,6 @@ def normalise(text: str, form: Normalisation = "plain") -> str:
     if form == "emoji_names" and has_emoji(text):
         text = _emoji_runs().sub(_names, text)
     return _WHITESPACE.sub(" ", text).strip()
-
-
-def normalise_with_offsets(text: str, form: Normalisation = "plain") -> tuple[str, list[Span]]:
-    """What `normalise` returns, and for each of its characters the span of `text` that it stands for.
-
-    Characters made together (a composed letter, an emoji's name) have the same span. A part of the normalised text
-    from character i up to j, j excluded, stands for `text[spans[i][0] : spans[j - 1][1]]`.
-    """
-    spans: list[Span] = [(i, i + 1) for i in range(len(text))]
-    edited, spans = _edited(text, spans, _replacements(_mark_runs(), lambda run: run[1], text))
-    edited, spans = _edited(edited, spans, _compositions(edited))
-    edited, spans = _edited(edited, spans, _replacements(_UNUSABLE, lambda _: " ", edited))
-    if form == "emoji_names" and has_emoji(edited):
-        edited, spans = _edited(edited, spans, _replacements(_emoji_runs(), _names, edited))
-    edited, spans = _edited(edited, spans, _replacements(_WHITESPACE, lambda _: " ", edited))
-    start, end = len(edited) - len(edited.lstrip()), len(edited.rstrip())
-    return edited[start:end], spans[start:end]
 
 
 @functools.cache
@@ -100,47 +80,6 @@ def _emoji_runs() -> re.Pattern[str]:
     """One emoji, once or more in a row; the grammar of https://www.unicode.org/reports/tr51/#EBNF_and_Regex."""
     element = f"[{''.join(sorted(_emoji_characters()))}]{_MODIFIERS}"
     return re.compile(f"({_FLAG}|{_KEYCAP}|{element}(?:\u200d{element}){{0,{_JOINED}}})(?:\\s*\\1)*")
-
-
-Edit = tuple[int, int, str]
-"""Start and end of a part of a text, and what takes its place."""
-
-
-def _replacements(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str) -> Iterator[Edit]:
-    return ((match.start(), match.end(), replace(match)) for match in pattern.finditer(text))
-
-
-def _compositions(text: str) -> Iterator[Edit]:
-    """The parts of the text that NFC changes: a character with the marks and letters that compose with it."""
-    if unicodedata.is_normalized("NFC", text):
-        return
-    start = 0
-    for end in range(1, len(text) + 1):
-        part = text[start:end]
-        if end < len(text):
-            following = text[end]
-            if unicodedata.combining(following):
-                continue
-            composed, alone = (unicodedata.normalize("NFC", form) for form in (part + following, following))
-            if composed != unicodedata.normalize("NFC", part) + alone:
-                continue
-        composed = unicodedata.normalize("NFC", part)
-        if composed != part:
-            yield start, end, composed
-        start = end
-
-
-def _edited(text: str, spans: Sequence[Span], edits: Iterator[Edit]) -> tuple[str, list[Span]]:
-    """The text after the edits, which are in order and apart, and the spans of its characters."""
-    pieces: list[str] = []
-    kept: list[Span] = []
-    done = 0
-    for start, end, replacement in edits:
-        pieces += (text[done:start], replacement)
-        kept += spans[done:start]
-        kept += [(spans[start][0], spans[end - 1][1])] * len(replacement)
-        done = end
-    return "".join((*pieces, text[done:])), [*kept, *spans[done:]]
 
 
 def default_head_tokens(max_length: int) -> int:

@@ -73,7 +73,7 @@ class PredictRequest(BaseModel):
         default=None, description="Profile to decide by, see GET /model; if unset, the bundle's default."
     )
     thresholds: dict[StrictStr, Probability] | None = Field(
-        default=None, description="Thresholds of single labels, in place of the policy's."
+        default=None, max_length=1000, description="Thresholds of single labels, in place of the policy's."
     )
     top_k: Annotated[StrictInt, Field(ge=1, le=1000), BeforeValidator(_whole)] | None = Field(
         default=None, description="List the k most probable labels, decided or not; without it, the decided ones."

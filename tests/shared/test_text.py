@@ -1,12 +1,11 @@
 import time
-import unicodedata
 
 import emoji
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.text import NORMALISATIONS, default_head_tokens, head_tail, normalise, normalise_with_offsets
+from shared.text import NORMALISATIONS, default_head_tokens, head_tail, normalise
 
 MARKS = "e\u0301\u0323\u1100\u1161\u11a8\u0958\u200d\ufe0f\r\n\x00 a1#\u20e3\U0001f3fd😀👍❤☹🇫🇷👩💻\ud83d"
 TEXTS = st.text(alphabet=st.one_of(st.sampled_from(MARKS), st.characters()), max_size=60)
@@ -59,7 +58,6 @@ def test_a_long_text_of_joined_emoji_is_named_all_the_same():
 def test_thirty_combining_marks_in_a_row_stay():
     assert normalise("e" + "\u0301" * 40) == "\u00e9" + "\u0301" * 29
     many = "e" + "\u0301\u0316" * 50_000 + " x"  # ordering them all would take half a minute
-    assert normalise(many) == normalise_with_offsets(many)[0]
     assert len(normalise(many)) == 32
 
 
@@ -83,26 +81,6 @@ def test_normalisation_is_idempotent_and_encodable(form, text):
     once = normalise(text, form)
     assert normalise(once, form) == once
     once.encode("utf-8")
-
-
-@pytest.mark.parametrize("form", NORMALISATIONS)
-@given(text=TEXTS)
-@example(text=" cafe\u0301\r\n😭 😭\x00")
-def test_every_character_stands_for_a_part_of_the_text_as_sent(form, text):
-    words, spans = normalise_with_offsets(text, form)
-    assert words == normalise(text, form)
-    assert len(spans) == len(words)
-    assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert spans == sorted(spans)
-    for character, (start, end) in zip(words, spans, strict=True):
-        part = text[start:end]
-        assert character in unicodedata.normalize("NFC", part) or character in normalise(f"x{part}x", form)
-
-
-def test_offsets_by_hand():
-    words, spans = normalise_with_offsets("  cafe\u0301  👍🏽 ok", "emoji_names")
-    assert words == "café thumbs up ok"
-    assert spans == [(2, 3), (3, 4), (4, 5), (5, 7), (7, 11), *[(9, 11)] * 9, (9, 12), (12, 13), (13, 14)]
 
 
 def test_head_and_tail_by_hand():

@@ -53,6 +53,10 @@ def test_bad_texts_pass_the_request_check_since_each_gets_its_own_error():
         ({"text": "a", "probabilities": "yes"}, "probabilities: Input should be a valid boolean"),
         ({"text": "a", "thresholds": {LEAK_MARKER: 1.5}}, "thresholds: Input should be less than or equal to 1"),
         ({"text": "a", "thresholds": {"joy": "0.5"}}, "thresholds: Input should be a valid number"),
+        (
+            {"text": "a", "thresholds": {str(i): 0.5 for i in range(1001)}},
+            "thresholds: Dictionary should have at most 1000 items",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_of_the_client_is_repeated(value, message):
