@@ -24,6 +24,12 @@ FileState = tuple[int, int, int, int, int]
 _digests: dict[FileState, str] = {}
 
 
+def file_digests(path: Path) -> dict[str, str]:
+    """Name -> sha256 of a file, or of each file that lies right in a folder; nothing for a path that is not there."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {file.name: sha256_file(file) for file in files if file.is_file()}
+
+
 def sha256_file(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes; those of a file that this process has read are known until it changes."""
     with path.open("rb") as stream:

@@ -41,7 +41,8 @@ def publish_folder(path: Path) -> Bundle:
     options = ["--config", folder / "training.yaml", "--run.resume=true", f"--run.name={folder.name}",
                f"--run.output_dir={folder.parent}"]  # fmt: skip
     config, _ = parse_options(Config, list(map(str, options)), prog="python -m training.publish", description="")
-    from training.data.load import load_data  # these load torch, which --help and a mistake need not wait for
+    from training.audit.summary import measure_fairness  # these load torch, which --help and a mistake need not await
+    from training.data.load import load_data
     from training.evaluation.calibrate import calibrate_and_evaluate
     from training.evaluation.run_bundle import publish_run
     from training.loop.train import Progress
@@ -61,7 +62,10 @@ def publish_folder(path: Path) -> Bundle:
                 load_averages(model, best)
             trained, scored = calibrate_and_evaluate(merged(model), build_tokenizer(config), config, data)
             progress = Progress.of(session.folder)
-            bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
+            fairness = measure_fairness(trained, config)
+            bundle = publish_run(
+                session.folder, trained, scored, config=config, data=data, progress=progress, fairness=fairness
+            )
         session.finish(bundle, time.monotonic() - started)
     return bundle
 

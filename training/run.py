@@ -62,6 +62,7 @@ def run(
     """
     started = time.monotonic()
     # here and not on top: torch and transformers take seconds, and neither --help nor a mistake should wait for them
+    from training.audit.summary import measure_fairness
     from training.checks.stages import check_data, check_learning, preflight
     from training.data.load import load_data
     from training.evaluation.calibrate import calibrate_and_evaluate
@@ -102,7 +103,10 @@ def run(
             if sharding() is not None:
                 model = build_from(session.folder.checkpoint(progress.best_step), config, data)
             trained, scored = calibrate_and_evaluate(merged(model), tokenizer, config, data)
-            bundle = publish_run(session.folder, trained, scored, config=config, data=data, progress=progress)
+            fairness = measure_fairness(trained, config)
+            bundle = publish_run(
+                session.folder, trained, scored, config=config, data=data, progress=progress, fairness=fairness
+            )
         session.finish(bundle, time.monotonic() - started)
         return bundle
 

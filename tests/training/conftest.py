@@ -38,6 +38,6 @@ def run_arguments(tiny_model: Path, table: Path, runs: Path) -> list[str]:
         "model.name": tiny_model, "data.source": "table", "data.path": table, "data.max_length": 16,
         "data.cache_dir": "none", "run.output_dir": runs, "run.threads": 1, "optim.epochs": 2, "optim.lr": 1e-2,
         "optim.head_lr": "null",
-        "optim.batch_size": 24, "optim.precision": "fp32", "eval.bootstrap_samples": 50,
+        "optim.batch_size": 24, "optim.precision": "fp32", "eval.bootstrap_samples": 50, "eval.fairness_sentences": 200,
     }  # fmt: skip
     return [f"--{key}={value}" for key, value in options.items()]

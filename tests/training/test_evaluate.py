@@ -55,6 +55,13 @@ def test_of_the_file_of_the_training_the_held_out_rows_are_scored(finished, tabl
     assert whole["num_examples"] == rows
 
 
+def test_a_renamed_file_of_the_training_is_recognised_by_its_content(finished, table, capsys, tmp_path):
+    path = shutil.copy(table, tmp_path / "renamed.jsonl")
+    found = run(capsys, finished / "bundle", "--data.source=table", f"--data.path={path}")
+    assert f"{TRAINED_ON}: scored is the part that was held out as test" in found["notes"]
+    assert found["macro_f1"] == pytest.approx(Bundle.read(finished / "bundle").metrics()["test"]["macro_f1"], abs=1e-6)
+
+
 def test_a_file_of_the_same_name_alone_is_scored_whole_and_named(finished, table, capsys, tmp_path):
     lines = table.read_text().splitlines()[:40]
     path = tmp_path / table.name

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, ttest_1samp
 
@@ -150,6 +149,8 @@ def group_metrics(rows: Predictions, groups: Sequence[str], labels: Sequence[str
     kept = np.flatnonzero(~np.isin(np.asarray(groups, dtype=str), small))
     if not len(kept):
         return {"left_out": small, "groups": {}}
+    from fairlearn.metrics import MetricFrame  # noqa: PLC0415  (training without groups needs it not)
+
     chosen, within = rows.take(kept), np.asarray(groups, dtype=str)[kept]
     places = np.arange(len(kept))
     frame = MetricFrame(metrics=_row_metrics(chosen), y_true=places, y_pred=places, sensitive_features=within)
@@ -182,6 +183,13 @@ def _row_metrics(rows: Predictions) -> Mapping[str, Any]:
 
 
 def _label_differences(rows: Predictions, groups: NDArray[Any], labels: Sequence[str]) -> dict[str, Any]:
+    from fairlearn.metrics import (  # noqa: PLC0415  (see above)
+        MetricFrame,
+        false_positive_rate,
+        selection_rate,
+        true_positive_rate,
+    )  # fmt: skip
+
     rates = {"selection_rate": selection_rate, "true_positive_rate": true_positive_rate,
              "false_positive_rate": false_positive_rate}  # fmt: skip
     found = {}

@@ -29,6 +29,8 @@ class EvalConfig:
     """Resamples for the intervals of the report; 0 leaves the intervals out."""
     show_texts: bool = True
     """Whether the report shows texts of the held-out splits: worst errors, labels to review."""
+    fairness_sentences: NonNegativeInt = 700
+    """About how many sentences that differ in the person alone are asked for the model card; 0 asks none."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from training.evaluation.levels import levels_of
 from training.evaluation.publish import Trained
 from training.evaluation.scoring import SplitPredictions, score
 from training.evaluation.sections import Scored
-from training.evaluation.slices import token_counts
+from training.evaluation.slices import TokenCounts
 from training.model.classifier import TokenizerPair
 from training.model.inference import predict_logits
 
@@ -74,11 +74,9 @@ def calibrate_and_evaluate(
     scored = []
     for split_name, corpus in corpora.items():
         split = dev if split_name == "dev" else logits_of(split_name, corpus)
-        lengths, truncated = token_counts(corpus.texts, tokenizer.tokens)
+        tokens = TokenCounts.of(corpus.texts, tokenizer.tokens)
         metrics = measure(split)
-        item = Scored.of(
-            split, metrics, calibration, policies, corpus=corpus, lengths=lengths, truncated=truncated
-        )  # fmt: skip
+        item = Scored.of(split, metrics, calibration, policies, corpus=corpus, tokens=tokens)
         metrics["levels"] = levels_of(
             item.rows, item.thresholds, policies.labels, samples=config.eval.bootstrap_samples, seed=config.run.seed
         )

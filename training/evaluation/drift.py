@@ -17,6 +17,7 @@ from shared.files import replacing_folder, write_json
 from shared.tables import open_table
 from training.config.evaluate import DriftOptions
 from training.data.sources.dates import read_dates
+from training.evaluation import plots
 from training.evaluation.over_time import drift_over_periods, months, verdict
 from training.evaluation.report import environment
 
@@ -65,9 +66,9 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
     if options.output:
         with replacing_folder(Path(options.output)) as folder:
             write_json(folder / "drift.json", result)
-            (folder / "report.html").write_text(
-                environment().get_template("drift.html.j2").render(result=result), encoding="utf-8"
-            )
+            drawn = plots.months(result["over_time"]) if result["over_time"] else ""
+            page = environment().get_template("drift.html.j2").render(result=result, months=drawn)
+            (folder / "report.html").write_text(page, encoding="utf-8")
     return result
 
 

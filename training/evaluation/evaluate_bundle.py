@@ -23,12 +23,12 @@ from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
 from training.evaluation.over_time import drift_over_periods, metrics_over_periods, months
-from training.evaluation.own_data import held_out, same_names, training_splits
+from training.evaluation.own_data import held_out, resembling, training_splits
 from training.evaluation.report import render_report
 from training.evaluation.rows_file import write_rows
 from training.evaluation.scoring import SplitPredictions, score
 from training.evaluation.sections import Scored
-from training.evaluation.slices import token_counts
+from training.evaluation.slices import TokenCounts
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
         data = replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
     if data.split != WHOLE:
         return data
-    names = same_names(bundle, config)
+    names = resembling(bundle, config)
     splits = training_splits(bundle, config) if names else None
     if splits is not None:
         test = held_out(data.rows, splits) if part.split is None else None
@@ -157,9 +157,9 @@ def _score(bundle: Bundle, part: Part, data: EvaluationRows, logits: LogitsOf, o
     start = time.perf_counter()
     given = logits(rows.texts)
     speed = len(rows) / max(time.perf_counter() - start, 1e-9)
-    lengths, truncated = token_counts(rows.texts, bundle.tokenizer())
+    tokens = TokenCounts.of(rows.texts, bundle.tokenizer())
     name = f"{data.split}, {part.title}" if part.title else data.split
-    about: dict[str, Any] = {"corpus": rows, "lengths": lengths, "truncated": truncated, "texts_per_s": speed}
+    about: dict[str, Any] = {"corpus": rows, "tokens": tokens, "texts_per_s": speed}
     if options.level is not None:
         taxonomy = TAXONOMIES[options.level]
         metrics, grouped = score_groups(
@@ -177,7 +177,7 @@ def _score(bundle: Bundle, part: Part, data: EvaluationRows, logits: LogitsOf, o
         periods, bins = months(rows.created_s), Histograms.of(bundle)
         metrics["over_time"] = {
             "metrics": metrics_over_periods(periods, item.rows),
-            **drift_over_periods(periods, item.rows.probabilities, lengths, bins),
+            **drift_over_periods(periods, item.rows.probabilities, tokens.lengths, bins),
         }
     metrics["levels"] = levels_of(item.rows, item.thresholds, item.labels, samples=samples)
     fitted = data.split == bundle.policies.fitted_on and _same_texts(bundle, data)

@@ -29,7 +29,13 @@ _SHOWN = {
 
 
 def render_model_card(
-    config: Config, data: Splits, scored: Sequence[Scored], policies: Policies, tokenizer: TextTokenizer
+    config: Config,
+    data: Splits,
+    scored: Sequence[Scored],
+    policies: Policies,
+    tokenizer: TextTokenizer,
+    *,
+    fairness: Mapping[str, Any] | None = None,
 ) -> str:
     """The card as Markdown with YAML metadata in front.
 
@@ -39,6 +45,7 @@ def render_model_card(
         scored: the held-out splits with their metrics; one that nothing was fitted on stands for the model.
         policies: thresholds.
         tokenizer: its truncation is described.
+        fairness: gaps between persons, where they were measured.
     """
     environment = Environment(
         loader=PackageLoader("training.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -71,6 +78,7 @@ def render_model_card(
         head_tokens=tokenizer.head_tokens,
         emoji_names=tokenizer.normalisation == "emoji_names",
         sources=data.sources,
+        fairness=fairness,
     )
 
 

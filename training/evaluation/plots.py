@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from shared.drift import SHIFTED
 
 _INK = "#010203"
 """Drawn in this colour, then replaced by the colour of the page's text."""
@@ -98,6 +100,45 @@ def watched(history: Sequence[Mapping[str, Any]], prefix: str) -> str:
     return _svg(draw, width=7.0, height=max(2.6, 0.22 * len(names)))
 
 
+def months(over_time: Mapping[str, Any]) -> str:
+    """F1 of every month, and how far each month is from the bundle's reference rows; dashed where something changed.
+
+    Args:
+        over_time: `periods` and `changes` as `drift_over_periods` gives them; with `metrics`, those are drawn too.
+    """
+    rows = over_time["periods"]
+    names = [row["period"] for row in rows]
+    places = np.arange(len(names))
+
+    def scores(axes: Axes) -> None:
+        for metric, colour in zip(("macro_f1", "micro_f1"), _COLOURS, strict=False):
+            values = [np.nan if row[metric] is None else row[metric] for row in over_time["metrics"]]
+            axes.plot(places, values, color=colour, marker="o", markersize=4, label=metric.replace("_f1", " F1"))
+        axes.set(ylabel="F1", ylim=(0, 1))
+
+    def distances(axes: Axes) -> None:
+        for name, colour in zip(rows[0]["against_reference"], _COLOURS, strict=False):
+            values = [row["against_reference"][name] for row in rows]
+            axes.plot(places, values, color=colour, marker="o", markersize=4, label=name)
+        axes.axhline(SHIFTED, linestyle=":", color=_INK, linewidth=1)
+        for since in {change["since"] for change in over_time["changes"].values() if change}:
+            axes.axvline(names.index(since) - 0.5, linestyle="--", color=_INK, linewidth=1)
+        axes.set(ylabel="stability index")
+        axes.set_ylim(bottom=0)
+
+    drawings = [scores, distances] if "metrics" in over_time else [distances]
+
+    def draw(figure: Figure) -> None:
+        for axes, drawing in zip(
+            figure.subplots(len(drawings), 1, sharex=True, squeeze=False)[:, 0], drawings, strict=True
+        ):
+            drawing(axes)
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            axes.set_xticks(places, names, rotation=60, ha="right", fontsize=8)
+
+    return _svg_figure(draw, width=8.0, height=1.0 + 1.9 * len(drawings))
+
+
 def rate_range(
     rates: NDArray[np.float64], losses: NDArray[np.float64], smoothed: NDArray[np.float64], suggestion: float | None
 ) -> str:
@@ -144,9 +185,14 @@ def label_bars(scores: Mapping[str, float], intervals: Mapping[str, Sequence[flo
 
 def _svg(draw: Any, *, width: float, height: float) -> str:
     """The drawing as an SVG element without a document around it."""
+    return _svg_figure(lambda figure: draw(figure.add_subplot()), width=width, height=height)
+
+
+def _svg_figure(draw: Callable[[Figure], None], *, width: float, height: float) -> str:
+    """The drawing of one or several axes as an SVG element without a document around it."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure.add_subplot())
+        draw(figure)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     content = buffer.getvalue()

@@ -18,7 +18,7 @@ from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
 from shared.environment import package_versions, source_revision
 from shared.errors import ModelError
-from shared.files import replacing_folder, sha256_file, write_json
+from shared.files import file_digests, replacing_folder, sha256_file, write_json
 from shared.modeling.checkpoints import resolve_checkpoint
 from shared.modeling.classifier import load_classifier
 from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
@@ -142,6 +142,11 @@ def _check_reload(folder: Path, trained: Trained, corpus: Corpus) -> None:
         )
 
 
+def _digests(origin: str) -> list[str]:
+    """sha256 of a corpus' files, in the order of their names; none of one that was not read from the disk."""
+    return list(file_digests(Path(origin)).values())
+
+
 def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -> dict[str, Any]:
     """Provenance: source revision, data, seeds, versions and base checkpoint."""
     weights = checkpoint_file(resolve_checkpoint(config.model.name), "model.safetensors")
@@ -151,7 +156,10 @@ def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -
         "base_checkpoint": {"name": config.model.name, "sha256": sha256_file(weights) if weights else None},
         "data": {
             "fingerprint": data.fingerprint,
-            "sources": [{"kind": info.kind, "origin": info.origin, "licence": info.licence} for info in data.sources],
+            "sources": [
+                {"kind": info.kind, "origin": info.origin, "licence": info.licence, "files": _digests(info.origin)}
+                for info in data.sources
+            ],
         },
         "seeds": {"training": config.run.seed, "data": config.data.seed},
         "training": dict(training),

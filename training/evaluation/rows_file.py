@@ -45,8 +45,9 @@ def _table(item: Scored, places: np.ndarray, *, texts: bool) -> pa.Table:
                "source": [item.corpus.source[place] for place in places]}  # fmt: skip
     if texts:
         columns["text"] = [item.corpus.texts[place] for place in places]
-    if item.lengths is not None and item.truncated is not None:
-        columns["tokens"], columns["truncated"] = item.lengths[places].astype(int), item.truncated[places]
+    if item.tokens is not None:
+        columns["tokens"] = item.tokens.lengths[places].astype(int)
+        columns["truncated"] = item.tokens.truncated[places]
     columns |= {
         "true": _joined(rows.truth & rows.known, item.labels), "unknown": _joined(~rows.known, item.labels),
         "decided": _joined(rows.decisions, item.labels), "loss": np.round(row_losses(rows), 6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ from training.runtime.run_folder import RunFolder
 
 
 def publish_run(
-    folder: RunFolder, trained: Trained, scored: list[Scored], *, config: Config, data: Splits, progress: Progress
+    folder: RunFolder,
+    trained: Trained,
+    scored: list[Scored],
+    *,
+    config: Config,
+    data: Splits,
+    progress: Progress,
+    fairness: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Report, model card and the sealed bundle.
 
@@ -34,6 +42,7 @@ def publish_run(
         config: the whole configuration.
         data: the splits.
         progress: how training went.
+        fairness: as `audit.summary.measure_fairness` gives it.
 
     Raises:
         ModelError: when the model read back is not the trained one.
@@ -57,11 +66,13 @@ def publish_run(
             "Provenance": yaml.safe_dump(provenance, sort_keys=False, allow_unicode=True),
         },
     )  # fmt: skip
-    card = portable(render_model_card(config, data, scored, trained.policies, trained.tokenizer.tokens), names)
+    card = render_model_card(config, data, scored, trained.policies, trained.tokenizer.tokens, fairness=fairness)
     pages = {
-        "report.html": report, "README.md": card,
+        "report.html": report, "README.md": portable(card, names),
         "training.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
     }  # fmt: skip
+    if fairness is not None:
+        pages["fairness.json"] = json.dumps(fairness, indent=2, ensure_ascii=False)
     return publish(folder.bundle, trained, config=config, data=data, pages=pages, provenance=provenance)
 
 

@@ -15,7 +15,7 @@ from training.evaluation import panels, plots
 from training.evaluation.label_errors import candidates
 from training.evaluation.measures import Bools, Floats, Predictions, entry_losses
 from training.evaluation.scoring import SplitPredictions
-from training.evaluation.slices import slices
+from training.evaluation.slices import TokenCounts, slices
 
 CONFUSIONS = 12
 WORST = 30
@@ -39,8 +39,7 @@ class Scored:
         fitted_here: whether calibration and thresholds were fitted on this split.
         uncalibrated: probabilities before calibration, shape (N, L), where there are some.
         corpus: the texts, their names and sources; without it nothing is said of single rows.
-        lengths: tokens of each text, shape (N,).
-        truncated: shape (N,).
+        tokens: of the texts.
         texts_per_s: how fast the logits came.
     """
 
@@ -52,8 +51,7 @@ class Scored:
     fitted_here: bool = False
     uncalibrated: Floats | None = None
     corpus: Corpus | None = None
-    lengths: Floats | None = None
-    truncated: Bools | None = None
+    tokens: TokenCounts | None = None
     texts_per_s: float | None = None
 
     @classmethod
@@ -99,6 +97,7 @@ def describe(item: Scored, train_support: Mapping[str, int], *, texts: bool = Tr
         "bars": plots.label_bars(f1, intervals.get("per_label", {})),
         "panels": _panels(drawn), "matrix": _matrix(metrics, item.labels), "heat": _heat_maps(item.rows, item.labels),
         "confusions": confusions(item.rows, item.labels),
+        "months": plots.months(metrics["over_time"]) if "over_time" in metrics else "",
         "levels": metrics.get("levels", {}), "slices": slice_rows(item), **_single_rows(item, texts=texts),
     }  # fmt: skip
 
@@ -206,9 +205,9 @@ def _heat_maps(rows: Predictions, labels: Sequence[str]) -> dict[str, str]:
 
 def slice_rows(item: Scored) -> list[dict[str, Any]]:
     """The table of slices; empty where the texts are not at hand."""
-    if item.corpus is None or item.lengths is None or item.truncated is None:
+    if item.corpus is None or item.tokens is None:
         return []
-    return slices(item.rows, item.corpus.texts, item.corpus.source, item.lengths, item.truncated)
+    return slices(item.rows, item.corpus.texts, item.corpus.source, item.tokens)
 
 
 def _single_rows(item: Scored, *, texts: bool) -> dict[str, Any]:

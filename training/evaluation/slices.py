@@ -1,4 +1,4 @@
-"""Metrics of parts of the rows: by length, truncation, punctuation, emoji, negation, number of labels, source.
+"""Metrics of parts of the rows: by length, truncation, coverage, punctuation, emoji, negation, labels, source.
 
 Shapes: N rows.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,45 +24,60 @@ FEWEST = 20
 """Rows below which a slice says nothing."""
 
 
-def token_counts(texts: Sequence[str], tokenizer: TextTokenizer) -> tuple[Floats, Bools]:
-    """Tokens before truncation, and whether a text was truncated, both of shape (N,)."""
-    lengths, truncated = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.bool_)
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        for place, row in enumerate(tokenizer.encode(texts[start : start + TEXTS_AT_ONCE]), start):
-            lengths[place], truncated[place] = row.num_tokens, row.truncated
-    return lengths, truncated
+@dataclass(frozen=True)
+class TokenCounts:
+    """What the tokenizer made of N texts.
+
+    Attributes:
+        lengths: tokens before truncation, shape (N,).
+        truncated: whether the middle was left out, shape (N,).
+        unknown: tokens that stand for what the vocabulary lacks, shape (N,).
+    """
+
+    lengths: Floats
+    truncated: Bools
+    unknown: Floats
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: TextTokenizer) -> TokenCounts:
+        """Counts of the texts."""
+        found = np.zeros((3, len(texts)))
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            for place, row in enumerate(tokenizer.encode(texts[start : start + TEXTS_AT_ONCE]), start):
+                found[:, place] = row.num_tokens, row.truncated, row.num_unknown
+        return cls(found[0], found[1].astype(np.bool_), found[2])
 
 
-def slices(
-    rows: Predictions, texts: Sequence[str], source: Sequence[str], lengths: Floats, truncated: Bools
-) -> list[dict[str, Any]]:
+def slices(rows: Predictions, texts: Sequence[str], source: Sequence[str], tokens: TokenCounts) -> list[dict[str, Any]]:
     """Rows of the table of slices: what is sliced by, which part, its size, micro F1 with interval, Brier, exact rows.
 
     Args:
         rows: predictions for N rows.
         texts: N texts.
         source: kind of source of each.
-        lengths: in tokens, shape (N,).
-        truncated: shape (N,).
+        tokens: of the texts.
     """
     found = []
-    for by, part, inside in _parts(rows, texts, source, lengths, truncated):
+    for by, part, inside in _parts(rows, texts, source, tokens):
         if FEWEST <= inside.sum() < len(rows):
             found.append({"by": by, "part": part, **_measured(rows, inside)})
     return found
 
 
 def _parts(
-    rows: Predictions, texts: Sequence[str], source: Sequence[str], lengths: Floats, truncated: Bools
+    rows: Predictions, texts: Sequence[str], source: Sequence[str], tokens: TokenCounts
 ) -> Iterator[tuple[str, str, Bools]]:
+    lengths = tokens.lengths
     edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75]))
     quarter = np.searchsorted(edges, lengths, side="left")
     for place in range(len(edges) + 1):
         low = f"{edges[place - 1]:.0f} < " if place else ""
         high = f" <= {edges[place]:.0f}" if place < len(edges) else ""
         yield "length", f"{low}tokens{high}", quarter == place
-    yield "truncation", "middle left out", truncated
-    yield "truncation", "read whole", ~truncated
+    yield "truncation", "middle left out", tokens.truncated
+    yield "truncation", "read whole", ~tokens.truncated
+    yield "coverage", "every token known", tokens.unknown == 0
+    yield "coverage", "some tokens unknown", tokens.unknown > 0
     signs = {
         "ends with !": lambda text: text.rstrip().endswith("!"),
         "ends with ?": lambda text: text.rstrip().endswith("?"),

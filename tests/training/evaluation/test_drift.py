@@ -62,7 +62,11 @@ def test_drift_planted_in_july_is_dated_and_the_label_named(bundle, capsys, tmp_
     moved = found["labels"][LABELS[0]]
     assert moved["now"] > moved["reference"]
     assert moved["p_adjusted"] < 0.01
-    assert "since 2024-07" in (tmp_path / "out/report.html").read_text()
+    report = (tmp_path / "out/report.html").read_text()
+    assert "since 2024-07" in report
+    drawing = report[report.index("<svg") : report.index("</svg>")]
+    assert all(f">2024-{month:02d}</text>" in drawing for month in range(1, 13))
+    assert "stability index" in drawing
 
 
 def test_a_table_that_holds_no_predictions_is_explained(bundle, tmp_path):

@@ -8,7 +8,7 @@ from training.evaluation import panels
 from training.evaluation.label_errors import candidates, label_quality
 from training.evaluation.measures import Predictions
 from training.evaluation.sections import confusions, row_losses
-from training.evaluation.slices import micro_f1_interval, slices
+from training.evaluation.slices import TokenCounts, micro_f1_interval, slices
 
 NAMES = tuple("abcdefgh")
 
@@ -71,11 +71,13 @@ def test_a_slice_on_which_the_model_fails_stands_out_and_slices_add_up():
     texts = ["I do not know" if i % 3 == 0 else "I know it!" for i in range(1200)]
     p[::3] = sigmoid(random.normal(-2, 1, p[::3].shape))
     rows = Predictions(truth, np.ones_like(truth), p, p >= 0.5)
-    table = slices(rows, texts, ["x"] * 1200, np.arange(1200.0), np.zeros(1200, dtype=bool))
+    unknown = (np.arange(1200) % 4 == 0) * 2.0
+    table = slices(rows, texts, ["x"] * 1200, TokenCounts(np.arange(1200.0), np.zeros(1200, dtype=bool), unknown))
     found = {row["part"]: row for row in table}
     assert found["with negation"]["rows"] + found["without negation"]["rows"] == 1200
     assert found["with negation"]["interval"][1] < found["without negation"]["interval"][0]
     assert sum(row["rows"] for row in table if row["by"] == "length") == 1200
+    assert (found["some tokens unknown"]["rows"], found["every token known"]["rows"]) == (300, 900)
     assert "read whole" not in found  # all of the rows are no slice
 
 
