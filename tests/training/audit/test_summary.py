@@ -17,7 +17,9 @@ def test_a_run_seals_the_gaps_of_its_model_and_shows_them_on_the_card(finished):
     sentences = variants(200)
     assert sealed["sentences"] == len(sentences) >= 200
 
-    probabilities = bundle.calibration.apply(trained_logits(bundle, batch_size=64, threads=1)([one.text for one in sentences]))
+    probabilities = bundle.calibration.apply(
+        trained_logits(bundle, batch_size=64, threads=1)([one.text for one in sentences])
+    )
     decisions = bundle.policies.decide(probabilities)
     expected = counterfactual_gaps(sentences, probabilities, decisions, bundle.label_set.names)
     for name, row in expected.items():
