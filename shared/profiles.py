@@ -20,6 +20,8 @@ from shared.thresholds import Policies
 FOLDER = "profiles"
 DEFAULT = "default"
 """What the bundle's own calibration and policies are called."""
+LANGUAGE = "language"
+"""In what is said about a profile: the code of the language whose texts it decides, where it is of one."""
 
 MAX_DRIFT_TEXTS = 2000
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -96,6 +98,17 @@ def read_profiles(folder: Path, files: Mapping[str, str], labels: tuple[str, ...
         if not agree or (profile.drift is not None and profile.drift.logits.shape[1:] != (len(labels),)):
             raise BundleFormatError(f"the profile '{name}' of {folder} is of other labels than the bundle.")
     return found
+
+
+def for_language(profiles: Mapping[str, Profile], code: str) -> str:
+    """Name of the profile that decides texts in a language: its own, that of the language without region, or default.
+
+    Args:
+        profiles: of a bundle, by name.
+        code: as `shared.languages.language_code` writes it.
+    """
+    named = {str(profile.about[LANGUAGE]): name for name, profile in profiles.items() if LANGUAGE in profile.about}
+    return named.get(code) or named.get(code.split("-", maxsplit=1)[0]) or DEFAULT
 
 
 def check_name(name: str) -> str:

@@ -59,15 +59,16 @@ def count_on_grid(truth: Bools, probabilities: Floats, known: Bools) -> Counts:
     return Counts(np.array(tp, dtype=float), np.array(decided, dtype=float), np.array(support, dtype=float))
 
 
-def f1_thresholds(counts: Counts, shrinkage: float) -> Floats:
+def f1_thresholds(counts: Counts, shrinkage: float, *, towards: Floats | None = None) -> Floats:
     """F1-optimal threshold of every label, rare labels shrunk towards the one that is best for all; shape (L,).
 
-    In log odds, with n positives of a label on dev: n / (n + shrinkage) of its own optimum, the rest of the global one.
+    In log odds, with n positives of a label on dev: n / (n + shrinkage) of its own optimum, the rest of the global one,
+    or of the label's in `towards`, shape (L,).
     """
     curve = counts.f1
     own = np.array([GRID[_middle_of_best(values)] for values in curve])
     weight = counts.support / np.maximum(counts.support + shrinkage, 1e-9)
-    odds = weight * _log_odds(own) + (1 - weight) * _log_odds(global_threshold(counts))
+    odds = weight * _log_odds(own) + (1 - weight) * _log_odds(global_threshold(counts) if towards is None else towards)
     return np.asarray(1 / (1 + np.exp(-odds)))
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.errors import ConfigError
 from shared.text import Normalisation
-from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, ShareBelowOne, TwoOrMore
+from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, Share, ShareBelowOne, TwoOrMore
 
 SourceKind = Literal[
     "sample", "goemotions", "table", "semeval2018_ec", "isear", "meld", "brighter", "tweet_eval", "dair_emotion", "xed",
@@ -69,8 +69,12 @@ class LabelKeys(TableKeys):
     annotated: str | None = None
     """Labels that were asked about in every row ("all", or names separated by commas), so that one which does not
     occur is a no; when left out, those that the source declares, or that occur."""
+    language_column: str | None = None
+    """Tables: the column of each row's language, as a code such as en or deu: for metrics, sampling and thresholds of
+    each."""
     language: str | None = None
-    """BRIGHTER, XED, EmoEvent: the language, by the code in their files, such as eng or en."""
+    """BRIGHTER, XED, EmoEvent: the language, by the code in their files, such as eng or en; BRIGHTER: several with
+    commas between them, or all. Tables: the language that all rows are in."""
     utterances: bool = False
     """EmpatheticDialogues: each utterance is a text, in place of the prompt of each conversation."""
     rename: str | None = None
@@ -149,6 +153,11 @@ class DataConfig(LabelKeys):
     """Cross-validation: train and dev rows are pooled and cut into so many stratified folds, one of which is dev."""
     fold: PositiveInt = 1
     """Cross-validation: which fold is dev, from 1 to `folds`; `python -m training.kfold` runs them all."""
+    languages: list[str] | None = None
+    """Rows in these languages alone, by their codes; all when left out."""
+    language_alpha: Share | None = None
+    """Training rows are drawn so that a language with n of them has a share in proportion to n to the power of this:
+    1 takes every row once, 0 takes all languages equally often, 0.3 lies between; every row once when left out."""
     max_train_rows: PositiveInt | None = None
     """Train on a stratified subset of this many rows; all when left out."""
     min_label_support: NonNegativeInt = 10

@@ -47,6 +47,9 @@ class CalibrationConfig:
     """p of the policy precision@p: the lowest threshold of every label with at least this precision on dev."""
     recall_target: Share = 0.8
     """r of the policy recall@r: the highest threshold of every label with at least this recall on dev."""
+    per_language: bool = False
+    """Whether each language of dev with 50 rows or more gets thresholds of policy f1 of its own, shrunk towards the
+    shared ones; they are chosen by `language` in a request."""
 
 
 _OF_ROWS = ("source", "split", "ids_of_bundle", "text_column", "label_column")
@@ -180,6 +183,8 @@ class DomainsOptions:
 
     data: EvaluationData = field(default_factory=EvaluationData)
     """The corpora, each an entry of data.sources."""
+    each_language: bool = False
+    """Whether every language of every corpus is a column of its own: trained on one, tested on another."""
     level: Literal["ekman", "sentiment"] | None = None
     """Compare at the level of these groups; the labels that corpus and bundle share when left out."""
     output: str = "domains"

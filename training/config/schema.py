@@ -85,6 +85,12 @@ class Config:
                 "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
                 "allowed here: temperature, none."
             )
+        if self.loss.task == "single_label" and self.calibration.per_language:
+            raise ConfigError(
+                "calibration.per_language is true, and with loss.name cross_entropy the most probable label is "
+                "decided, without thresholds.",
+                hint="Leave it out.",
+            )
 
     def _check_metrics(self) -> None:
         """Refuse metrics of one label a text where a text may have several."""

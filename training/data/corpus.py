@@ -36,6 +36,7 @@ class Corpus:
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
         counts: what was dropped on the way, while the rows are those of one source.
         groups: what each row belongs to, such as its writer, where the user names a column of it.
+        languages: code of the language of each row, "" where a source does not say; None where none does.
     """
 
     texts: list[str]
@@ -47,6 +48,7 @@ class Corpus:
     created_s: NDArray[np.float64] | None = None
     counts: SplitCounts | None = None
     groups: list[str] | None = None
+    languages: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -106,6 +108,7 @@ class Corpus:
             "weights": self.weights[chosen],
             "created_s": None if self.created_s is None else self.created_s[chosen],
             "groups": None if self.groups is None else [self.groups[row] for row in chosen],
+            "languages": None if self.languages is None else [self.languages[row] for row in chosen],
         }
         taken = replace(self, **{**fields, **changes})
         if "keys" in self.__dict__:

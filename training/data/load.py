@@ -15,6 +15,7 @@ from training.data.clean import near_duplicates, remove_leaks
 from training.data.corpus import Corpus, Splits
 from training.data.label_choice import choose_labels, named_labels
 from training.data.label_mapping import map_labels
+from training.data.languages import describe_languages, in_languages, tempered
 from training.data.report import DataReport, SourceInfo
 from training.data.sources import read_source
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
@@ -46,6 +47,7 @@ def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
         for part in split_source(raw, source, config, labels, single_label=single_label)
     ]
     parts = limit_train(_without_leaks(parts, config), config.max_train_rows, config.seed)
+    parts = tempered(parts, config.language_alpha)
 
     train, dev = (_require(parts, name, corpora) for name in (TRAIN, DEV))
     test = _join(parts, TEST)
@@ -98,7 +100,7 @@ def load_eval_split(
     for raw, source in zip(corpora, sources, strict=True):
         whole = chosen == WHOLE and WHOLE in raw.splits
         parts += split_source(raw, source, config, labels, undivided=whole)
-    parts = remove_leaks(parts) if chosen == WHOLE else _without_leaks(parts, config)
+    parts = in_languages(remove_leaks(parts), config.languages) if chosen == WHOLE else _without_leaks(parts, config)
     rows = _require(parts, chosen, corpora)
     counts = [part.counted_rows for part in parts if part.split == chosen]
     notes = [
@@ -131,7 +133,9 @@ def _without_leaks(parts: Sequence[Corpus], config: DataConfig) -> list[Corpus]:
     """The parts, or those of one fold, without training texts that are also in a held-out split."""
     config.check_folds()
     clean = remove_leaks(parts)
-    return clean if config.folds is None else remove_leaks(take_fold(clean, config.folds, config.fold, config.seed))
+    if config.folds is not None:
+        clean = remove_leaks(take_fold(clean, config.folds, config.fold, config.seed))
+    return in_languages(clean, config.languages)
 
 
 def _sources(config: DataConfig, named: LabelSet | None) -> tuple[SourceConfig, ...]:
@@ -199,6 +203,9 @@ def _join(parts: Sequence[Corpus], split: str) -> Corpus | None:
         groups=None
         if any(part.groups is None for part in chosen)
         else [name for part in chosen for name in part.groups or ()],
+        languages=None
+        if all(part.languages is None for part in chosen)
+        else [code for part in chosen for code in part.languages or [""] * len(part)],
     )  # fmt: skip
 
 
@@ -225,6 +232,8 @@ def _report(
         dropped = [name for name in raw.labels if name.casefold() not in {label.casefold() for label in labels.names}]
         if dropped:
             notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
+    if train is not None and (said := describe_languages(train)):
+        notes.append(said)
     support = {name: corpus.support(labels) for name, corpus in splits.items() if corpus is not None}
     for name in (DEV, TEST):
         absent = [label for label, count in support.get(name, {}).items() if not count and support[TRAIN][label]]

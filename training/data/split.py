@@ -17,6 +17,7 @@ from training.config.data import DataConfig, SourceConfig
 from training.data.clean import merge_duplicates, without_repeats
 from training.data.corpus import Corpus
 from training.data.label_choice import align, annotated_labels, columns_in
+from training.data.languages import languages_of, with_language_columns
 from training.data.report import SplitCounts
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
 
@@ -37,7 +38,8 @@ def split_source(
             texts=[text or "" for text in split.texts], targets=targets, known=known,
             ids=split.ids, source=[raw.kind] * len(split),
             weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
-            groups=split.groups, counts=SplitCounts(raw.kind, name, read=len(split)),
+            groups=split.groups, languages=languages_of(split, raw),
+            counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label))
     if [part.split for part in parts] == [WHOLE]:
@@ -66,7 +68,7 @@ def _divide(
     if by_time and rows.created_s is not None:
         pieces = temporal_split(rows.created_s, fractions)
     else:
-        pieces = stratified_split(rows.targets, fractions, config.seed)
+        pieces = stratified_split(with_language_columns(rows), fractions, config.seed)
     require_rows(pieces, wanted, origin)
     parts = [
         rows.take(piece, counts=_counts(rows, name, piece)).counted()

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from training.calibration.aggregation import fit_aggregation
+from training.calibration.languages import fit_language_profiles
 from training.calibration.nested import nested_f1
 from training.calibration.policies import fit_policies
 from training.calibration.temperature import fit_calibration
 from training.config import Config
 from training.data.corpus import Corpus, Splits, label_frequencies
 from training.evaluation import device
+from training.evaluation.by_language import metrics_by_language
 from training.evaluation.levels import levels_of
 from training.evaluation.publish import Trained
 from training.evaluation.scoring import SplitPredictions, score
@@ -66,6 +68,10 @@ def calibrate_and_evaluate(
         labels=data.labels.names, config=config.calibration, split="dev",
         single_label=config.loss.task == "single_label", seed=config.run.seed,
     )  # fmt: skip
+    profiles = fit_language_profiles(
+        dev.truth, calibration.apply(dev.logits), dev.known, data.dev.languages,
+        calibration=calibration, policies=policies, config=config.calibration,
+    )  # fmt: skip
     corpora = {"dev": data.dev} if data.test is None else {"dev": data.dev, "test": data.test}
     measure = partial(
         score, calibration=calibration, policies=policies, prior=label_frequencies(data.train),
@@ -80,6 +86,9 @@ def calibrate_and_evaluate(
         metrics["levels"] = levels_of(
             item.rows, item.thresholds, policies.labels, samples=config.eval.bootstrap_samples, seed=config.run.seed
         )
+        metrics["languages"] = metrics_by_language(
+            item.rows, corpus.languages, policies.labels, profiles, single_label=config.loss.task == "single_label",
+        )  # fmt: skip
         scored.append(item)
     metrics_of: dict[str, Any] = {item.name: item.metrics for item in scored}
     if config.loss.task == "multi_label":
@@ -87,4 +96,4 @@ def calibrate_and_evaluate(
     metrics_of["dev"]["training_device"] = device.compare_devices(
         name, on_device, dev.logits[compared], calibration, policies
     )
-    return Trained(model, tokenizer, calibration, policies, metrics_of, dev, aggregation), scored
+    return Trained(model, tokenizer, calibration, policies, metrics_of, dev, aggregation, profiles), scored

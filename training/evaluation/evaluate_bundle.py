@@ -19,6 +19,7 @@ from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
 from training.data.sources.base import TEST, WHOLE
+from training.evaluation.by_language import metrics_by_language
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
@@ -179,6 +180,9 @@ def _score(bundle: Bundle, part: Part, data: EvaluationRows, logits: LogitsOf, o
             "metrics": metrics_over_periods(periods, item.rows),
             **drift_over_periods(periods, item.rows.probabilities, tokens.lengths, bins),
         }
+    metrics["languages"] = metrics_by_language(
+        item.rows, rows.languages, item.labels, bundle.profiles, single_label=bundle.manifest.task == "single_label"
+    )
     metrics["levels"] = levels_of(item.rows, item.thresholds, item.labels, samples=samples)
     fitted = data.split == bundle.policies.fitted_on and _same_texts(bundle, data)
     return replace(item, fitted_here=fitted)

@@ -22,10 +22,13 @@ from shared.files import file_digests, replacing_folder, sha256_file, write_json
 from shared.modeling.checkpoints import resolve_checkpoint
 from shared.modeling.classifier import load_classifier
 from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
+from shared.profiles import FOLDER as PROFILES
+from shared.profiles import Profile
 from shared.reference import Reference
 from shared.thresholds import Policies
 from training.config import Config
 from training.data.corpus import Corpus, Splits
+from training.data.languages import language_counts
 from training.evaluation.scoring import SplitPredictions
 from training.model.classifier import TokenizerPair, pooling_of
 from training.model.inference import predict_logits
@@ -50,6 +53,7 @@ class Trained:
         metrics: by split.
         dev: labels and logits of the dev split.
         aggregation: how segments become a text.
+        profiles: decisions of single languages, by name.
     """
 
     model: PreTrainedModel
@@ -59,6 +63,7 @@ class Trained:
     metrics: Mapping[str, Any]
     dev: SplitPredictions
     aggregation: Aggregation = field(default_factory=Aggregation)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
 
 def publish(
@@ -91,11 +96,13 @@ def publish(
         trained.calibration.write(folder / "calibration.json")
         trained.policies.write(folder / "thresholds.json")
         trained.aggregation.write(folder)
+        for name, profile in trained.profiles.items():
+            profile.write(folder / PROFILES / name)
         write_json(folder / "metrics.json", trained.metrics)
         reference(data.dev, trained.dev).write(folder / "reference.npz")
         for name, content in pages.items():
             (folder / name).write_text(content, encoding="utf-8")
-        for path in folder.iterdir():
+        for path in (path for path in folder.iterdir() if path.is_file()):
             path.chmod(0o644)  # safetensors writes for the owner alone
         _check_reload(folder, trained, data.dev)
         seal(
@@ -160,6 +167,7 @@ def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -
                 {"kind": info.kind, "origin": info.origin, "licence": info.licence, "files": _digests(info.origin)}
                 for info in data.sources
             ],
+            "languages": {name: language_counts(part) for name, part in data.named().items()},
         },
         "seeds": {"training": config.run.seed, "data": config.data.seed},
         "training": dict(training),

@@ -207,7 +207,8 @@ def slice_rows(item: Scored) -> list[dict[str, Any]]:
     """The table of slices; empty where the texts are not at hand."""
     if item.corpus is None or item.tokens is None:
         return []
-    return slices(item.rows, item.corpus.texts, item.corpus.source, item.tokens)
+    corpus = item.corpus
+    return slices(item.rows, corpus.texts, corpus.source, item.tokens, languages=corpus.languages)
 
 
 def _single_rows(item: Scored, *, texts: bool) -> dict[str, Any]:

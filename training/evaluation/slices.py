@@ -1,4 +1,4 @@
-"""Metrics of parts of the rows: by length, truncation, coverage, punctuation, emoji, negation, labels, source.
+"""Metrics of parts of the rows: by length, truncation, coverage, punctuation, emoji, negation, labels, source, language.
 
 Shapes: N rows.
 """
@@ -6,7 +6,7 @@ Shapes: N rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,10 @@ class TokenCounts:
         return cls(found[0], found[1].astype(np.bool_), found[2])
 
 
-def slices(rows: Predictions, texts: Sequence[str], source: Sequence[str], tokens: TokenCounts) -> list[dict[str, Any]]:
+def slices(
+    rows: Predictions, texts: Sequence[str], source: Sequence[str], tokens: TokenCounts, *,
+    languages: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of the table of slices: what is sliced by, which part, its size, micro F1 with interval, Brier, exact rows.
 
     Args:
@@ -56,16 +59,18 @@ def slices(rows: Predictions, texts: Sequence[str], source: Sequence[str], token
         texts: N texts.
         source: kind of source of each.
         tokens: of the texts.
+        languages: code of each, "" where it is not known.
     """
     found = []
-    for by, part, inside in _parts(rows, texts, source, tokens):
+    named = {"source": source, "language": [code or "unknown" for code in languages or ()]}
+    for by, part, inside in _parts(rows, texts, named, tokens):
         if FEWEST <= inside.sum() < len(rows):
             found.append({"by": by, "part": part, **_measured(rows, inside)})
     return found
 
 
 def _parts(
-    rows: Predictions, texts: Sequence[str], source: Sequence[str], tokens: TokenCounts
+    rows: Predictions, texts: Sequence[str], named: Mapping[str, Sequence[str]], tokens: TokenCounts
 ) -> Iterator[tuple[str, str, Bools]]:
     lengths = tokens.lengths
     edges = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75]))
@@ -95,9 +100,10 @@ def _parts(
     for number in range(4):
         yield "labels", f"{number} true labels" if number != 1 else "1 true label", count == number
     yield "labels", "4 or more true labels", count >= 4
-    names = np.asarray(source, dtype=object)
-    for name in dict.fromkeys(source):
-        yield "source", name, np.asarray(names == name, dtype=np.bool_)
+    for by, values in named.items():
+        names = np.asarray(values, dtype=object)
+        for name in dict.fromkeys(values):
+            yield by, name, np.asarray(names == name, dtype=np.bool_)
 
 
 def _where(texts: Sequence[str], holds: Any) -> Bools:

@@ -9,7 +9,11 @@ from typing import Any
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataNotFoundError
+from training.config.data import SourceConfig
 from training.config.evaluate import DomainsOptions, EvaluateOptions
+from training.data.languages import languages_of
+from training.data.sources import read_source
+from training.data.sources.base import TRAIN
 from training.evaluation.evaluate_bundle import evaluate_bundle
 from training.evaluation.inference import trained_logits
 from training.experiments.results import as_text, write_plot, write_results
@@ -20,9 +24,10 @@ METRICS = ("macro_f1", "micro_f1", "macro_ap", "brier", "nll")
 def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
     """Evaluate every bundle on every corpus and write table, matrix and plot; the text is returned.
 
-    Of a corpus with official splits test is taken, or dev where there is no test. A corpus that a bundle was trained on
-    is marked: what it says there is no out-of-domain result. A table is known by the name of its file, any other
-    corpus by its kind.
+    With `each_language` every language of a corpus is a column, marked where the bundle was trained on rows in it: the
+    table of cross-lingual transfer. Of a corpus with official splits test is taken, or dev where there is no test. A
+    corpus that a bundle was trained on is marked: what it says there is no out-of-domain result. A table is known by
+    the name of its file, any other corpus by its kind.
 
     Args:
         bundles: folders of bundles, or of runs.
@@ -39,7 +44,8 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
             f"out-of-domain results need bundles and corpora, and got {len(bundles)} and {len(options.data.sources)}.",
             hint="Name bundles, and list the corpora in data.sources of a file for --config.",
         )
-    names = _numbered([f"{source.kind} {_file_name(source.path)}".strip() for source in sources])
+    parts = [part for source in sources for part in _parts(source, options)]
+    names = _numbered([" ".join(filter(None, (source.kind, _file_name(source.path), code))) for source, code in parts])
     rows = []
     for word in bundles:
         path = Path(word) / "bundle" if (Path(word) / "bundle" / "bundle.json").is_file() else Path(word)
@@ -47,16 +53,38 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
         logits = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
         provenance = bundle.manifest.provenance.get("data", {}).get("sources", [])
         trained_on = {_identity(source["kind"], source.get("origin")) for source in provenance}
-        for name, source in zip(names, sources, strict=True):
-            result = _evaluate(path, replace(options.data, sources=[source]), options, logits)
+        trained_in = bundle.manifest.provenance.get("data", {}).get("languages", {}).get(TRAIN, {})
+        for name, (source, code) in zip(names, parts, strict=True):
+            data = replace(options.data, sources=[source], languages=[code] if code else options.data.languages)
+            result = _evaluate(path, data, options, logits)
             rows.append({
                 "model": word, "corpus": name,
-                "split": result["split"], "in_domain": _identity(source.kind, source.path) in trained_on,
+                "split": result["split"],
+                "in_domain": code in trained_in if code else _identity(source.kind, source.path) in trained_on,
+                **({"language": code} if code else {}),
                 "rows": result["rows"]["scored"], "labels": len(result["labels_scored"]),
                 **{name: result[name] for name in METRICS},
                 "_interval": result.get("intervals", {}).get("macro_f1"),
             })  # fmt: skip
     return _write(Path(options.output), rows)
+
+
+def _parts(source: SourceConfig, options: DomainsOptions) -> list[tuple[SourceConfig, str | None]]:
+    """The corpus, or each of its languages.
+
+    Raises:
+        ConfigError: when languages are asked for, and those of its rows are not known.
+    """
+    if not options.each_language:
+        return [(source, None)]
+    raw = read_source(source)
+    found = sorted({code for split in raw.splits.values() for code in languages_of(split, raw) or ()} - {""})
+    if not found:
+        raise ConfigError(
+            f"each_language is true, and the language of the rows of {raw.kind} {raw.origin} is not known.",
+            hint="Name it with language, or the column that says it with language_column.",
+        )
+    return [(source, code) for code in found]
 
 
 def _file_name(path: str | None) -> str:
@@ -99,7 +127,8 @@ def _write(folder: Path, rows: list[dict[str, Any]]) -> str:
     for bundle in dict.fromkeys(row["model"] for row in rows):
         cells = {row["corpus"]: row for row in rows if row["model"] == bundle}
         matrix.append({"model": bundle, **{name: _cell(cells[name]) for name in corpora}})
-    lines = ["", "macro F1, rows trained on, columns tested on (* the corpus is one of the bundle's)",
+    of_what = "language" if any("language" in row for row in rows) else "corpus"
+    lines = ["", f"macro F1, rows trained on, columns tested on (* the {of_what} is one of the bundle's)",
              as_text(matrix, ["model", *corpora])]  # fmt: skip
     return write_results(folder, rows, lines=lines, matrix=matrix)
 

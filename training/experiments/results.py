@@ -92,7 +92,8 @@ def write_plot(
         intervals: run -> lowest and highest value.
     """
     names = sorted(values, key=lambda name: values[name])
-    figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(names)), layout="constrained")
+    width = max(7.0, 4.0 + 0.09 * max(map(len, names), default=0))  # inches; a name of long paths leaves room
+    figure = Figure(figsize=(width, 1.2 + 0.3 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     for row, name in enumerate(names):
         if intervals and name in intervals:

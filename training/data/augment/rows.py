@@ -131,4 +131,5 @@ def _extended(train: Corpus, rows: list[int], texts: list[str], ids: list[str]) 
         ids=[*train.ids, *ids],
         source=[*train.source, *new.source],
         weights=np.concatenate([train.weights, new.weights]),
+        languages=None if train.languages is None else [*train.languages, *(new.languages or ())],
     )

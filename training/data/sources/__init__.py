@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from shared.errors import ConfigError, InvalidInputError
+from shared.languages import language_code
 from training.config.data import SourceConfig
 from training.data.sources.base import RawCorpus
 from training.data.sources.dialogues import read_dailydialog, read_empathetic_dialogues
@@ -33,6 +36,12 @@ READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
 }
 """The reader of every kind in `training.config.data.SourceKind`."""
 
+ENGLISH = frozenset({
+    "sample", "goemotions", "semeval2018_ec", "isear", "meld", "tweet_eval", "dair_emotion", "empathetic_dialogues",
+    "dailydialog",
+})  # fmt: skip
+"""Kinds whose texts are all English."""
+
 
 def read_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
     """Read one corpus.
@@ -46,4 +55,25 @@ def read_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
         DataFormatError: when a file is not in its format.
         EmptyDataError: when a file has no content.
     """
-    return read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
+    raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
+    return _with_language(raw, source)
+
+
+def _with_language(raw: RawCorpus, source: SourceConfig) -> RawCorpus:
+    """The corpus with its language, where it is of one: the one that the user names, or that the corpus is known for.
+
+    Raises:
+        ConfigError: when the user names what is no code of a language, or another one than the corpus is in.
+    """
+    if any(split.languages is not None for split in raw.splits.values()):
+        return raw
+    known = "en" if source.kind in ENGLISH else raw.language
+    if source.language is None:
+        return replace(raw, language=known)
+    try:
+        said = language_code(source.language)
+    except InvalidInputError as error:
+        raise ConfigError(f"data.language: {error.message}", hint=error.hint) from None
+    if known is not None and said != known:
+        raise ConfigError(f"data.language is {said}, and {source.kind} is a corpus in {known}.")
+    return replace(raw, language=said)

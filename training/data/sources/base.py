@@ -24,6 +24,7 @@ class RawSplit:
         known: entries that are annotated, shape (N, K); all when None.
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
         groups: what each row belongs to, such as its writer, where the user names a column of it.
+        languages: code of the language of each row, where the source has several or the user names a column of it.
     """
 
     texts: list[str | None]
@@ -32,6 +33,7 @@ class RawSplit:
     known: NDArray[np.bool_] | None = None
     created_s: NDArray[np.float64] | None = None
     groups: list[str] | None = None
+    languages: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -53,6 +55,7 @@ class RawCorpus:
         missing: why an official split is not there.
         refused: rows the source itself left out, by reason.
         notes: choices made while reading, to be shown.
+        language: code of the language of all rows, where they are of one and the source says so.
     """
 
     kind: str
@@ -66,3 +69,4 @@ class RawCorpus:
     missing: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    language: str | None = None

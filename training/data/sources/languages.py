@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from shared.errors import DataFormatError, DataNotFoundError
+from shared.errors import DataFormatError, DataNotFoundError, InvalidInputError
 from shared.labels import LabelSet
+from shared.languages import language_code
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
@@ -17,6 +19,7 @@ from training.data.sources.tabular import Table, read_table
 BRIGHTER_LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 BRIGHTER_LICENCE = "CC BY 4.0 (Muhammad et al., ACL 2025); texts keep their own terms"
 BRIGHTER_HOW = "`emotion data get brighter` says how to get it; give its folder (or that of one track) as data.path."
+ALL = "all"
 TRACKS = ("track_a", "track_b", "track_c")
 XED_LABELS = ("anger", "anticipation", "disgust", "fear", "joy", "sadness", "surprise", "trust")
 """Of the ids 1 to 8."""
@@ -26,6 +29,8 @@ XED_HOW = "`emotion data get xed` brings it; give the folder with en-annotated.t
 
 def read_brighter(source: SourceConfig) -> RawCorpus:
     """Read `{train,dev,test}/<language>.csv` of one track: 0/1 columns, or intensities 0..3 in track B.
+
+    Several languages are one corpus; a label that one of them lacks is unknown in its rows.
 
     Raises:
         DataNotFoundError: when the folder or the language is missing.
@@ -46,16 +51,63 @@ def read_brighter(source: SourceConfig) -> RawCorpus:
             f"no BRIGHTER in {folder.absolute()}: looked for CSV files in train, dev, test.",
             hint=BRIGHTER_HOW,
         )
-    language = source.language or (languages[0] if len(languages) == 1 else None)
-    if language not in languages:
-        said = f"has no language '{language}'" if language else "holds several languages"
-        raise DataFormatError(
-            f"{folder.absolute()} {said}.", hint=f"Name one with data.language: {', '.join(languages)}."
-        )
-    files = {split: file for split, all_files in found.items() for file in all_files if file.stem == language}
-    tables = {split: read_table(file, source) for split, file in files.items()}
-    missing = {split: f"no {split}/{language}.csv in {folder.absolute()}" for split in found if split not in files}
-    return _brighter(folder, tables, source, missing, [f"language {language}", *notes])
+    corpora = []
+    for language in _chosen(folder, languages, source.language):
+        files = {split: file for split, all_files in found.items() for file in all_files if file.stem == language}
+        tables = {split: read_table(file, source) for split, file in files.items()}
+        missing = {split: f"no {split}/{language}.csv in {folder.absolute()}" for split in found if split not in files}
+        corpora.append(_of_language(_brighter(folder, tables, source, missing, [f"language {language}"]), language))
+    joined = _joined(corpora)
+    return replace(joined, notes=(*joined.notes, *notes))
+
+
+def _chosen(folder: Path, languages: list[str], said: str | None) -> list[str]:
+    """Names of the files to read, of all that there are."""
+    if said == ALL or (said is None and len(languages) == 1):
+        return languages
+    chosen = [] if said is None else [name.strip() for name in said.split(",")]
+    absent = [name for name in chosen if name not in languages]
+    if chosen and not absent:
+        return list(dict.fromkeys(chosen))
+    problem = f"has no language '{absent[0]}'" if absent else "holds several languages"
+    raise DataFormatError(
+        f"{folder.absolute()} {problem}.",
+        hint=f"Name one with data.language: {', '.join(languages)} (several with commas between them, or all).",
+    )
+
+
+def _of_language(raw: RawCorpus, language: str) -> RawCorpus:
+    code = language_code(language)
+    return replace(raw, splits={n: replace(s, languages=[code] * len(s)) for n, s in raw.splits.items()})
+
+
+def _joined(corpora: Sequence[RawCorpus]) -> RawCorpus:
+    """Corpora of the same kind as one, their rows named by language."""
+    if len(corpora) == 1:
+        return corpora[0]
+    labels = tuple(dict.fromkeys(name for raw in corpora for name in raw.labels))
+    splits = {}
+    for name in (TRAIN, DEV, TEST):
+        parts = [(raw, raw.splits[name]) for raw in corpora if name in raw.splits]
+        if not parts:
+            continue
+        targets = np.zeros((sum(len(split) for _, split in parts), len(labels)), dtype=np.float32)
+        known = np.zeros(targets.shape, dtype=np.bool_)
+        start = 0
+        for raw, split in parts:
+            rows, columns = slice(start, start + len(split)), [labels.index(label) for label in raw.labels]
+            targets[rows, columns] = split.targets
+            known[rows, columns] = True if split.known is None else split.known
+            start += len(split)
+        languages = [code for _, split in parts for code in split.languages or ()]
+        ids = [f"{code}:{row}" for code, row in zip(languages, (i for _, s in parts for i in s.ids), strict=True)]
+        texts = [text for _, split in parts for text in split.texts]
+        splits[name] = RawSplit(texts, targets, ids, known=known, languages=languages)
+    missing: dict[str, str] = {}
+    for raw in corpora:
+        missing |= {name: why for name, why in raw.missing.items() if name not in splits}
+    notes = (*dict.fromkeys(note for raw in corpora for note in raw.notes),)
+    return replace(corpora[0], labels=labels, splits=splits, missing=missing, notes=notes)
 
 
 def _brighter(
@@ -135,7 +187,23 @@ def read_xed(source: SourceConfig) -> RawCorpus:
         [text for text, _, _ in rows], labels.multi_hot([ids for _, ids, _ in rows]), [n for *_, n in rows]
     )
     note = "neutral rows from " + neutral.name if neutral.is_file() else f"no {neutral.name}: there is no neutral label"
-    return RawCorpus("xed", str(path.absolute()), labels.names, {WHOLE: split}, XED_LICENCE, notes=(note,))
+    return RawCorpus(
+        "xed",
+        str(path.absolute()),
+        labels.names,
+        {WHOLE: split},
+        XED_LICENCE,
+        notes=(note,),
+        language=_xed_language(path),
+    )
+
+
+def _xed_language(path: Path) -> str | None:
+    """The language that the name of a file says, as `fi-projections.tsv` does."""
+    try:
+        return language_code(path.stem.split("-")[0])
+    except InvalidInputError:
+        return None
 
 
 def _xed_row(path: Path, number: int, line: str) -> tuple[str, list[int], str]:

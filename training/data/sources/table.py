@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
+from shared.languages import language_code
 from shared.tables import find_splits, split_of_name
 from shared.text import normalise
 from training.config.data import SourceConfig
@@ -80,6 +81,7 @@ def label_tables(
         rows = rows._replace(targets=grouped.targets, known=grouped.known)
         kept = kept[grouped.rows]
     dates, groups = _dates(tables, source, kept), _groups(tables, source, kept)
+    languages = _languages(tables, source, kept)
     splits = {}
     for split in [name for name in (TRAIN, DEV, TEST, WHOLE) if name in splits_of]:
         chosen = np.array([row for row, name in enumerate(splits_of) if name == split], dtype=np.intp)
@@ -87,6 +89,7 @@ def label_tables(
             [texts[row] for row in chosen], rows.targets[chosen], [ids[row] for row in chosen],
             known=rows.known[chosen], created_s=None if dates is None else dates[chosen],
             groups=None if groups is None else [groups[row] for row in chosen],
+            languages=None if languages is None else [languages[row] for row in chosen],
         )  # fmt: skip
     missing = (
         {}
@@ -140,6 +143,32 @@ def _groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.
     return [str(values[row]) for row in kept]
 
 
+def _languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+    """Code of the language of the rows kept, "" for an empty cell; None where no column is named.
+
+    Raises:
+        ConfigError: when the language of all rows is named besides.
+        DataFormatError: for a cell that is no code of a language.
+    """
+    if source.language_column is None:
+        return None
+    if source.language is not None:
+        raise ConfigError("data.language and data.language_column are both given; give one of them.")
+    values = _named(tables, source.language_column, "data.language_column")
+    first = next(iter(tables.values()))
+    codes = {value: _code(value, f"{first.path}, column '{source.language_column}'") for value in set(values)}
+    return [codes[values[row]] for row in kept]
+
+
+def _code(value: Any, where: str) -> str:
+    if value is None or not str(value).strip():
+        return ""
+    try:
+        return language_code(str(value))
+    except InvalidInputError as error:
+        raise DataFormatError(f"{where}: {error.message}", hint=error.hint) from None
+
+
 def _named(tables: Mapping[str, Table], name: str, key: str) -> list[Any]:
     """The cells of a column that the user names, of all splits.
 
@@ -158,7 +187,10 @@ def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Seque
     """The columns that matter, found over the rows of all splits that have them."""
     first = next(iter(tables.values()))
     alike = [table for table in tables.values() if set(first.columns) <= set(table.columns)]
-    aside = {source.date_column, source.group_column} - {source.text_column, source.label_column}
+    aside = {source.date_column, source.group_column, source.language_column} - {
+        source.text_column,
+        source.label_column,
+    }
     names = [name for name in first.columns if name not in aside]
     joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in names}
     return find_columns(str(first.path), joined, source, wanted, tuple(first.class_names))

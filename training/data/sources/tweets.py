@@ -138,7 +138,11 @@ def read_emoevent(source: SourceConfig) -> RawCorpus:
             f"{path.absolute()} holds files of splits and others: {', '.join(file.name for file in files)}.",
             hint="Give one file, or a folder with the split files alone.",
         )
-    return RawCorpus("emoevent", str(path.absolute()), EMOEVENT_LABELS.names, splits, EMOEVENT_LICENCE)
+    codes = {"en", "es"}.intersection(*(file.stem.replace("-", "_").split("_") for file in files))
+    language = codes.pop() if len(codes) == 1 else None
+    return RawCorpus(
+        "emoevent", str(path.absolute()), EMOEVENT_LABELS.names, splits, EMOEVENT_LICENCE, language=language
+    )
 
 
 def _read_emoevent(path: Path) -> RawSplit:
