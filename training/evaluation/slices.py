@@ -1,4 +1,4 @@
-"""Metrics of parts of the rows: by length, truncation, coverage, punctuation, emoji, negation, labels, source, language.
+"""Metrics of parts of the rows: by length, coverage, punctuation, emoji, negation, labels, source, and language.
 
 Shapes: N rows.
 """
