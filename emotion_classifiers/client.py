@@ -159,6 +159,7 @@ class Client:
         texts: Iterable[str],
         *,
         profile: str | None = None,
+        language: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -173,6 +174,7 @@ class Client:
         Args:
             texts: N texts.
             profile: name of a profile of the bundle; its default when None.
+            language: of the texts, as "en" or "pt-BR", in place of `profile`: its thresholds, where there are some.
             policy: name of a decision policy; the bundle's default when None.
             thresholds: label -> threshold in 0..1, in place of the policy's.
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
@@ -188,9 +190,9 @@ class Client:
             ServiceUnreachableError: when it does not answer.
             ServiceResponseError: when something else than the service answers.
         """
-        options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
-                   "top_k": top_k, "probabilities": probabilities, "segments": segments, "long_texts": long_texts,
-                   "explain": explain}  # fmt: skip
+        options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
+                   "taxonomy": taxonomy, "top_k": top_k, "probabilities": probabilities, "segments": segments,
+                   "long_texts": long_texts, "explain": explain}  # fmt: skip
         answers = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(answers)
 
@@ -253,6 +255,7 @@ class AsyncClient:
         texts: Iterable[str],
         *,
         profile: str | None = None,
+        language: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -263,9 +266,9 @@ class AsyncClient:
         explain: bool | None = None,
     ) -> list[Prediction]:
         """As `Client.predict`; the batches of a long list are asked at the same time."""
-        options = {"profile": profile, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
-                   "top_k": top_k, "probabilities": probabilities, "segments": segments, "long_texts": long_texts,
-                   "explain": explain}  # fmt: skip
+        options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
+                   "taxonomy": taxonomy, "top_k": top_k, "probabilities": probabilities, "segments": segments,
+                   "long_texts": long_texts, "explain": explain}  # fmt: skip
         asked = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
         return _predictions(await asyncio.gather(*asked))
 

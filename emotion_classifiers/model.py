@@ -23,6 +23,7 @@ from serving.local_reading import NO_LIMIT, answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
 from shared.errors import InvalidInputError
+from shared.profiles import for_language
 from shared.segments import Segmentation
 
 CHUNK_TEXTS = 1024
@@ -92,6 +93,7 @@ class Model:
         texts: Iterable[str],
         *,
         profile: str | None = None,
+        language: str | None = None,
         policy: str | None = None,
         thresholds: Mapping[str, float] | None = None,
         taxonomy: str | None = None,
@@ -107,6 +109,7 @@ class Model:
         Args:
             texts: N texts.
             profile: name of one of `profiles`; the default one when None.
+            language: of the texts, as "en" or "pt-BR", in place of `profile`: its thresholds, where there are some.
             policy: name of a decision policy; the bundle's default when None.
             thresholds: label -> threshold in 0..1, in place of the policy's.
             taxonomy: goemotions, ekman or sentiment; the finest one when None.
@@ -120,11 +123,13 @@ class Model:
         Raises:
             InvalidInputError: for a single string in place of a list, or an option that the bundle does not have.
         """
-        options = {"policy": policy, "thresholds": thresholds, "taxonomy": taxonomy, "top_k": top_k,
-                   "segments": segments, "long_texts": long_texts, "explain": explain}  # fmt: skip
+        options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
+                   "taxonomy": taxonomy, "top_k": top_k, "segments": segments, "long_texts": long_texts,
+                   "explain": explain}  # fmt: skip
         every = _listed(texts)
         request = _request(every or [""], options)  # an empty list of texts is no mistake here
-        bundle = self.predictor.bundle.with_profile(profile)
+        bundle = self.predictor.bundle
+        bundle = bundle.with_profile(profile or for_language(bundle.profiles, request.language))
         rules_for(request, bundle)
         found = []
         for start in range(0, len(every), CHUNK_TEXTS):

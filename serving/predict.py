@@ -13,6 +13,8 @@ from serving.predict_file import output_format, predict_table
 from serving.text_checks import WARNINGS
 from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
+from shared.languages import language_code
+from shared.profiles import for_language
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
@@ -45,7 +47,10 @@ def _load(options: argparse.Namespace) -> Predictor:
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
-    predictor = predictor.with_profile(options.profile)
+    name = options.profile
+    if options.language is not None:
+        name = for_language(predictor.bundle.profiles, language_code(options.language))
+    predictor = predictor.with_profile(name)
     predictor.policies.get(options.policy)  # an unknown one is refused before anything is predicted
     return predictor
 
@@ -56,6 +61,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--text", action="append", help="a text; may be repeated")
     _add_table_options(parser)
     parser.add_argument("--profile", help="profile of the bundle to decide by (default: its own decisions)")
+    parser.add_argument(
+        "--language", help="of the texts, as en or pt-BR: its own thresholds, where the bundle has some"
+    )
     parser.add_argument("--policy", help="decision policy (default: the bundle's)")
     parser.add_argument(
         "--segments",
@@ -72,6 +80,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.text is None) == (options.input is None):
         raise ConfigError("give either --text or --input, not both and not neither.")
+    if options.language is not None and options.profile is not None:
+        raise ConfigError("give either --profile or --language: each says whose thresholds decide.")
     if options.explain and options.text is None:
         raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
     if options.input is not None and options.output is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError
+from shared.languages import detected_code
 from shared.text import normalise
 from shared.tokenizer import Encoded
 
@@ -78,6 +79,11 @@ def is_plainly_english(words: Sequence[str]) -> bool:
     return 3 * sum(word in _FUNCTION_WORDS for word in words) >= len(words)
 
 
+def recorded_languages(bundle: Bundle) -> list[str]:
+    """Codes of the languages of the rows a bundle was measured on, as its data names them; empty where it did not."""
+    return list(bundle.manifest.provenance.get("data", {}).get("languages", {}).get("dev", {}))
+
+
 class TextChecks:
     """Checks texts against what a bundle was measured on; safe to use from several threads."""
 
@@ -91,11 +97,16 @@ class TextChecks:
 
     @cached_property
     def languages(self) -> frozenset[str]:
-        """Languages of the bundle's reference rows; empty where they cannot be told."""
+        """Languages the bundle was measured in, as the detector names them; empty where they cannot be told.
+
+        Those that the bundle records, and those that its reference rows are taken for: of a language that the detector
+        does not know, or of a bundle that records none, these are what it says of such texts.
+        """
         texts = self._bundle.reference().texts
         sample = texts[:: max(1, len(texts) // REFERENCE_TEXTS)]
         sure = Counter(name for name, score in map(detect, sample) if score >= SURE)
-        return frozenset(name for name, count in sure.items() if count >= USUAL * len(sample))
+        usual = {name for name, count in sure.items() if count >= USUAL * len(sample)}
+        return frozenset(usual | {detected_code(code) for code in recorded_languages(self._bundle)})
 
     def of(self, text: str, encoded: Encoded) -> tuple[float, tuple[str, ...]]:
         """Coverage of a text, 0..1, and the codes of its warnings."""

@@ -100,13 +100,15 @@ def read_profiles(folder: Path, files: Mapping[str, str], labels: tuple[str, ...
     return found
 
 
-def for_language(profiles: Mapping[str, Profile], code: str) -> str:
+def for_language(profiles: Mapping[str, Profile], code: str | None) -> str:
     """Name of the profile that decides texts in a language: its own, that of the language without region, or default.
 
     Args:
         profiles: of a bundle, by name.
-        code: as `shared.languages.language_code` writes it.
+        code: as `shared.languages.language_code` writes it; None where no language is named.
     """
+    if code is None:
+        return DEFAULT
     named = {str(profile.about[LANGUAGE]): name for name, profile in profiles.items() if LANGUAGE in profile.about}
     return named.get(code) or named.get(code.split("-", maxsplit=1)[0]) or DEFAULT
 

@@ -40,7 +40,7 @@ _BELONGS_BEFORE = re.compile(rf"(?:\s*+(?:{_EMOJI}|[:;=]-?[)(DPp/|]|<3)++(?=\s|$
 """Emoji and emoticons at the beginning of a piece: they close the sentence before it."""
 
 
-def split(text: str, how: Segmentation) -> list[Offsets]:
+def split(text: str, how: Segmentation, language: str = LANGUAGE) -> list[Offsets]:
     """Offsets `(start, end)` of the pieces of `text`, in order; none is blank, and none begins or ends with a space.
 
     Sentences are found by sentencex (Wikimedia, https://github.com/wikimedia/sentencex), line by line: a line break
@@ -49,6 +49,8 @@ def split(text: str, how: Segmentation) -> list[Offsets]:
     Args:
         text: the text as it was given.
         how: "sentence", "paragraph" (blank lines lie between), or offsets, which are checked and taken as they are.
+        language: code of the text's, for its abbreviations and ends of sentences; one that sentencex does not know is
+            split as English. A script that marks no end of a sentence, as Thai, is split at line breaks alone.
 
     Raises:
         InvalidInputError: for no offsets, or offsets outside the text, out of order, overlapping, or around nothing
@@ -57,7 +59,7 @@ def split(text: str, how: Segmentation) -> list[Offsets]:
     if how == "paragraph":
         pieces = _between(text, _BLANK_LINES)
     elif how == "sentence":
-        pieces = (sentence for line in _lines(text) for sentence in _sentences(text, *line))
+        pieces = (sentence for line in _lines(text) for sentence in _sentences(text, *line, language))
     else:
         return _checked(text, how)
     return [found for piece in pieces if (found := _stripped(text, *piece)) is not None]
@@ -106,14 +108,14 @@ def _lines(text: str) -> Iterator[Offsets]:
             begun = None
 
 
-def _sentences(text: str, start: int, end: int) -> Iterator[Offsets]:
+def _sentences(text: str, start: int, end: int, language: str) -> Iterator[Offsets]:
     """The sentences of one line."""
     from sentencex import get_sentence_boundaries  # noqa: PLC0415  (who reads whole texts needs no splitter)
 
     line = _UNREADABLE.sub(" ", text[start:end])
     if not line.strip():
         return
-    cuts = {int(found["start_index"]) for found in get_sentence_boundaries(LANGUAGE, line)}
+    cuts = {int(found["start_index"]) for found in get_sentence_boundaries(language, line)}
     cuts.update(match.end() for match in _MISSED.finditer(line))
     cuts = {match.end() if (match := _BELONGS_BEFORE.match(line, cut)) and cut else cut for cut in cuts}
     letters = [place for place, character in enumerate(line) if character.isalpha()]

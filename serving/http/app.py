@@ -28,7 +28,7 @@ from serving.http.responses import describe_model, error_response, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
 from shared.errors import DeadlineError, InvalidInputError, RequestError
-from shared.profiles import DEFAULT
+from shared.profiles import for_language
 
 WATCH_AFTER_S = 0.05
 """A request that takes longer is worth a look at whether its client is still there."""
@@ -132,7 +132,8 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
         RequestError: when the request as a whole cannot be answered.
     """
     active = state.engine.require()
-    bundle = active.bundle.with_profile(request.profile)
+    profile = request.profile or for_language(active.bundle.profiles, request.language)
+    bundle = active.bundle.with_profile(profile)
     rules = rules_for(request, bundle)
     checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
     if request.single and isinstance(checked[0], RequestError):
@@ -149,7 +150,7 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
         elif each.error is not None:
             state.metrics.refused_text(each.error)
     results = [each.result for each in readings]
-    decided_by = {"profile": request.profile or DEFAULT, "policy": rules.policy, "taxonomy": rules.taxonomy.name}
+    decided_by = {"profile": profile, "policy": rules.policy, "taxonomy": rules.taxonomy.name}
     return {"results": results, **decided_by, "model": bundle.seal}
 
 

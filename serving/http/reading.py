@@ -20,7 +20,7 @@ from serving.http.schemas import DIGITS, PredictRequest
 from serving.text_checks import MIN_COVERAGE, OTHER_LANGUAGE, TOO_SHORT, TRUNCATED, UNKNOWN_TOKENS
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, RequestError
-from shared.segments import Offsets, split
+from shared.segments import LANGUAGE, Offsets, split
 from shared.thresholds import decide
 
 
@@ -124,7 +124,11 @@ def _cut(text: str | RequestError, request: PredictRequest) -> _Text | RequestEr
     if isinstance(text, RequestError):
         return text
     try:
-        places = [(0, len(text))] if request.segments is None else split(text, request.segments)
+        places = (
+            [(0, len(text))]
+            if request.segments is None
+            else split(text, request.segments, (request.language or LANGUAGE).split("-", 1)[0])
+        )
     except RequestError as error:
         return error
     return _Text(text, places)

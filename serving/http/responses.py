@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serving.batching.jobs import Row
 from serving.http.schemas import DIGITS, PredictRequest
 from serving.telemetry.drift import NONE_NEAR, mean_index, nearest_profile
+from serving.text_checks import recorded_languages
 from shared.aggregation import aggregate
 from shared.bundle import Bundle
 from shared.environment import package_versions
@@ -186,6 +187,7 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
         "default_policy": policies.default,
         "profiles": {name: _described(bundle, name) for name in bundle.profile_names},
         "default_profile": DEFAULT,
+        "languages": recorded_languages(bundle),
         "drift": _drift(active),
         "thresholds_fitted_on": policies.fitted_on,
         "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},

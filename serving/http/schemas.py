@@ -7,6 +7,7 @@ import re
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,6 +21,7 @@ from pydantic import (
 
 from serving.text_checks import WARNINGS
 from shared.errors import BadRequestError, InvalidInputError
+from shared.languages import language_code
 from shared.text import normalise
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -52,6 +54,17 @@ Segments = Annotated[
     Literal["sentence", "paragraph"] | Annotated[list[Offsets], Field(min_length=1, max_length=MOST_OFFSETS)],
     BeforeValidator(_numbered),
 ]
+
+
+def _language(value: str) -> str:
+    """The code as it is written here."""
+    try:
+        return language_code(value)
+    except InvalidInputError:
+        raise ValueError("no code of a language; write it as en, deu or pt-BR: ISO 639, with a region") from None
+
+
+Language = Annotated[StrictStr, AfterValidator(_language)]
 Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
@@ -71,6 +84,11 @@ class PredictRequest(BaseModel):
     )
     profile: StrictStr | None = Field(
         default=None, description="Profile to decide by, see GET /model; if unset, the bundle's default."
+    )
+    language: Language | None = Field(
+        default=None,
+        description="Language of the texts, as en, deu or pt-BR: decided by its own thresholds where the bundle has "
+        "some, see `profile` of the answer, and by the shared ones elsewhere; in place of `profile`.",
     )
     thresholds: dict[StrictStr, Probability] | None = Field(
         default=None, max_length=1000, description="Thresholds of single labels, in place of the policy's."
@@ -101,6 +119,8 @@ class PredictRequest(BaseModel):
         given = self.model_fields_set & {"text", "texts"}
         if len(given) != 1 or (given == {"texts"} and self.texts is None):
             raise ValueError(f"give either `text` or `texts`, for example {_EXAMPLE}")
+        if self.profile is not None and self.language is not None:
+            raise ValueError("give either `profile` or `language`: each says whose thresholds decide")
         if isinstance(self.segments, list) and len(self.candidates) != 1:
             raise ValueError("offsets in `segments` belong to one text; for several, give `sentence` or `paragraph`")
         return self

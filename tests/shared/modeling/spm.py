@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -11,10 +12,10 @@ import sentencepiece
 from tests.helpers import WORDS
 
 
-def train_spm(path: Path, **options: object) -> Path:
-    """Train on random sentences of `tests.helpers.WORDS` and write to `path`, which is returned."""
+def train_spm(path: Path, *, sentences: Sequence[str] | None = None, **options: object) -> Path:
+    """Train on sentences, random ones of `tests.helpers.WORDS` for None, and write to `path`, which is returned."""
     draw = random.Random(0)
-    sentences = [" ".join(draw.choices(WORDS, k=draw.randint(3, 12))) for _ in range(400)]
+    sentences = sentences or [" ".join(draw.choices(WORDS, k=draw.randint(3, 12))) for _ in range(400)]
     stored = io.BytesIO()
     described = {
         "vocab_size": 150, "model_type": "unigram", "pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3,

@@ -74,6 +74,8 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
     refused: Counter[str] = Counter()
     rows, texts, ids = [], [], []
     for row in np.flatnonzero(train.hard_targets[:, rare].any(axis=1)):
+        if train.languages is not None and train.languages[row].split("-", 1)[0] not in ("", "en"):
+            continue  # the words and sentences that are put in are English
         random = np.random.default_rng([seed, *train.ids[row].encode()])
         for copy in range(1, config.copies + 1):
             found = _new_text(train.texts[row], config, random, taken, refused)
