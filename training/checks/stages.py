@@ -193,7 +193,7 @@ def _refused(config: Config) -> dict[str, tuple[bool, str]]:
         "optim.ema_decay": (optim.ema_decay is not None, "each process would average its own part, before it is split"),
         "optim.l1": (bool(optim.l1), "the sum over all weights is not at hand in one process"),
         "optim.l2": (bool(optim.l2), "the sum over all weights is not at hand in one process"),
-        "optim.compile": (optim.compile, "compiled layers were not tried with it"),
+        "optim.compile": (optim.compile != "none", "compiled layers were not tried with it"),
         "optim.optimizer adafactor": (optim.optimizer == "adafactor", "it needs rows and columns of whole matrices"),
         "tuning.method progressive": (
             config.tuning.method == "progressive", "the split is made for the weights that are trained at the start",

@@ -123,8 +123,9 @@ class OptimConfig:
     """When memory runs out, go on with half the batch_size and twice the accumulation (one process, even batches)."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
-    compile: bool = False
-    """Train through compiled layers (torch.compile) and lengths in steps of 16: the same numbers within rounding, for
-    GPUs that wait for launches (speed not measured); the first step of each length takes longer. A CPU needs g++."""
+    compile: Literal["none", "layers", "graphs"] = "none"
+    """For GPUs that wait for launches, with lengths in steps of 16 and the same numbers within rounding: "layers" go
+    through torch.compile (which needs g++ or gcc), "graphs" also records each shape's pass as a CUDA graph. The first
+    steps of each length take longer; speed not measured."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Autocast: "auto" = fp16 with gradient scaling on CUDA, bf16 on a CPU that computes in it, else fp32."""

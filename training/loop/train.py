@@ -103,6 +103,7 @@ def train(
     else:
         with closing, disk_errors(), request.listening():
             trainer = train_within_memory(make, config, resume_from)
+        trainer.log_shapes()
         if request.received:
             raise KeyboardInterrupt
     if sharding() is None:  # or every later forward pass would run in autocast too
@@ -127,8 +128,9 @@ def build_trainer(
         ConfigError: when FSDP or DeepSpeed was launched where it does not work.
     """
     _name_layers(model)
-    if config.optim.compile:
-        compile_layers(model, config.data.max_length)
+    compiled = None
+    if config.optim.compile != "none":
+        compiled = compile_layers(model, config.data.max_length, stages=_stages(model, config))
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is drawn for a person alone
     arguments = training_arguments(config, folder.checkpoints, precision)
     watch = Watch(
@@ -147,11 +149,12 @@ def build_trainer(
         callbacks.append(StopWhenStalled(config.eval.stop_metrics, config.eval.patience))
     if config.tuning.method == "progressive":
         callbacks.append(build_unfreezing(model, config.tuning))
-    collator = Collator(rows.tokenizer, MULTIPLE if config.optim.compile else None)
+    collator = Collator(rows.tokenizer, None if compiled is None else MULTIPLE)
     trainer = EmotionTrainer(
         config=config,
         rows=rows,
         watch=watch,
+        compiled=compiled,
         model=model,
         args=arguments,
         train_dataset=rows.train,
@@ -165,6 +168,11 @@ def build_trainer(
     trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
     _check_sharded(trainer)
     return trainer
+
+
+def _stages(model: nn.Module, config: Config) -> int:
+    """How often other weights are trained in a run, at most."""
+    return 2 + len(find_depths(model).layers) if config.tuning.method == "progressive" else 1
 
 
 def _name_layers(model: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,11 +17,18 @@ from transformers import Trainer, TrainingArguments
 from shared.modeling.device import has_cuda
 from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
+from training.loop.recorded_steps import CudaRecorder, RecordedSteps, reason_against
 from training.loop.training_rows import TrainingRows
+from training.model.compiled import CompiledLayers, largest_number_of_shapes
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimizer import PlateauSchedule, build_optimizer, build_schedule, clip_gradients, weight_penalty
 from training.runtime.processes import sharding
 from training.runtime.resources import Precision
+
+log = logging.getLogger("training")
+
+SHARE = "share"
+"""Of a recorded batch: what its loss counts in an optimiser step of several batches."""
 
 
 class EmotionTrainer(Trainer):
@@ -30,10 +38,19 @@ class EmotionTrainer(Trainer):
     checkpoint's `model.safetensors` holds the weights that training continues with, the average lies beside it.
     """
 
-    def __init__(self, *, config: Config, rows: TrainingRows, watch: Watch | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: Config,
+        rows: TrainingRows,
+        watch: Watch | None = None,
+        compiled: CompiledLayers | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.config = config
         self.watch = watch
+        self.compiled = compiled
         self.sampler = rows.sampler
         self.loss = rows.loss
         self.distillation = rows.distillation
@@ -44,6 +61,16 @@ class EmotionTrainer(Trainer):
             weights = options["model"].named_parameters()
             self.ema = Ema([item for item in weights if item[1].requires_grad], config.optim.ema_decay)
             self.add_callback(EmaCallback(self.ema))  # type: ignore[no-untyped-call]
+        self.recorded = self._recorded_steps() if config.optim.compile == "graphs" else None
+
+    def _recorded_steps(self) -> RecordedSteps | None:
+        checkpointing, processes = self.args.gradient_checkpointing, max(self.args.world_size, self.args.n_gpu)
+        reason = reason_against(self.args.device, processes, checkpointing=checkpointing)
+        if reason is not None:
+            log.warning("optim.compile graphs: compiled layers WITHOUT CUDA graphs, as %s.", reason)
+            return None
+        limit = largest_number_of_shapes(self.config.data.max_length)
+        return RecordedSteps(self.model.parameters(), limit, CudaRecorder())  # type: ignore[union-attr]
 
     def create_accelerator_and_postprocess(self) -> None:
         """As the base class, with the cheaper clipping where gradients lie whole in the memory of a CPU."""
@@ -65,20 +92,45 @@ class EmotionTrainer(Trainer):
         self.share_of_row = len(batches) / rows if rows else 0.0
         return batches, items
 
+    def log_shapes(self) -> None:
+        """Log how many shapes were compiled and recorded."""
+        for met in (self.compiled, self.recorded):
+            if met is not None:
+                log.info("%s", met.summary())
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> Tensor:
+        """The loss of a batch whose gradients are added: as the base class does, or from a recording of it."""
+        step = super().training_step
+        if self.recorded is None:
+            return step(model, inputs, *args, **options)
+        batch = self._prepare_inputs(inputs)
+        share = torch.tensor(self.share_of_row * len(batch["labels"]) or 1.0, device=self.args.device)
+        model.train()
+        loss = self.recorded(
+            lambda given: step(model, dict(given), *args, **options),
+            {**batch, SHARE: share},
+            constants=getattr(self, "current_gradient_accumulation_steps", None),
+        )
+        check_finite(loss, model, batch, self.state.global_step)
+        return loss
+
     def compute_loss(  # type: ignore[override]  # the versions of transformers differ in further arguments
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Tensor | tuple[Tensor, Any]:
         """The loss of a batch, and the model's outputs when asked for."""
-        encoded = {name: value for name, value in inputs.items() if name not in ("labels", "known", "teacher")}
+        encoded = {name: value for name, value in inputs.items() if name in ("input_ids", "attention_mask")}
         outputs = model(**encoded)
         loss = self.loss(outputs.logits, inputs["labels"], inputs["known"])
         if model.training and self.distillation is not None:
             loss = self.distillation(loss, outputs.logits, inputs["teacher"], inputs["known"])
-        if model.training:
+        recorded = SHARE in inputs  # nothing may be read now, so the loss is checked afterwards
+        if model.training and not recorded:
             check_finite(loss.detach(), None if self.sharded else model, inputs, self.state.global_step)
         optim = self.config.optim
-        if model.training and self.share_of_row:
-            # batches of a step are averaged: each counts by its rows, as in one large batch
+        # batches of a step are averaged: each counts by its rows, as in one large batch
+        if recorded:
+            loss = loss * inputs[SHARE]
+        elif model.training and self.share_of_row:
             loss = loss * (self.share_of_row * len(inputs["labels"]))
         if model.training and (optim.l1 or optim.l2):
             loss = loss + weight_penalty(model, optim.l1, optim.l2)

@@ -13,7 +13,7 @@ from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, DataConfig, EvalConfig, OptimConfig, RunConfig, TuningConfig
 from training.loop.train import build_trainer
-from training.model.compiled import compile_layers, largest_number_of_shapes
+from training.model.compiled import CompiledLayers, compile_layers, largest_number_of_shapes
 from training.model.tuning import apply_tuning
 from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
@@ -39,7 +39,8 @@ def test_a_compiled_layer_has_the_numbers_of_the_plain_one_and_one_graph_a_shape
     torch._dynamo.utils.counters.clear()
     plain = classifier(tiny_model).train()
     compiled = copy.deepcopy(plain)
-    assert compile_layers(compiled, max_length=16) == 2
+    met = compile_layers(compiled, max_length=16)
+    assert met.limit == 2
     ids = torch.randint(5, 90, (4, 16), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 9:] = 0
@@ -52,11 +53,36 @@ def test_a_compiled_layer_has_the_numbers_of_the_plain_one_and_one_graph_a_shape
             torch.testing.assert_close(other.grad, weight.grad, rtol=1e-4, atol=1e-5, msg=name)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1  # two layers, two passes
     assert not torch._dynamo.utils.counters["graph_break"]
+    assert met.shapes == {(4, 16, 32)}
     compiled.eval()
     with torch.no_grad():  # evaluation has other sizes, and compiles nothing
         short = {"input_ids": ids[:1, :5], "attention_mask": mask[:1, :5]}
         assert torch.equal(compiled(**short).logits, plain.eval()(**short).logits)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.slow
+def test_what_the_compiler_cannot_take_runs_plain_with_a_warning(tiny_model, caplog, monkeypatch):
+    torch._dynamo.reset()
+    plain = classifier(tiny_model).train()
+    compiled = copy.deepcopy(plain)
+    met = compile_layers(compiled, max_length=16)
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", _broken)
+    ids = torch.full((2, 16), 7)
+    assert torch.equal(compiled(input_ids=ids).logits, plain(input_ids=ids).logits)
+    assert caplog.text.count("through the PLAIN layers") == 1
+    assert "no compiler here" in met.summary()
+
+
+def _broken(*_, **__):
+    raise RuntimeError("no compiler here")
+
+
+def test_shapes_beyond_the_bound_run_plain_with_one_warning_each(caplog):
+    met = CompiledLayers(limit=2)
+    assert [met.takes((rows, 16)) for rows in (1, 2, 3, 1, 3, 4)] == [True, True, False, True, False, False]
+    assert caplog.text.count("the most allowed") == 2
+    assert met.summary() == "Layers were compiled for 2 shapes, at most 2 were allowed; 2 more ran plain."
 
 
 @pytest.mark.slow
@@ -74,9 +100,9 @@ def test_training_through_compiled_layers_is_training(tiny_model, tmp_path):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     ended = []
-    for chosen in (False, True):
+    for chosen in ("none", "layers"):
         set_seed(0)
-        folder = RunFolder(tmp_path / str(chosen))
+        folder = RunFolder(tmp_path / chosen)
         folder.logs.mkdir(parents=True)
         options = replace(config, optim=replace(config.optim, compile=chosen))
         model = apply_tuning(classifier(tiny_model), options.tuning)
