@@ -1,8 +1,11 @@
-"""The one answer to which device torch computes on."""
+"""The one answer to which device torch computes on, and whether its memory ran out."""
 
 from __future__ import annotations
 
 import torch
+
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+"""In messages of errors that have no type of their own, such as that of the CPU's allocator."""
 
 
 def torch_device() -> torch.device:
@@ -13,3 +16,9 @@ def torch_device() -> torch.device:
 def has_cuda() -> bool:
     """Whether `torch_device` is a CUDA device."""
     return torch_device().type == "cuda"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of a GPU or of the machine."""
+    reported = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+    return reported or isinstance(error, (MemoryError, torch.OutOfMemoryError))

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import PreflightError
-from shared.modeling.device import torch_device
+from shared.modeling.device import is_out_of_memory, torch_device
 from shared.modeling.hub import first_line
 from training.config import Config, OptimConfig
 from training.data.collate import Collator
-from training.loop.memory import is_out_of_memory
 from training.loop.training_rows import TrainingRows
 from training.losses.elementwise import Loss
 from training.optim.optimizer import build_optimizer

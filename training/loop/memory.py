@@ -15,20 +15,12 @@ from transformers import Trainer
 
 from shared.errors import TrainingError
 from shared.files import replacing_file
-from shared.modeling.device import has_cuda
+from shared.modeling.device import has_cuda, is_out_of_memory
 from training.config import Config
 
 log = logging.getLogger("training")
 
-SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
-"""In messages of errors that have no type of their own, such as that of the CPU's allocator."""
 _Trainer = TypeVar("_Trainer", bound=Trainer)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, of a GPU or of the machine."""
-    reported = isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
-    return reported or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def halved(config: Config, processes: int) -> Config:

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from shared.modeling.device import is_out_of_memory
 from shared.modeling.hub import first_line
-from training.loop.memory import is_out_of_memory
 
 log = logging.getLogger("training")
 

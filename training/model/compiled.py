@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from shared.environment import cache_root
+from shared.modeling.device import is_out_of_memory
 from shared.modeling.hub import first_line
-from training.loop.memory import is_out_of_memory
 from training.model.layers import find_depths
 
 log = logging.getLogger("training")

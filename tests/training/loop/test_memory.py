@@ -9,9 +9,10 @@ from transformers import set_seed
 
 from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
+from shared.modeling.device import is_out_of_memory
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, EvalConfig, OptimConfig, RunConfig, WatchConfig
-from training.loop.memory import halved, is_out_of_memory
+from training.loop.memory import halved
 from training.loop.train import train
 from training.runtime.resources import Precision
 from training.runtime.run_folder import RunFolder
