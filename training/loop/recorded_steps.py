@@ -34,7 +34,7 @@ class Recorder(Protocol):
     def run(self, run: Pass) -> Tensor:
         """The loss of a pass that is run now."""
 
-    def record(self, run: Pass) -> tuple[Callable[[], None], Tensor]:
+    def record(self, run: Pass) -> tuple[Callable[[], object], Tensor]:
         """What runs the pass again, and where it will put its loss; nothing is run now."""
 
 
@@ -43,7 +43,7 @@ class CudaRecorder:
 
     def __init__(self) -> None:
         # all passes on one stream of their own: what belongs to a stream, such as workspaces, is there when recording
-        self.stream = torch.cuda.Stream()
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self.pool = torch.cuda.graph_pool_handle()
 
     def run(self, run: Pass) -> Tensor:
@@ -55,7 +55,7 @@ class CudaRecorder:
         outside.wait_stream(self.stream)
         return loss
 
-    def record(self, run: Pass) -> tuple[Callable[[], None], Tensor]:
+    def record(self, run: Pass) -> tuple[Callable[[], object], Tensor]:
         """What runs the pass again, and where it will put its loss; dropout is drawn anew each time.
 
         Raises:
@@ -80,7 +80,7 @@ class CudaRecorder:
 @dataclass(frozen=True)
 class _Recording:
     inputs: dict[str, Tensor]
-    replay: Callable[[], None]
+    replay: Callable[[], object]
     loss: Tensor
 
     def __call__(self, batch: Batch) -> Tensor:

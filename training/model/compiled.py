@@ -126,11 +126,11 @@ class _WhileTraining:
 
     def __init__(self, layer: nn.Module, compiled: Any, met: CompiledLayers) -> None:
         self.layer = layer
-        self.compiled = compiled.compiled if isinstance(compiled, _WhileTraining) else compiled
+        self.compiled: Any = compiled.compiled if isinstance(compiled, _WhileTraining) else compiled
         self.met = met
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        plain = self.layer._call_impl
+        plain: Any = self.layer._call_impl
         if not self.layer.training or not torch.is_grad_enabled():
             return plain(*inputs, **options)
         states = next(value for value in (*inputs, *options.values()) if isinstance(value, Tensor))
