@@ -1,4 +1,4 @@
-"""Predict offline: `python -m serving.predict BUNDLE --text "..."`, or `--input F --output F` for a whole table."""
+"""Predict offline: `python -m serving.predict BUNDLE --text "..."`, or `--input F --output F` for tables."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.predict_file import output_format, predict_table
+from serving.bulk.job import PART_ROWS, Job
 from serving.text_checks import WARNINGS
+from shared.bundle import Bundle
 from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
 from shared.languages import language_code
 from shared.profiles import for_language
+from shared.storage import storage_of
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded once the options are known to be right
     from serving.predictor import Predictor
+
+EXAMPLES = """\
+examples:
+  BUNDLE --text "I finally got the job!"
+  BUNDLE --input reviews.csv --output scored.csv               stopped or killed: the same command goes on
+  BUNDLE --input data/ --output scored/                        every table below data/, each complete or absent
+  BUNDLE --input 'data/2026-*/*.jsonl' --output scored/ --output_format parquet
+  BUNDLE --input s3://bucket/in --output s3://bucket/out       needs fsspec and s3fs
+files, partitions, resuming, bad rows, object storage: docs/bulk.md
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,15 +42,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _check_texts(options.text)
         _show(_load(options), options)
         return
-    reading = _table_options(options)
-    form = output_format(options.output, options.format or _format_of_input(options, reading))
-    table = open_table(options.input, reading)
-    predictor = _load(options)
-    done = predict_table(
-        predictor, table, options.output, form, text_column=options.text_column, policy=options.policy,
-        overwrite_columns=options.overwrite_columns, segments=options.segments,
+    sys.stderr.write(f"{_scored(options)}\n")
+
+
+def _scored(options: argparse.Namespace) -> str:
+    """Predict tables; what was done, in a line."""
+    job = Job(
+        bundle=str(options.bundle), precision=options.precision, provider=options.provider, threads=options.threads,
+        profile=_profile(options), policy=options.policy, segments=options.segments, text_column=options.text_column,
+        overwrite_columns=options.overwrite_columns, reading=_table_options(options), part_rows=PART_ROWS,
     )  # fmt: skip
-    sys.stderr.write(f"{done}\n")
+    if STDIN in (*options.input, options.output):
+        return _piped(job, options)
+    from serving.bulk.local import score_files
+
+    return score_files(
+        job, options.input, options.output,
+        form=options.output_format, restart=options.restart, processes=options.processes,
+    )  # fmt: skip
+
+
+def _piped(job: Job, options: argparse.Namespace) -> str:
+    """Predict standard input, or to standard output, in this process."""
+    from serving.bulk.scoring import Scorer
+    from serving.predict_file import output_format, predict_table
+
+    if len(options.input) > 1:
+        raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
+    said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
+    form = output_format(options.output, said)
+    table = open_table(options.input[0], job.reading)
+    return predict_table(Scorer.open(job), table, options.output, form)
 
 
 def _load(options: argparse.Namespace) -> Predictor:
@@ -47,16 +81,26 @@ def _load(options: argparse.Namespace) -> Predictor:
     predictor = Predictor.load(
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
-    name = options.profile
-    if options.language is not None:
-        name = for_language(predictor.bundle.profiles, language_code(options.language))
-    predictor = predictor.with_profile(name)
+    predictor = predictor.with_profile(_profile(options))
     predictor.policies.get(options.policy)  # an unknown one is refused before anything is predicted
     return predictor
 
 
+def _profile(options: argparse.Namespace) -> str | None:
+    """The profile that decides: the one named, or that of the language."""
+    if options.language is None:
+        named: str | None = options.profile
+        return named
+    return for_language(Bundle.read(options.bundle, weights=False).profiles, language_code(options.language))
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = CommandParser(prog="serving.predict", description=__doc__)
+    parser = CommandParser(
+        prog="serving.predict",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
     _add_table_options(parser)
@@ -75,7 +119,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--precision", help="fp32, int8 or fp16 (default: the best verified one)")
     parser.add_argument("--provider", help="cpu or cuda (default: the best one here)")
-    parser.add_argument("--threads", type=positive, help="CPU threads (default: what the CPU quota allows)")
+    parser.add_argument(
+        "--threads", type=positive,
+        help="CPU threads of a process (default: 1 where tables are scored in parts, else what the CPU quota allows)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object per --text")
     options = parser.parse_args(arguments)
     if (options.text is None) == (options.input is None):
@@ -91,8 +138,26 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
     suffixes = ", ".join(FORMATS)
-    parser.add_argument("--input", help=f"a table with a column of texts ({suffixes}, also .gz), or - for stdin")
-    parser.add_argument("--output", help=f"where to write its rows and predictions ({', '.join(WRITTEN)}), or -")
+    parser.add_argument(
+        "--input", "--file", nargs="+",
+        help=f"tables with a column of texts ({suffixes}, also .gz): files, folders, patterns such as 'data/**/*.csv', "
+        "URLs such as s3://bucket/folder, or - for stdin",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output",
+        help=f"where to write the rows with their predictions: a file ({', '.join(WRITTEN)}), a folder for several "
+        "inputs, whose subfolders it then has, or -",
+    )
+    parser.add_argument("--output_format", choices=WRITTEN, help="of the outputs (default: each its input's)")
+    parser.add_argument("--processes", type=positive, help="that score (default: one a core; one on a GPU)")
+    parser.add_argument(
+        "--bad_rows", choices=("error", "aside"),
+        help="rows that cannot be read: stop at the first (default for one file), or leave them out and write them, "
+        "with file, line and reason, to OUTPUT.bad.jsonl (default for folders and several files)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--restart", action="store_true", help="throw away what a stopped run has done, and do not go on from there"
+    )
     parser.add_argument(
         "--format",
         choices=sorted(set(FORMATS.values())),
@@ -111,15 +176,26 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
 def _table_options(options: argparse.Namespace) -> TableOptions:
     columns = None if options.columns is None else tuple(name.strip() for name in options.columns.split(","))
     return TableOptions(
-        format=options.format if options.input == STDIN or options.output != STDIN else None, encoding=options.encoding,
+        format=options.format if STDIN in options.input or options.output != STDIN else None, encoding=options.encoding,
         separator=options.separator, header=None if options.header is None else options.header == "true",
-        columns=columns, sheet=options.sheet, quoting=options.quoting, prefix="--",
+        columns=columns, sheet=options.sheet, quoting=options.quoting, prefix="--", tolerant=_tolerant(options),
     )  # fmt: skip
 
 
-def _format_of_input(options: argparse.Namespace, reading: TableOptions) -> Any:
+def _tolerant(options: argparse.Namespace) -> bool:
+    """Whether bad rows are left out: as said, or where there may be several files."""
+    if options.bad_rows is not None:
+        if STDIN in (*options.input, options.output) and options.bad_rows == "aside":
+            raise ConfigError("--bad_rows aside needs files: there is no place beside standard input and output.")
+        return bool(options.bad_rows == "aside")
+    return STDIN not in (*options.input, options.output) and (
+        len(options.input) > 1 or storage_of(options.input[0]).exists(options.input[0]) is False
+    )
+
+
+def _format_of_input(path: str, reading: TableOptions) -> Any:
     """The format of a named input: standard output takes it over, where it can be written."""
-    found = None if options.input == STDIN else format_of(Path(options.input), reading)
+    found = None if path == STDIN else format_of(Path(path), reading)
     return found if found in WRITTEN else "jsonl"
 
 

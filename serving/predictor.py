@@ -156,10 +156,13 @@ class Predictor:
         """Logits of any number of texts, shape (N, L), in their order; run in batches of similar length."""
         return self.encoded_logits(self.tokenizer.encode(texts))
 
-    def encoded_logits(self, encoded: Sequence[Encoded | NDArray[np.int32]]) -> NDArray[np.float32]:
-        """The same of texts that are token ids already."""
+    def encoded_logits(
+        self, encoded: Sequence[Encoded | NDArray[np.int32]], max_tokens: int = MAX_BATCH_TOKENS
+    ) -> NDArray[np.float32]:
+        """The same of texts that are token ids already, with at most so many tokens a batch."""
         found = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
-        for rows in batches_by_length([len(row.ids if isinstance(row, Encoded) else row) for row in encoded]):
+        lengths = [len(row.ids if isinstance(row, Encoded) else row) for row in encoded]
+        for rows in batches_by_length(lengths, max_tokens):
             found[rows] = self.run([encoded[row] for row in rows])
         return found
 

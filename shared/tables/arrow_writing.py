@@ -19,76 +19,54 @@ HUGGINGFACE = b"huggingface"
 _EXACT_INTEGERS = 2**53
 
 
-class ParquetTableWriter:
-    """Parquet: the rows of a table and the added columns after their own.
+class ParquetLayout:
+    """The columns of a Parquet file that is written, with their types; may be sent to another process.
 
     Args:
-        stream: where to.
         table: what the rows are read from; read once before, unless it is Parquet or Arrow, or holds texts alone.
-        added: names of the columns that are added.
+        added: names of the columns that are added after the table's own.
         lists: those of them that hold lists of texts; the others hold numbers.
         drop: columns of the table that are left out.
 
     Attributes:
+        schema: of the file.
         notes: columns whose values no type of Arrow holds, to be shown.
     """
 
     def __init__(
-        self,
-        stream: BinaryIO,
-        table: Table,
-        added: Sequence[str],
-        *,
-        lists: Sequence[str] = (),
-        drop: Sequence[str] = (),
+        self, table: Table, added: Sequence[str], *, lists: Sequence[str] = (), drop: Sequence[str] = ()
     ) -> None:
         self._drop = frozenset(drop)
         first = table.files[0]
         self.notes: list[str] = []
+        self._types: dict[str, ColumnType] = {}
         if isinstance(first, ArrowReader):
             self._fields = [field for field in first.schema if field.name not in self._drop]
             self._metadata = dict(first.schema.metadata or {})
         else:
-            types = column_types(table)
+            self._types = types = column_types(table)
             self._fields = [pa.field(name, types[name].arrow) for name in table.all_columns() if name not in self._drop]
             self._metadata = {}
             self.notes = [
                 f"column '{name}' is written as text: {found.why}" for name, found in types.items() if found.why
             ]
-            self._converters = {name: found.convert for name, found in types.items()}
         further = {name: pa.list_(pa.string()) if name in lists else pa.float64() for name in added}
         self._further = further
-        self._schema = pa.schema(
+        self.schema = pa.schema(
             [*self._fields, *(pa.field(name, kind) for name, kind in further.items())], self._described(further)
         )
-        self._writer = pq.ParquetWriter(stream, self._schema)
-        self._held: list[pa.RecordBatch] = []
-        self._held_rows = 0
 
-    def write(self, chunk: Chunk, added: Mapping[str, Sequence[Any]]) -> None:
-        """Write the rows of a chunk with the added columns after their own."""
+    def batch(self, chunk: Chunk, added: Mapping[str, Any]) -> pa.RecordBatch:
+        """The rows of a chunk with the added columns after their own."""
         own = [self._own(chunk, field) for field in self._fields]
-        further = [pa.array(list(added[name]), kind) for name, kind in self._further.items()]
-        self._held.append(pa.record_batch([*own, *further], schema=self._schema))
-        self._held_rows += len(chunk)
-        if self._held_rows >= ROW_GROUP_ROWS:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is held and the footer."""
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._writer.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=ROW_GROUP_ROWS)
-        self._held, self._held_rows = [], 0
+        further = [pa.array(added[name], kind) for name, kind in self._further.items()]
+        return pa.record_batch([*own, *further], schema=self.schema)
 
     def _own(self, chunk: Chunk, field: pa.Field) -> pa.Array:
         if chunk.arrow is not None:
             return chunk.arrow.column(field.name).cast(field.type)
         values = chunk.columns.get(field.name) or [None] * len(chunk)
-        return _text_safe(list(map(self._converters[field.name], values)), field.type)
+        return _text_safe(list(map(self._types[field.name].convert, values)), field.type)
 
     def _described(self, further: Mapping[str, pa.DataType]) -> dict[bytes, bytes]:
         """The schema's metadata; the features that `datasets` stores there get the added columns too."""
@@ -103,6 +81,44 @@ class ParquetTableWriter:
             inner["dtype"] = {"double": "float64"}.get(inner["dtype"], inner["dtype"])
             features[name] = {"feature": inner, "_type": "Sequence"} if pa.types.is_list(kind) else inner
         return {**self._metadata, HUGGINGFACE: json.dumps(content).encode()}
+
+
+class ParquetTableWriter:
+    """Parquet in row groups of equal size.
+
+    Args:
+        stream: where to.
+        layout: the columns.
+    """
+
+    def __init__(self, stream: BinaryIO, layout: ParquetLayout) -> None:
+        self._layout, self.notes = layout, layout.notes
+        self._writer = pq.ParquetWriter(stream, layout.schema)
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = 0
+
+    def write(self, chunk: Chunk, added: Mapping[str, Any]) -> None:
+        """Write the rows of a chunk with the added columns after their own."""
+        self.write_batches([self._layout.batch(chunk, added)])
+
+    def write_batches(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write rows that have the layout already."""
+        for batch in batches:
+            self._held.append(batch)
+            self._held_rows += batch.num_rows
+            if self._held_rows >= ROW_GROUP_ROWS:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is held and the footer."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            table = pa.Table.from_batches(self._held, self._layout.schema)
+            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self._held, self._held_rows = [], 0
 
 
 def _text_safe(values: list[Any], kind: pa.DataType) -> pa.Array:

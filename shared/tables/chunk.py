@@ -6,10 +6,55 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from shared.errors import DataFormatError
+from shared.tables.values import encodable
+
 MAX_CHARACTERS = 2**23
 """Characters after which a chunk ends though it could have more rows, so that long texts do not add up."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that was left out: the line or row where it begins, why, and its first characters."""
+
+    number: int
+    reason: str
+    content: str = ""
+
+
+MOST_CONTENT = 200
+"""Characters of a bad row that are kept."""
+
+
+class Aside:
+    """Takes the rows that cannot be read, until the chunk after them takes them over.
+
+    Args:
+        name: of the file, for messages.
+        unit: "line" or "row".
+        tolerant: whether they are kept; else the first is an error.
+    """
+
+    def __init__(self, name: str, unit: str, *, tolerant: bool) -> None:
+        self._name, self._unit, self.tolerant = name, unit, tolerant
+        self._held: list[BadRow] = []
+
+    def put(self, number: int, reason: str, hint: str | None = None, *, content: str) -> None:
+        """Keep a row.
+
+        Raises:
+            DataFormatError: where bad rows are errors.
+        """
+        if not self.tolerant:
+            raise DataFormatError(f"{self._name}, {self._unit} {number}: {reason}.", hint=hint)
+        self._held.append(BadRow(number, reason, encodable(content[:MOST_CONTENT])))
+
+    def take(self) -> tuple[BadRow, ...]:
+        """What was kept since the last time."""
+        found, self._held = tuple(self._held), []
+        return found
 
 
 def in_pieces(rows: Iterable[T], most: int, size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -43,6 +88,8 @@ class Chunk:
         unit: "line" or "row": what the numbers count, from 1.
         json: the N objects as they are written in a JSON file.
         arrow: the rows as Arrow's record batch, of Parquet and Arrow files.
+        bad: rows since the chunk before that are left out, where the reader is tolerant; the last chunk may have
+            nothing else.
     """
 
     columns: Mapping[str, list[Any]]
@@ -51,6 +98,7 @@ class Chunk:
     unit: str = "line"
     json: Sequence[str] | None = None
     arrow: Any = None
+    bad: Sequence[BadRow] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)

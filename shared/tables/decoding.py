@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 BLOCK_BYTES = 2**16
+_UNREADABLE = re.compile("[\x00\udc80-\udcff]")
 _UTF16_HINT = "If it is UTF-16 without a byte order mark, give {} utf-16-le."
 
 
@@ -73,7 +75,7 @@ def _is_utf8(sample: bytes) -> bool:
 def decoded_blocks(
     stream: BinaryIO, name: str, encoding: str, skip: int, options: TableOptions, *, cut: bool = False
 ) -> Iterator[str]:
-    """Text in blocks.
+    """Text in blocks; where the reader is tolerant, bytes that are no text stay as what `unreadable` finds.
 
     Args:
         stream: the bytes.
@@ -86,7 +88,8 @@ def decoded_blocks(
     Raises:
         DataFormatError: for a byte that the encoding does not have, or NUL; names line and byte offset.
     """
-    decoder = codecs.getincrementaldecoder(encoding)()
+    keep = options.tolerant and not encoding.startswith(("utf-16", "utf-32"))  # those cannot go on after a wrong byte
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if keep else "strict")
     stream.read(skip)
     offset, line = skip, 1
     while True:
@@ -96,7 +99,7 @@ def decoded_blocks(
             text = decoder.decode(block, final=not block and not cut)
         except UnicodeDecodeError as error:
             raise _wrong_byte(error, offset - kept, line, name=name, encoding=encoding, options=options) from None
-        if "\0" in text:
+        if "\0" in text and not keep:
             raise _nul(line + text[: text.index("\0")].count("\n"), name, encoding, options)
         offset += len(block)
         line += text.count("\n")
@@ -104,6 +107,15 @@ def decoded_blocks(
             yield text
         if not block:
             return
+
+
+def unreadable(text: str, encoding: str) -> str | None:
+    """What is no text in a row that was decoded tolerantly, as the reason to leave it out; None for most rows."""
+    found = _UNREADABLE.search(text)
+    if found is None:
+        return None
+    called = {"utf-8": "UTF-8"}.get(encoding, encoding)
+    return "holds a NUL character" if found[0] == "\0" else f"byte 0x{ord(found[0]) - 0xDC00:02x} is not {called}"
 
 
 def lines_of(blocks: Iterable[str], end: str = "\n") -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
-from shared.tables.chunk import Chunk, in_pieces
-from shared.tables.decoding import decoded_blocks, find_encoding, lines_of
+from shared.tables.chunk import Aside, Chunk, in_pieces
+from shared.tables.decoding import decoded_blocks, find_encoding, lines_of, unreadable
 from shared.tables.dialect import (
     HEADER_ROWS,
     Dialect,
@@ -149,27 +149,33 @@ class DelimitedReader:
         numbered = rows_of(self._text.lines(), self.dialect, self.name, self._options)
         if self.header:
             next(numbered, None)
-        for piece in in_pieces(self._fitting(numbered), rows, lambda row: sum(map(len, row[1]))):
+        aside = Aside(self.name, "line", tolerant=self._options.tolerant)
+        for piece in in_pieces(self._fitting(numbered, aside), rows, lambda row: sum(map(len, row[1]))):
             numbers, cells = zip(*piece, strict=True)
             columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
-            yield Chunk(columns, self.name, numbers)
+            yield Chunk(columns, self.name, numbers, bad=aside.take())
+        if left := aside.take():
+            yield Chunk({name: [] for name in self.columns}, self.name, [], bad=left)
 
-    def _fitting(self, numbered: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-        width = len(self.columns)
+    def _fitting(self, numbered: Iterator[tuple[int, list[str]]], aside: Aside) -> Iterator[tuple[int, list[str]]]:
+        width, separator = len(self.columns), self.dialect.separator
         for number, row in numbered:
             if len(row) != width:
-                raise self._wrong_width(number, row)
-            yield number, row
+                aside.put(number, *self._wrong_width(row), content=separator.join(row))
+            elif aside.tolerant and (reason := unreadable(separator.join(row), self._text.encoding)):
+                aside.put(number, reason, content=separator.join(row))
+            else:
+                yield number, row
 
-    def _wrong_width(self, line: int, row: Sequence[str]) -> DataFormatError:
+    def _wrong_width(self, row: Sequence[str]) -> tuple[str, str]:
         what = "the header has" if self.header else "the first row has"
         fields = f"{len(row)} field{'s' if len(row) != 1 else ''}"
         more = "A cell that holds the separator must be in quotes" if len(row) > len(self.columns) else "A cell lacks"
-        return DataFormatError(
-            f"{self.name}, line {line}: {fields} where {what} {len(self.columns)}.",
-            hint=f"{more} (the file is read as {self.dialect.described()}; {self._options.key('separator')} names "
-            "another separator).",
+        hint = (
+            f"{more} (the file is read as {self.dialect.described()}; {self._options.key('separator')} names "
+            "another separator)."
         )
+        return f"{fields} where {what} {len(self.columns)}", hint
 
 
 def checked_names(names: Sequence[str], where: str, options: TableOptions) -> list[str]:
@@ -203,8 +209,17 @@ class LinesReader:
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All lines, at most `rows` at once."""
-        lines = (line.removesuffix("\n").removesuffix("\r") for line in self._text.lines())
-        start = 1
-        for texts in in_pieces(lines, rows, len):
-            yield Chunk({TEXT_COLUMN: texts}, self.name, list(range(start, start + len(texts))))
-            start += len(texts)
+        aside = Aside(self.name, "line", tolerant=self._text.options.tolerant)
+        for piece in in_pieces(self._readable(aside), rows, lambda row: len(row[1])):
+            numbers, texts = zip(*piece, strict=True)
+            yield Chunk({TEXT_COLUMN: list(texts)}, self.name, numbers, bad=aside.take())
+        if left := aside.take():
+            yield Chunk({TEXT_COLUMN: []}, self.name, [], bad=left)
+
+    def _readable(self, aside: Aside) -> Iterator[tuple[int, str]]:
+        for number, line in enumerate(self._text.lines(), 1):
+            text = line.removesuffix("\n").removesuffix("\r")
+            if aside.tolerant and (reason := unreadable(text, self._text.encoding)):
+                aside.put(number, reason, content=text)
+            else:
+                yield number, text

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from shared.errors import DataFormatError
 from shared.tables.byte_source import ByteSource
-from shared.tables.chunk import Chunk, in_pieces
+from shared.tables.chunk import Aside, Chunk, in_pieces
+from shared.tables.decoding import unreadable
 from shared.tables.delimited import TextSource
 from shared.tables.json_list import JsonList
 from shared.tables.options import TableOptions
@@ -69,7 +70,8 @@ class JsonReader:
         found: list[dict[str, Any]] = []
         again = self._text.source.repeatable
         try:
-            rows = self._objects() if again else self._objects_in(iter(self._text.sample))
+            aside = Aside(self.name, self._unit, tolerant=self._text.options.tolerant)
+            rows = self._objects(aside) if again else self._objects_in(iter(self._text.sample), aside)
             for _, row, _ in islice(rows, PEEK_ROWS):
                 found.append(row)
         except DataFormatError:
@@ -83,51 +85,64 @@ class JsonReader:
         Raises:
             DataFormatError: for invalid JSON, or something else than objects.
         """
-        found = self._objects()
+        aside = Aside(self.name, self._unit, tolerant=self._text.options.tolerant)
+        found = self._objects(aside)
         for part in in_pieces(found, rows, lambda row: len(row[2])):
             names = dict.fromkeys(chain(self.columns, *(row for _, row, _ in part)))
             columns = {name: [row.get(name) for _, row, _ in part] for name in names}
             yield Chunk(
-                columns, self.name, [number for number, _, _ in part], "line" if self._shape == "lines" else "row",
-                json=[text for _, _, text in part],
+                columns, self.name, [number for number, _, _ in part], self._unit,
+                json=[text for _, _, text in part], bad=aside.take(),
             )  # fmt: skip
+        if left := aside.take():
+            yield Chunk({name: [] for name in self.columns}, self.name, [], self._unit, json=[], bad=left)
 
-    def _objects(self) -> Iterator[tuple[int, dict[str, Any], str]]:
+    @property
+    def _unit(self) -> str:
+        return "line" if self._shape == "lines" else "row"
+
+    def _objects(self, aside: Aside) -> Iterator[tuple[int, dict[str, Any], str]]:
         """Number, content and text of every object."""
-        return self._objects_in(self._text.lines() if self._shape == "lines" else self._text.blocks())
+        return self._objects_in(self._text.lines() if self._shape == "lines" else self._text.blocks(), aside)
 
-    def _objects_in(self, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+    def _objects_in(self, pieces: Iterator[str], aside: Aside) -> Iterator[tuple[int, dict[str, Any], str]]:
+        for number, value, text in self._values(pieces, aside):
+            if isinstance(value, dict):
+                yield number, value, text
+            else:
+                hint = 'A row is an object such as {"text": "...", "labels": ["joy"]}.'
+                aside.put(number, f"expected a JSON object, found {json.dumps(value)[:80]}", hint, content=text)
+
+    def _values(self, pieces: Iterator[str], aside: Aside) -> Iterator[tuple[int, Any, str]]:
         if self._shape == "lines":
-            yield from self._from_lines(pieces)
+            yield from self._from_lines(pieces, aside)
         elif self._shape == "list":
             for number, (value, text) in enumerate(JsonList(pieces, DECODER, self.name).values(), 1):
-                yield number, self._row(value, f"row {number}"), text
+                yield number, value, text
         else:
             yield from self._from_object("".join(pieces))
 
-    def _from_lines(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any], str]]:
+    def _from_lines(self, lines: Iterable[str], aside: Aside) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(lines, 1):
             text = line.strip()
-            if text:
-                yield number, self._row(self._parse(text, f"line {number}"), f"line {number}"), text
+            if not text:
+                continue
+            if aside.tolerant and (reason := unreadable(text, self._text.encoding)):
+                aside.put(number, reason, content=text)
+                continue
+            try:
+                value = DECODER.decode(text)
+            except (ValueError, RecursionError) as error:
+                aside.put(number, f"not valid JSON ({error})", content=text)
+            else:
+                yield number, value, text
 
-    def _parse(self, text: str, where: str) -> Any:
-        try:
-            return DECODER.decode(text)
-        except (ValueError, RecursionError) as error:
-            raise DataFormatError(f"{self.name}, {where}: not valid JSON ({error}).") from None
-
-    def _row(self, value: Any, where: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise DataFormatError(
-                f"{self.name}, {where}: expected a JSON object, found {json.dumps(value)[:80]}.",
-                hint='A row is an object such as {"text": "...", "labels": ["joy"]}.',
-            )
-        return value
-
-    def _from_object(self, text: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+    def _from_object(self, text: str) -> Iterator[tuple[int, Any, str]]:
         """Rows of one object that is a whole table."""
-        content = self._parse(text, "line 1")
+        try:
+            content = DECODER.decode(text)
+        except (ValueError, RecursionError) as error:
+            raise DataFormatError(f"{self.name}, line 1: not valid JSON ({error}).") from None
         rows = _table_of(content) if isinstance(content, dict) else None
         if rows is None:
             raise DataFormatError(
@@ -135,7 +150,7 @@ class JsonReader:
                 "columns of equal length."
             )
         for number, row in enumerate(rows, 1):
-            yield number, self._row(row, f"row {number}"), to_json(row)
+            yield number, row, to_json(row)
 
 
 def _table_of(content: dict[str, Any]) -> list[Any] | None:

@@ -36,6 +36,7 @@ class TableOptions:
         quoting: "csv" where quotes enclose cells and are doubled within, "escaped" where a backslash stands before them
             there, "none" where they are plain characters.
         prefix: what stands before the name of an option in messages.
+        tolerant: whether rows that cannot be read are left out and told of in `Chunk.bad`, in place of an error.
     """
 
     format: Format | None = None
@@ -46,6 +47,7 @@ class TableOptions:
     sheet: str | None = None
     quoting: Quoting | None = None
     prefix: str = "data."
+    tolerant: bool = False
 
     def key(self, name: str) -> str:
         """An option as the user writes it."""

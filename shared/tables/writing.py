@@ -63,9 +63,9 @@ def open_writer(
         columns = [name for name in table.all_columns() if name not in drop]
         return DelimitedWriter(stream, "\t" if form == "tsv" else ",", columns, added)
     if form == "parquet":
-        from shared.tables.arrow_writing import ParquetTableWriter  # noqa: PLC0415  only where Parquet is written
+        from shared.tables.arrow_writing import ParquetLayout, ParquetTableWriter  # noqa: PLC0415  only here
 
-        return ParquetTableWriter(stream, table, added, lists=lists, drop=drop)
+        return ParquetTableWriter(stream, ParquetLayout(table, added, lists=lists, drop=drop))
     raise ConfigError(f"cannot write {form}: allowed are {', '.join(WRITTEN)}.")
 
 
@@ -77,12 +77,16 @@ class DelimitedWriter:
         separator: between cells.
         columns: the table's own, in order.
         added: columns after them.
+        header: whether the first row names the columns.
     """
 
-    def __init__(self, stream: BinaryIO, separator: str, columns: Sequence[str], added: Sequence[str]) -> None:
+    def __init__(
+        self, stream: BinaryIO, separator: str, columns: Sequence[str], added: Sequence[str], *, header: bool = True
+    ) -> None:
         self._stream, self._separator, self._columns = stream, separator, columns
         self._special = re.compile(f'[{re.escape(separator)}"\r\n]')
-        self._put([[self._quoted(name) for name in [*columns, *added]]])
+        if header:
+            self._put([[self._quoted(name) for name in [*columns, *added]]])
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk with the added columns after their own."""

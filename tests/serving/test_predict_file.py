@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from serving import predict_file
+from serving import predict, predict_file, progress
+from serving.bulk import scoring
 from serving.predict import main
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
@@ -180,7 +181,7 @@ def test_the_order_and_the_size_of_chunks_change_nothing(bundle, tmp_path, monke
     texts = [" ".join(["happy", "sad", "i", "am"][: 1 + number % 4] * (1 + number % 7)) for number in range(50)]
     pd.DataFrame({"text": texts, "id": range(50)}).to_csv(tmp_path / "in.csv", index=False)
     whole = predicted(bundle, tmp_path / "in.csv", tmp_path / "a.csv")
-    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(predict, "PART_ROWS", 7)
     parts = predicted(bundle, tmp_path / "in.csv", tmp_path / "b.csv")
     for one, other in zip(*(csv.DictReader(io.StringIO(content)) for content in (whole, parts)), strict=True):
         assert (one["text"], one["id"], one["predicted_labels"]) == (
@@ -191,33 +192,39 @@ def test_the_order_and_the_size_of_chunks_change_nothing(bundle, tmp_path, monke
         assert float(one["p_joy"]) == pytest.approx(float(other["p_joy"]), abs=1e-6)
 
 
-def stop_at(monkeypatch, call, kind):
-    """Send this process a signal in the `call`-th batch of logits."""
-    calls = []
-    real = Predictor.logits
+def piped(bundle, monkeypatch, content, target):
+    """Predict standard input, whose rows cannot be read a second time."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    main([str(bundle), "--input", "-", "--format", "csv", "--output", str(target)])
 
-    def logits(self, texts):
+
+def stop_at(monkeypatch, call, kind):
+    """Send this process a signal in the `call`-th call for logits."""
+    calls = []
+    real = Predictor.encoded_logits
+
+    def encoded_logits(self, encoded, *rest):
         calls.append(1)
         if len(calls) == call:
             os.kill(os.getpid(), kind)
-        return real(self, texts)
+        return real(self, encoded, *rest)
 
-    monkeypatch.setattr(Predictor, "logits", logits)
+    monkeypatch.setattr(Predictor, "encoded_logits", encoded_logits)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
 def test_rows_written_before_a_stop_are_complete_and_valid(bundle, tmp_path, monkeypatch, capsys, suffix, kind):
-    (tmp_path / "in.csv").write_text("text,id\n" + "".join(f"i am happy,{row}\n" for row in range(50)))
+    content = "text,id\n" + "".join(f"i am happy,{row}\n" for row in range(50))
     predictor_calls = 1 + 3  # one for the self-check when the bundle is loaded
     stop_at(monkeypatch, predictor_calls, kind)
     monkeypatch.setattr(predict_file, "CHUNK_ROWS", 10)
     before = signal.getsignal(kind)
     with pytest.raises(KeyboardInterrupt):
-        main([str(bundle), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / f"out{suffix}")])
+        piped(bundle, monkeypatch, content, tmp_path / f"out{suffix}")
     assert signal.getsignal(kind) is before
     partial = tmp_path / f"out{suffix}.partial"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", partial.name]
+    assert [path.name for path in tmp_path.iterdir()] == [partial.name]
     rows = {
         ".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet,
         ".jsonl": lambda path: pd.read_json(path, lines=True),
@@ -229,7 +236,6 @@ def test_rows_written_before_a_stop_are_complete_and_valid(bundle, tmp_path, mon
 
 
 def test_a_stop_while_rows_are_written_waits_for_them(bundle, tmp_path, monkeypatch):
-    (tmp_path / "in.csv").write_text("text\n" + "happy\n" * 30)
     monkeypatch.setattr(predict_file, "CHUNK_ROWS", 10)
     real = writing.DelimitedWriter.write
 
@@ -239,16 +245,15 @@ def test_a_stop_while_rows_are_written_waits_for_them(bundle, tmp_path, monkeypa
 
     monkeypatch.setattr(writing.DelimitedWriter, "write", write)
     with pytest.raises(KeyboardInterrupt):
-        main([str(bundle), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")])
+        piped(bundle, monkeypatch, "text\n" + "happy\n" * 30, tmp_path / "out.csv")
     assert len(pd.read_csv(tmp_path / "out.csv.partial")) == 10
 
 
 def test_rows_before_a_row_that_cannot_be_read_are_kept_beside(bundle, tmp_path, monkeypatch, capsys):
-    (tmp_path / "in.csv").write_text("text\n" + "happy\n" * 25 + "so, so\n")
     monkeypatch.setattr(predict_file, "CHUNK_ROWS", 10)
     (tmp_path / "out.csv").write_text("an earlier output")
     with pytest.raises(DataFormatError, match=r"line 27: 2 fields"):
-        main([str(bundle), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")])
+        piped(bundle, monkeypatch, "text\n" + "happy\n" * 25 + "so, so\n", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "an earlier output"
     assert len(pd.read_csv(tmp_path / "out.csv.partial")) == 20
     assert "20 rows were predicted" in capsys.readouterr().err
@@ -256,19 +261,21 @@ def test_rows_before_a_row_that_cannot_be_read_are_kept_beside(bundle, tmp_path,
 
 def test_progress_is_shown_on_a_terminal_alone(bundle, tmp_path, monkeypatch, capsys):
     (tmp_path / "in.csv").write_text("text\n" + "happy\n" * 30)
-    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 10)
-    monkeypatch.setattr(predict_file, "PROGRESS_S", 0.0)
-    predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv")
+    monkeypatch.setattr(predict, "PART_ROWS", 10)
+    monkeypatch.setattr(progress, "PROGRESS_S", 0.0)
+    arguments = [str(bundle), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")]
+    main([*arguments, "--processes", "1"])
     assert capsys.readouterr().err == f"30 rows written to {tmp_path}/out.csv; fp32, CPUExecutionProvider\n"
-    monkeypatch.setattr(predict_file, "is_terminal", lambda: True)
-    predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv")
+    monkeypatch.setattr(progress, "is_terminal", lambda: True)
+    main([*arguments, "--processes", "1"])
     assert "\r20 rows, 100% of the input, " in capsys.readouterr().err
 
 
 def test_the_languages_of_a_bundle_are_told_once_a_table(bundle, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(predict_file, "TextChecks", lambda bundle: made.append(TextChecks(bundle)) or made[-1])
-    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(scoring, "TextChecks", lambda bundle: made.append(TextChecks(bundle)) or made[-1])
+    monkeypatch.setattr(predict, "PART_ROWS", 2)
     (tmp_path / "in.csv").write_text("text\n" + "I am happy. You are sad.\n" * 5)
-    found = predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv", "--segments", "sentence")
+    options = ["--segments", "sentence", "--processes", "1"]
+    found = predicted(bundle, tmp_path / "in.csv", tmp_path / "out.csv", *options)
     assert (len(made), len(found.splitlines())) == (1, 6)

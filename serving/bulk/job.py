@@ -1,0 +1,210 @@
+"""What is asked for: which bundle scores which files, and how; may be sent to other processes and machines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from shared.errors import ConfigError, DataNotFoundError
+from shared.storage import FoundFile, join, plain, storage_of
+from shared.tables import FORMATS, Format, TableOptions, format_of
+from shared.tables.writing import WRITTEN
+
+PREDICTED = "predicted_labels"
+"""Column of the labels decided for a row."""
+PART_ROWS = 4096
+"""Rows of a part: what is scored at once, in batches of similar length, and what a kill costs at most a process."""
+BAD_SUFFIX = ".bad.jsonl"
+"""After the name of an output: its rows that were left out."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """How rows are scored.
+
+    Attributes:
+        bundle: its folder, which every process must be able to read.
+        precision: fp32, int8, fp16, or None for the best one.
+        provider: cpu, cuda, or None for the best one.
+        threads: of a process; 1 when None, or all that the quota allows where a single part is all there is.
+        profile: of the bundle, to decide by.
+        policy: of the decisions.
+        segments: "sentence" or "paragraph" where each is read by itself.
+        text_column: where the texts are.
+        overwrite_columns: whether columns that have the names of the added ones are replaced.
+        reading: what is said about the tables; bad rows are left out where it is tolerant.
+        part_rows: rows of a part.
+    """
+
+    bundle: str
+    precision: str | None = None
+    provider: str | None = None
+    threads: int | None = None
+    profile: str | None = None
+    policy: str | None = None
+    segments: Literal["sentence", "paragraph"] | None = None
+    text_column: str = "text"
+    overwrite_columns: bool = False
+    reading: TableOptions = TableOptions(prefix="--")  # noqa: RUF009  frozen
+    part_rows: int = PART_ROWS
+
+    def identity(self, seal: str) -> dict[str, Any]:
+        """What the content of an output depends on, besides its input; for a resumed run to compare."""
+        found = asdict(self) | {"bundle": seal}
+        for key in ("threads", "reading"):
+            del found[key]
+        reading = {key: value for key, value in asdict(self.reading).items() if key not in ("prefix", "tolerant")}
+        return found | {f"table.{key}": value for key, value in reading.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """An input file and what becomes of it.
+
+    Attributes:
+        source: the input.
+        target: where its output goes.
+        relative: the target below the folder of outputs.
+        form: format of the output.
+    """
+
+    source: FoundFile
+    target: str
+    relative: str
+    form: Format
+
+    @property
+    def packed(self) -> bool:
+        """Whether the output is compressed."""
+        return self.target.lower().endswith(".gz")
+
+    @property
+    def state_name(self) -> str:
+        """The folder of its parts: short, whatever its path is."""
+        return hashlib.sha256(self.relative.encode()).hexdigest()[:20]
+
+    def version(self) -> dict[str, Any]:
+        """What tells whether the input is still the one that was read."""
+        return {"source": self.source.path, "size": self.source.size, "version": self.source.version}
+
+
+def find_files(
+    inputs: Sequence[str], output: str, reading: TableOptions, form: Format | None = None
+) -> tuple[list[ScoredFile], bool, int]:
+    """The files to score with their outputs, whether the output is a single file, and how many files were passed over.
+
+    Args:
+        inputs: files, folders, or patterns with `*`, `?` and `**`; local paths or URLs.
+        output: a file where the input is a single one, else a folder; the files of folders keep their subfolders.
+        reading: what is said about the tables.
+        form: of the outputs; each its input's when None.
+
+    Raises:
+        DataNotFoundError: when there is no such file.
+        ConfigError: for outputs that are not told apart, that cannot be written, or that would be read again.
+    """
+    store = storage_of(output)
+    single = len(inputs) == 1 and _is_file(inputs[0]) and not output.endswith("/") and not store.is_folder(output)
+    found: list[ScoredFile] = []
+    passed = 0
+    for place in inputs:
+        files = storage_of(place).find(place)
+        if not files:
+            if PurePosixPath(place).suffix:
+                format_of(storage_of(place).source(place), reading)  # an unknown format is told of first
+            raise DataNotFoundError(
+                f"no input file at {place}: looked for {storage_of(place).source(place).absolute()}."
+            )
+        _check_apart(place, output, single)
+        named = len(files) == 1 and _is_file(place)
+        usable = files if named else [file for file in files if _is_table(file, reading)]
+        passed += len(files) - len(usable)
+        if not usable:
+            raise DataNotFoundError(f"no table in {place}: its files have other suffixes than {', '.join(FORMATS)}.")
+        for file in usable:
+            relative, written = _target(file, output, single, reading, form)
+            found.append(ScoredFile(file, output if single else join(output, relative), relative, written))
+    named_file = PurePosixPath(plain(output)).suffix.lower() in FORMATS and not output.endswith("/")
+    if not single and named_file and not store.is_folder(output):
+        raise ConfigError(
+            f"{output} is named like a file, and {len(found)} input files are scored, each into an output of its own.",
+            hint=f"Name a folder, or write {output}/ for a folder of that name.",
+        )
+    _check_different(found)
+    return found, single, passed
+
+
+def _is_file(place: str) -> bool:
+    return storage_of(place).exists(place)
+
+
+def _is_table(file: FoundFile, reading: TableOptions) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in file.relative.split("/"))
+    suffixes = [suffix.lower() for suffix in PurePosixPath(file.path.removesuffix(".gz")).suffixes[-1:]]
+    return not hidden and not file.path.endswith(BAD_SUFFIX) and (
+        reading.format is not None or bool(suffixes and suffixes[0] in FORMATS)
+    )  # fmt: skip
+
+
+def _target(
+    file: FoundFile, output: str, single: bool, reading: TableOptions, form: Format | None
+) -> tuple[str, Format]:
+    """Name and format of an output."""
+    read = format_of(storage_of(file.path).source(file.path), reading)
+    if single:
+        name = PurePosixPath(plain(output)).name
+        return name, form or _written(name, f"cannot tell the format of {output}, or not write it.")
+    written = form or read
+    if written not in WRITTEN:
+        raise ConfigError(
+            f"{file.path} is read as {read}, which is not written.",
+            hint=f"Give --output_format: {', '.join(WRITTEN)}.",
+        )
+    if written == read:
+        return file.relative, written
+    packed = file.relative.lower().endswith(".gz")
+    stem = PurePosixPath(file.relative.removesuffix(".gz") if packed else file.relative)
+    return f"{stem.with_suffix('')}.{written}{'.gz' if packed and written != 'parquet' else ''}", written
+
+
+def _written(name: str, problem: str) -> Format:
+    found = FORMATS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
+    if found in WRITTEN:
+        return found
+    allowed = ", ".join(suffix for suffix, form in FORMATS.items() if form in WRITTEN)
+    raise ConfigError(problem, hint=f"Name it with one of {allowed}.")
+
+
+def _check_apart(place: str, output: str, single: bool) -> None:
+    """Outputs among the inputs would be scored in the next run."""
+    inside = f"{plain(output).rstrip('/')}/".startswith(f"{plain(place).rstrip('/')}/")
+    if not single and inside and storage_of(place).is_folder(place):
+        raise ConfigError(f"the outputs, {output}, are within the inputs, {place}.", hint="Name another folder.")
+
+
+def _check_different(files: Sequence[ScoredFile]) -> None:
+    seen: dict[str, str] = {}
+    for file in files:
+        if plain(file.source.path) == plain(file.target):
+            raise ConfigError(f"{file.target} is an input, too.", hint="Name another output.")
+        if file.target in seen:
+            raise ConfigError(
+                f"{seen[file.target]} and {file.source.path} would both be written to {file.target}.",
+                hint="Score them in two runs, or give the folder that holds both.",
+            )
+        seen[file.target] = file.source.path
+
+
+def differences(now: dict[str, Any], before: dict[str, Any]) -> str:
+    """What two identities differ in, in short."""
+    keys = sorted({*now, *before})
+    found = [
+        f"{key} {json.dumps(before.get(key))} then, {json.dumps(now.get(key))} now"
+        for key in keys
+        if now.get(key) != before.get(key)
+    ]
+    return "; ".join(found)

@@ -1,0 +1,198 @@
+"""The state of a run on disk or on object storage: parts that are done, and outputs put together from them.
+
+    OUTPUT/.emotion/run.json         what the outputs depend on besides their inputs
+    OUTPUT/.emotion/FILE/input.json  the input of an output: path, size, version
+    OUTPUT/.emotion/FILE/part-...    number, rows, empty texts and bad rows of a part are in its name
+    OUTPUT/.emotion/FILE/bad-...     the bad rows of a part
+    OUTPUT/.emotion/FILE/done.json   the output is complete; its parts are gone
+
+Every file is written whole or not at all, so that a process may be killed at any moment. For a single output file F the
+folder is F.partial, and it goes when F is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from serving.bulk.job import BAD_SUFFIX, ScoredFile, differences
+from serving.bulk.layout import Layout
+from serving.bulk.reading import Part
+from serving.bulk.scoring import ScoredPart
+from shared.errors import ConfigError, DataFormatError
+from shared.storage import join, storage_of
+
+FOLDER = ".emotion"
+_PART = re.compile(r"part-(\d+)-(\d+)-(\d+)-(\d+)")
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """What there is to count in a part that is done."""
+
+    number: int
+    rows: int
+    empty: int
+    bad: int
+
+
+class RunState:
+    """The folder of a run.
+
+    Args:
+        output: the folder of the outputs, or the single one.
+        single: whether it is a single one.
+    """
+
+    def __init__(self, output: str, *, single: bool) -> None:
+        self.path = f"{output}.partial" if single else join(output, FOLDER)
+        self.single = single
+        self._store = storage_of(output)
+
+    def begin(self, identity: dict[str, Any], *, restart: bool) -> None:
+        """Take up the run that was begun here, or begin one.
+
+        Raises:
+            ConfigError: when another one was begun here.
+        """
+        if restart:
+            self._store.remove(self.path)
+        before = read_object(self._store, join(self.path, "run.json"))
+        if before is None:
+            write_object(self._store, join(self.path, "run.json"), identity, self.path)
+        elif before != identity:
+            raise ConfigError(
+                f"{self.path} holds the work of another run ({differences(identity, before)}).",
+                hint="Name another output, or give --restart to throw that work away.",
+            )
+
+    def end(self, *, unused: bool = False) -> None:
+        """Remove what nobody needs any more: all of it, of a single output or where nothing is done."""
+        if self.single or unused:
+            self._store.remove(self.path)
+
+    def has_work(self) -> bool:
+        """Whether anything is done that a further run takes up."""
+        return self._store.names(self.path) not in ([], ["run.json"])
+
+
+class FileState:
+    """The parts of one output.
+
+    Args:
+        run: the folder of the run.
+        file: the input and its output.
+    """
+
+    def __init__(self, run: RunState, file: ScoredFile) -> None:
+        self.file, self.path = file, join(run.path, file.state_name)
+        self._scratch = self.path
+        self._store = storage_of(self.path)
+
+    def done(self) -> dict[str, Any] | None:
+        """What was counted when the output was completed; None where it is not, or its input has changed since.
+
+        Parts of another state of the input are thrown away.
+        """
+        found = read_object(self._store, join(self.path, "done.json"))
+        if found is not None and found["input"] == self.file.version() and self._store.exists(self.file.target):
+            return found
+        before = read_object(self._store, join(self.path, "input.json"))
+        if found is not None or before not in (None, self.file.version()):
+            self._store.remove(self.path)
+        return None
+
+    def begin(self) -> None:
+        """Note which state of the input the parts belong to."""
+        if read_object(self._store, join(self.path, "input.json")) is None:
+            write_object(self._store, join(self.path, "input.json"), self.file.version(), self.path)
+
+    def parts(self) -> dict[int, PartRecord]:
+        """Number -> what is in each part that is done."""
+        found = {}
+        for name in self._store.names(self.path):
+            if match := _PART.fullmatch(name):
+                record = PartRecord(*map(int, match.groups()))
+                found[record.number] = record
+        return found
+
+    def write(self, part: Part, scored: ScoredPart) -> PartRecord:
+        """Keep a part."""
+        record = PartRecord(part.number, scored.rows, scored.empty, len(part.chunk.bad))
+        if part.chunk.bad:
+            lines = "".join(self._bad_line(part, row) for row in part.chunk.bad)
+            with self._store.writing(join(self.path, _bad_name(part.number)), self._scratch) as stream:
+                stream.write(lines.encode())
+        name = f"part-{record.number:06d}-{record.rows}-{record.empty}-{record.bad}"
+        with self._store.writing(join(self.path, name), self._scratch) as stream:
+            stream.write(scored.body)
+        return record
+
+    def _bad_line(self, part: Part, row: Any) -> str:
+        content = {"file": part.chunk.name, part.chunk.unit: row.number, "reason": row.reason, "content": row.content}
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+    def complete(self, layout: Layout, num_parts: int, model: str) -> dict[str, Any]:
+        """Put the output together from its parts, then the file of bad rows beside it, then let go of the parts.
+
+        Raises:
+            DataFormatError: when the input has changed since the first part was read.
+        """
+        records = self.parts()
+        if sorted(records) != list(range(num_parts)) or self._changed():
+            self._store.remove(self.path)
+            raise DataFormatError(f"{self.file.source.path} changed while it was scored.", hint="Run it again.")
+        counted = {name: sum(getattr(row, name) for row in records.values()) for name in ("rows", "empty", "bad")}
+        ordered = [records[number] for number in range(num_parts)]
+        self._write_bad([row for row in ordered if row.bad])
+        with self._store.writing(self.file.target, self._scratch) as stream:
+            layout.assemble(stream, self._opened(ordered))
+        found = {"input": self.file.version(), **counted, "model": model}
+        write_object(self._store, join(self.path, "done.json"), found, self._scratch)
+        for name in self._store.names(self.path):
+            if name != "done.json":
+                self._store.remove(join(self.path, name))
+        return found
+
+    def _changed(self) -> bool:
+        found = storage_of(self.file.source.path).find(self.file.source.path)
+        return [(file.size, file.version) for file in found] != [(self.file.source.size, self.file.source.version)]
+
+    def _opened(self, records: Sequence[PartRecord]) -> Iterator[BinaryIO]:
+        for record in records:
+            name = f"part-{record.number:06d}-{record.rows}-{record.empty}-{record.bad}"
+            with self._store.open(join(self.path, name)) as stream:
+                yield stream
+
+    def _write_bad(self, records: Sequence[PartRecord]) -> None:
+        target = f"{self.file.target}{BAD_SUFFIX}"
+        if not records:
+            self._store.remove(target)  # of an earlier run
+            return
+        with self._store.writing(target, self._scratch) as stream:
+            for record in records:
+                with self._store.open(join(self.path, _bad_name(record.number))) as bad:
+                    shutil.copyfileobj(bad, stream)
+
+
+def _bad_name(number: int) -> str:
+    return f"bad-{number:06d}"
+
+
+def read_object(store: Any, path: str) -> dict[str, Any] | None:
+    """A JSON object; None where it is not there."""
+    with contextlib.suppress(FileNotFoundError), store.open(path) as stream:
+        found: dict[str, Any] = json.loads(stream.read())
+        return found
+    return None
+
+
+def write_object(store: Any, path: str, content: dict[str, Any], scratch: str) -> None:
+    """Write a JSON object whole."""
+    with store.writing(path, scratch) as stream:
+        stream.write(json.dumps(content, indent=1, ensure_ascii=False).encode())

@@ -1,0 +1,209 @@
+"""A run over files: what is done already is left out, the rest is read, scored and put together, file by file."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from serving.bulk.job import BAD_SUFFIX, PREDICTED, Job, find_files
+from serving.bulk.outputs import FileState, PartRecord, RunState
+from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
+from serving.exported import choose_model
+from serving.progress import Progress
+from serving.runtime import CPU, resolve_provider
+from shared.bundle import Bundle
+from shared.cli import default_threads
+from shared.errors import DataError, DataFormatError
+from shared.tables import Format, Table
+
+
+@dataclass
+class Counts:
+    """What there is to say at the end."""
+
+    rows: int = 0
+    empty: int = 0
+    bad: int = 0
+    files: int = 0
+    before: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, done: dict[str, Any]) -> None:
+        """Count a file."""
+        self.files += 1
+        self.rows, self.empty, self.bad = (
+            self.rows + done["rows"], self.empty + done["empty"], self.bad + done["bad"]
+        )  # fmt: skip
+
+
+class Run:
+    """Files, their states and counts.
+
+    Args:
+        job: how they are scored.
+        inputs: see `find_files`.
+        output: see there.
+        form: of the outputs.
+        restart: whether what an earlier run has done is thrown away.
+
+    Raises:
+        EmotionError: for inputs, outputs or a bundle that cannot be used; nothing has been scored then.
+    """
+
+    def __init__(
+        self, job: Job, inputs: Sequence[str], output: str, *, form: Format | None = None, restart: bool = False
+    ) -> None:
+        self.job, self.output = job, output
+        self.files, single, self.passed_over = find_files(inputs, output, job.reading, form)
+        self.state = RunState(output, single=single)
+        self.tables: dict[int, Table] = {}
+        if single:
+            self.tables[0] = open_input(self.files[0], job)
+        bundle = Bundle.read(job.bundle, weights=False).with_profile(job.profile)
+        bundle.policies.get(job.policy)
+        provider = resolve_provider(job.provider)
+        self.model = f"{choose_model(bundle, precision=job.precision, provider=provider).precision}, {provider}"
+        self.labels = bundle.manifest.labels
+        for table in self.tables.values():
+            check_columns(table, job, [PREDICTED, *(f"p_{name}" for name in self.labels)])
+        self.state.begin(job.identity(bundle.seal), restart=restart)
+        self.states = [FileState(self.state, file) for file in self.files]
+        self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())
+        self._sizes = [file.source.size for file in self.files]
+        self._shares = [0.0] * len(self.files)
+        self._left: dict[int, set[int]] = {}
+        self._ends: dict[int, FileEnd] = {}
+        self._noted: set[str] = set()
+
+    def unfinished(self) -> list[int]:
+        """Numbers of the files whose outputs are not complete; the others are counted."""
+        found = []
+        for number, state in enumerate(self.states):
+            if done := state.done():
+                self.counts.add(done)
+                self.counts.before += 1
+                self._shares[number] = 1.0
+            else:
+                found.append(number)
+        return found
+
+    def parts(self) -> Iterator[Part]:
+        """All parts that are not done, file by file; a file that cannot be read is noted, and the run goes on."""
+        for number in self.unfinished():
+            state = self.states[number]
+            state.begin()
+            records = state.parts()
+            self.progress.before += (before := sum(record.rows for record in records.values()))
+            self.progress.rows += before
+            self._left[number] = set()
+            try:
+                file, table = self.files[number], self.tables.pop(number, None)
+                for found in read_parts(number, file, self.job, self.labels, done=records, table=table):
+                    self.note(found.layout.notes)
+                    if isinstance(found, Part):
+                        self._left[number].add(found.number)
+                        self._shares[number] = found.share
+                        yield found
+                    else:
+                        self.read_to_end(found)
+            except DataError as error:
+                if self.state.single:
+                    raise
+                self.counts.problems.append(str(error))
+
+    def read_to_end(self, end: FileEnd) -> None:
+        """All parts of a file are known; it is completed where all are done."""
+        self._ends[end.file] = end
+        self._complete_if_done(end.file)
+
+    def part_done(self, number: int, record: PartRecord) -> None:
+        """A part has been written."""
+        self.progress.rows += record.rows
+        self._left[number].discard(record.number)
+        self._complete_if_done(number)
+
+    def _complete_if_done(self, number: int) -> None:
+        if number in self._ends and not self._left[number]:
+            end = self._ends.pop(number)
+            self.counts.add(self.states[number].complete(end.layout, end.parts, self.model))
+            self._shares[number] = 1.0
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Show choices that were made while reading, each once."""
+        for note in notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                sys.stderr.write(f"note: {note}\n")
+
+    def show_progress(self) -> None:
+        """Draw the line of progress anew, on a terminal."""
+        total = sum(self._sizes)
+        done = sum(size * share for size, share in zip(self._sizes, self._shares, strict=True))
+        self.progress.show(done / total if total else None, self.counts.files, len(self.files))
+
+    @contextlib.contextmanager
+    def resumable(self) -> Iterator[None]:
+        """What goes wrong within the block leaves what is done, and says so; SIGTERM is as Ctrl-C."""
+        try:
+            with _sigterm_interrupts():
+                yield
+        except BaseException:
+            self.progress.clear()
+            rows = sum(record.rows for state in self.states for record in state.parts().values()) + self.counts.rows
+            if self.state.has_work() and rows:
+                sys.stderr.write(
+                    f"{rows:,} rows are done and kept in {self.state.path}; the same command goes on from there\n"
+                )
+            else:
+                self.state.end(unused=True)
+            raise
+
+    def finish(self) -> str:
+        """What was done, in a line.
+
+        Raises:
+            DataFormatError: when files could not be read.
+        """
+        self.progress.clear()
+        counts = self.counts
+        if counts.problems:
+            raise DataFormatError(
+                f"{len(counts.problems)} of {len(self.files)} files could not be scored, {counts.files} were: "
+                f"{' '.join(counts.problems[:5])}",
+                hint="The same command tries them again.",
+            )
+        self.state.end()
+        several = "" if self.state.single else f" from {len(self.files):,} files"
+        line = f"{counts.rows:,} rows{several} written to {self.output}"
+        if counts.empty:
+            line += f" ({counts.empty:,} empty texts have no prediction)"
+        if counts.bad:
+            line += f"; {counts.bad:,} bad rows left out, with the reasons in *{BAD_SUFFIX}"
+        if counts.before:
+            line += f"; {counts.before:,} files were complete before"
+        if self.passed_over:
+            line += f"; {self.passed_over:,} files that are no tables passed over"
+        return f"{line}; {self.model}"
+
+
+def default_processes(job: Job) -> int:
+    """One a core; on CUDA one, as they would share the device."""
+    return default_threads() if resolve_provider(job.provider) == CPU else 1
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

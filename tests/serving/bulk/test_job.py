@@ -1,0 +1,79 @@
+"""Inputs and their outputs: which files, under which names, and what is refused before anything is scored."""
+
+import pytest
+
+from serving.bulk.job import find_files
+from shared.errors import ConfigError, DataNotFoundError
+from shared.tables import TableOptions
+
+READING = TableOptions(prefix="--")
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "a/x.csv",
+        "a/y.parquet",
+        "b/x.csv",
+        "b/_hidden.csv",
+        "b/x.csv.bad.jsonl",
+        "b/.emotion/z.csv",
+        "b/n.md",
+    ):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_text("text\nfine\n")
+    (tmp_path / "one.txt").write_text("fine\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "form", "targets", "passed"),
+    [
+        (["data"], "out", None, ["out/a/x.csv", "out/a/y.parquet", "out/b/x.csv"], 4),
+        (["data/*/x.csv"], "out", None, ["out/a/x.csv", "out/b/x.csv"], 0),
+        (["data/**/*.parquet"], "out", "jsonl", ["out/a/y.jsonl"], 0),
+        (["data/a/x.csv", "data/a/y.parquet"], "out", None, ["out/x.csv", "out/y.parquet"], 0),
+        (["data/a/x.csv"], "new.parquet", None, ["new.parquet"], 0),
+        (["data/a/x.csv"], "out/", None, ["out/x.csv"], 0),
+        (["data/a/x.csv"], "b.csv/", "json", ["b.csv/x.json"], 0),
+        (["one.txt"], "out/", "csv", ["out/one.csv"], 0),
+    ],
+)
+def test_outputs_have_the_names_and_folders_of_their_inputs(data, inputs, output, form, targets, passed):
+    files, single, skipped = find_files(inputs, output, READING, form)
+    assert [file.target for file in files] == targets
+    assert single == (output == "new.parquet")
+    assert skipped == passed
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "error", "message"),
+    [
+        (["gone"], "out", DataNotFoundError, r"no input file at gone: looked for /.*gone"),
+        (["data/*.xml"], "out", ConfigError, r"cannot tell the format of data/\*.xml"),
+        (["data/b/n.md"], "out/", ConfigError, r"cannot tell the format of data/b/n.md"),
+        (["data/b/*.md"], "out/", DataNotFoundError, r"no table in data/b/\*.md: its files have other suffixes"),
+        (
+            ["data/a/x.csv", "data/b/x.csv"],
+            "out",
+            ConfigError,
+            r"x.csv and data/b/x.csv would both be written to out/x",
+        ),
+        (["data"], "out.csv", ConfigError, r"out.csv is named like a file, and 3 input files are scored.*out.csv/"),
+        (["data"], "data/out", ConfigError, r"the outputs, data/out, are within the inputs, data"),
+        (["data/a/x.csv"], "data/a/x.csv", ConfigError, r"data/a/x.csv is an input, too"),
+        (["data/a/x.csv"], "x.xlsx", ConfigError, r"cannot tell the format of x.xlsx, or not write it"),
+        (["one.txt"], "out/", ConfigError, r"one.txt is read as txt, which is not written.*--output_format"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(data, inputs, output, error, message):
+    with pytest.raises(error, match=message):
+        find_files(inputs, output, READING)
+
+
+def test_a_folder_without_tables(data):
+    (data / "empty").mkdir()
+    (data / "empty" / "a.md").write_text("")
+    with pytest.raises(DataNotFoundError, match=r"no table in empty: its files have other suffixes than .csv"):
+        find_files(["empty"], "out", READING)
