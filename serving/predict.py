@@ -16,7 +16,7 @@ from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
 from shared.languages import language_code
 from shared.profiles import for_language
-from shared.storage import storage_of
+from shared.storage import is_pattern, storage_of
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
@@ -189,7 +189,9 @@ def _tolerant(options: argparse.Namespace) -> bool:
             raise ConfigError("--bad_rows aside needs files: there is no place beside standard input and output.")
         return bool(options.bad_rows == "aside")
     return STDIN not in (*options.input, options.output) and (
-        len(options.input) > 1 or storage_of(options.input[0]).exists(options.input[0]) is False
+        len(options.input) > 1
+        or is_pattern(options.input[0])
+        or storage_of(options.input[0]).is_folder(options.input[0])
     )
 
 

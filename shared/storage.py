@@ -93,6 +93,11 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder.rstrip("/") else f"{folder}{name}"
 
 
+def is_pattern(place: str) -> bool:
+    """Whether a place has wildcards and no file is called so."""
+    return bool(_WILDCARD.search(plain(place))) and not storage_of(place).exists(place)
+
+
 def plain(place: str) -> str:
     """A `file://` URL as a path; others as they are."""
     return re.sub(r"^(?:file|local)://(?=/)", "", place, flags=re.IGNORECASE)

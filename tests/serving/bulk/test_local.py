@@ -263,3 +263,18 @@ def test_types_of_parquet_and_json_are_kept_over_parts(bundle, tmp_path):
     late = pd.read_parquet(tmp_path / "out" / "b.parquet")
     assert late["n"].tolist() == list(range(130))
     assert late["late"].iloc[-1].tolist() == [1, 2]
+
+
+def test_object_storage_holds_inputs_outputs_and_state(bundle, tmp_path):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for seed in range(2):
+        source = write(tmp_path / "in" / "deep" / f"{seed}.parquet", frame(120, seed))
+        memory.pipe(f"/bulk/in/deep/{seed}.parquet", source.read_bytes())
+    score(bundle, "--input", tmp_path / "in", "--output", tmp_path / "out", "--processes", 2)
+    score(bundle, "--input", "memory://bulk/in", "--output", "memory://bulk/out", "--processes", 2)
+    for seed in range(2):
+        found = memory.cat(f"/bulk/out/deep/{seed}.parquet")
+        assert found == (tmp_path / "out" / "deep" / f"{seed}.parquet").read_bytes()
+    kept = [path for path in memory.find("/bulk/out") if "/part-" in path or "/bad-" in path]
+    assert kept == []
+    memory.rm("/bulk", recursive=True)

@@ -1,0 +1,95 @@
+"""Files on this machine and in fsspec's memory behave alike: listed in order, written whole or not at all."""
+
+import sys
+
+import pytest
+
+from shared.errors import ConfigError
+from shared.storage import is_pattern, join, storage_of
+from shared.tables import open_table
+
+
+@pytest.fixture(params=["local", "file", "memory"])
+def root(request, tmp_path):
+    if request.param == "memory":
+        fsspec = pytest.importorskip("fsspec")
+        yield f"memory://bucket{tmp_path}"
+        fsspec.filesystem("memory").rm("/bucket", recursive=True)
+        return
+    yield str(tmp_path) if request.param == "local" else f"file://{tmp_path}"
+
+
+def get(place):
+    with storage_of(place).open(place) as stream:
+        return stream.read()
+
+
+def put(place, content=b"text\nfine\n"):
+    with storage_of(place).writing(place, f"{place}.scratch") as stream:
+        stream.write(content)
+    return place
+
+
+def test_files_are_found_below_a_folder_and_by_a_pattern_with_their_names_there(root):
+    for name in ("b.csv", "a/x.csv", "a/deep/y.jsonl"):
+        put(join(root, name))
+        storage_of(root).remove(f"{join(root, name)}.scratch")
+    store = storage_of(root)
+    assert [file.relative for file in store.find(root)] == ["a/deep/y.jsonl", "a/x.csv", "b.csv"]
+    assert [file.relative for file in store.find(join(root, "*/*.csv"))] == ["a/x.csv"]
+    assert [file.relative for file in store.find(join(root, "**/*.jsonl"))] == ["a/deep/y.jsonl"]
+    (single,) = store.find(join(root, "b.csv"))
+    assert (single.relative, single.size) == ("b.csv", 10)
+    assert get(single.path) == b"text\nfine\n"
+    assert store.find(join(root, "gone")) == []
+    assert store.is_folder(join(root, "a"))
+    assert not store.is_folder(join(root, "b.csv"))
+    assert is_pattern(join(root, "*.csv"))
+    assert not is_pattern(join(root, "b.csv"))
+
+
+def write_half(store, target):
+    with store.writing(target, f"{target}.scratch") as stream:
+        stream.write(b"half")
+        raise RuntimeError("power cut")
+
+
+def test_a_file_that_fails_to_be_written_is_not_there_and_the_older_one_stays(root):
+    store, target = storage_of(root), join(root, "out.csv")
+    for expected in (False, True):
+        with pytest.raises(RuntimeError, match="power cut"):
+            write_half(store, target)
+        assert store.exists(target) == expected
+        put(target, b"whole")
+        assert get(target) == b"whole"
+    assert store.names(f"{target}.scratch") == []
+
+
+def test_a_change_of_content_is_another_version(root):
+    place = put(join(root, "a.csv"))
+    before = storage_of(place).find(place)[0].version
+    put(place, b"text\nfine\n")
+    assert storage_of(place).find(place)[0].version != before
+
+
+def test_removing_takes_files_and_folders_and_is_content_where_there_is_nothing(root):
+    store = storage_of(root)
+    put(join(root, "a/b/c.csv"))
+    store.remove(join(root, "a"))
+    store.remove(join(root, "a"))
+    assert store.find(join(root, "a")) == []
+    assert store.names(join(root, "a")) == []
+
+
+def test_tables_are_read_wherever_they_are(root):
+    place = put(join(root, "a.csv"), b"text,id\nfine,1\nsad,2\n")
+    table = open_table([storage_of(place).source(place)])
+    assert table.read_all().columns == {"text": ["fine", "sad"], "id": ["1", "2"]}
+
+
+def test_storage_without_its_package_is_an_error_with_the_command_that_installs_it(monkeypatch):
+    with pytest.raises(ConfigError, match=r"nothing://a cannot be reached: Protocol not known: nothing.*pip install"):
+        storage_of("nothing://a")
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(ConfigError, match=r"memory://a cannot be reached.*Run: pip install fsspec"):
+        storage_of("memory://a")
