@@ -17,7 +17,7 @@ OURS = {"emotion_classifiers", "shared", "training", "serving", "benchmarks", "t
 
 ROOMS = {
     "emotion_classifiers": ("train", "serve", "client", "hub"),
-    "shared": ("train", "serve", "excel"),
+    "shared": ("train", "serve", "excel", "remote"),
     "training": ("train", "search", "export"),  # optimum is asked, where it is, what it can export
     "serving": ("serve", "export", "sign"),
     "benchmarks": ("bench", "train", "export", "serve"),
