@@ -33,6 +33,7 @@ VERBS = {
     "search": ("training.search", "search for the best values of some keys"),
     "lr-range": ("training.lr_range", "find a learning rate to start from"),
     "phases": ("training.phases", "train in phases, each from the bundle of the one before"),
+    "bench": ("emotion_classifiers.bench", "measure a CUDA card (in a checkout)"),
     "completion": ("emotion_classifiers.completion", "print the completion script of a shell: bash, zsh or fish"),
 }
 """Verb -> module with a `main`, and what it does."""

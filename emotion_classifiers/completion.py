@@ -61,7 +61,7 @@ def script(shell: str) -> str:
 def _options_of(module: str) -> list[str]:
     """Options in the help of a command, as it prints them: nothing can be forgotten here."""
     output = io.StringIO()
-    plain = ("serving.", "training.publish", "emotion_classifiers.completion")
+    plain = ("serving.", "training.publish", "emotion_classifiers.bench", "emotion_classifiers.completion")
     argument = "--help" if module.startswith(plain) else "--help-all"
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         importlib.import_module(module).main([argument])

@@ -176,6 +176,7 @@ class Engine:
             threads=settings.threads_per_run,
             timeout_s=settings.model_timeout_s,
             load_timeout_s=load_timeout_s,
+            cuda=settings.cuda,
         )
         self._processes.add(worker)
         worker.ended.add_done_callback(lambda _: self._processes.discard(worker))

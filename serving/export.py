@@ -36,16 +36,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--int8-flips", type=share, metavar="SHARE",
         help="int8: share of the decisions that may flip before sensitive parts stay in fp32 (default: 0.0005)",
     )  # fmt: skip
+    parser.add_argument(
+        "--fused-attention", action="store_true",
+        help="fp16: the attention as one operator of ONNX Runtime, where the model is a DeBERTa (speed not measured)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=positive, help="CPU threads of the verification (default: the CPU quota's)")
     options = parser.parse_args(arguments)
     precisions = [check_precision(name) for name in options.precision]
     from shared.bundle import Bundle
 
-    export_bundle(Bundle.read(options.bundle), precisions, threads=options.threads, int8_flips=options.int8_flips)
+    export_bundle(
+        Bundle.read(options.bundle), precisions,
+        threads=options.threads, int8_flips=options.int8_flips, fused_attention=options.fused_attention,
+    )  # fmt: skip
 
 
 def export_bundle(
-    bundle: Bundle, precisions: Sequence[str], *, threads: int | None = None, int8_flips: float | None = None
+    bundle: Bundle,
+    precisions: Sequence[str],
+    *,
+    threads: int | None = None,
+    int8_flips: float | None = None,
+    fused_attention: bool = False,
 ) -> dict[str, Any]:
     """Write and verify the ONNX models of a bundle; the content of its new `verification.json`.
 
@@ -58,6 +70,7 @@ def export_bundle(
         threads: CPU threads of the verification; what the CPU quota allows when None.
         int8_flips: share of the decisions that may flip in int8 before its most sensitive parts stay in fp32; 0.0005
             when None.
+        fused_attention: whether fp16 has the attention of each layer as one operator of ONNX Runtime.
 
     Raises:
         ExportError: when the model cannot be exported.
@@ -75,8 +88,9 @@ def export_bundle(
             for precision in (name for name in FILES if name in precisions):
                 path = folder / FILES[precision]
                 reports[precision] = _export_one(
-                    bundle, precision, source, path, reference=reference, threads=threads, flips=int8_flips
-                )
+                    bundle, precision, source, path,
+                    reference=reference, threads=threads, flips=int8_flips, fused=fused_attention,
+                )  # fmt: skip
         content = describe(bundle, reports)
         write_json(folder / VERIFICATION, content)
     return content
@@ -91,6 +105,7 @@ def _export_one(
     reference: Reference,
     threads: int | None,
     flips: float | None,
+    fused: bool,
 ) -> dict[str, Any]:
     """Write and verify one model; its part of `verification.json`."""
     from serving.exporting.verification import summarise, verify_model
@@ -101,7 +116,7 @@ def _export_one(
         budget = FLIP_BUDGET if flips is None else flips
         report = export_int8(bundle, source, path, reference, threads=threads, flip_budget=budget)
     else:
-        _write_float(source, path, half=precision == "fp16")
+        _write_float(source, path, half=precision == "fp16", fused=fused)
         report = verify_model(bundle, precision, path, reference, threads=threads)
     sys.stdout.write(summarise(precision, report) + "\n")
     if not report["passed"]:
@@ -114,13 +129,16 @@ def _export_one(
     return report
 
 
-def _write_float(source: Path, path: Path, *, half: bool) -> None:
+def _write_float(source: Path, path: Path, *, half: bool, fused: bool) -> None:
     import onnx
 
     from serving.exporting import onnx_models
     from serving.exporting.fp16 import convert_to_fp16
+    from serving.exporting.fused_graph import fuse_attention
 
     model = onnx.load(source / onnx_models.GRAPH)
+    if half and fused and not fuse_attention(model):
+        sys.stdout.write("fp16: the attention stays as it is: only that of DeBERTa-v2 and v3 is fused\n")
     onnx_models.save(convert_to_fp16(model) if half else model, path)
 
 

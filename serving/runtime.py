@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from serving.cuda_options import CudaOptions
 from shared.cli import default_threads
 from shared.environment import cuda_device_count
 from shared.errors import BundleFormatError, ConfigError
@@ -42,13 +43,16 @@ def resolve_provider(name: str | None) -> str:
     return wanted
 
 
-def open_session(onnx_file: Path, *, threads: int | None = None, provider: str | None = None) -> ort.InferenceSession:
+def open_session(
+    onnx_file: Path, *, threads: int | None = None, provider: str | None = None, cuda: CudaOptions | None = None
+) -> ort.InferenceSession:
     """A session on `onnx_file`; `active_provider` of it says what really runs.
 
     Args:
         onnx_file: the model.
         threads: intra-op threads; what the affinity and the container's CPU quota allow when None.
         provider: cpu, cuda, or None for the best one here.
+        cuda: what it may use of a CUDA device.
 
     Raises:
         BundleFormatError: when ONNX Runtime cannot read the file.
@@ -60,8 +64,7 @@ def open_session(onnx_file: Path, *, threads: int | None = None, provider: str |
     providers: list[tuple[str, dict[str, str]]] = [(CPU, {})]
     if wanted == CUDA:
         ort.preload_dlls()
-        # TF32 would round fp32 products to eleven bits; an arena that doubles would outgrow a shared card
-        providers.insert(0, (CUDA, {"arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}))
+        providers.insert(0, (CUDA, (cuda or CudaOptions()).for_provider()))
     try:
         return ort.InferenceSession(str(onnx_file), session_options(threads), providers=providers)
     except Exception as error:  # its exceptions share no base class of their own
@@ -85,10 +88,17 @@ def session_options(threads: int | None = None) -> ort.SessionOptions:
     return options
 
 
-def shrinking_options() -> ort.RunOptions:
-    """Options of a call after which the memory arena gives back what it does not need for the weights."""
+def run_options(*, graph: int = -1, shrink: bool = False) -> ort.RunOptions:
+    """Options of a call.
+
+    Args:
+        graph: number of the CUDA graph that it is recorded as; it is not recorded when left out.
+        shrink: whether the memory arena gives back afterwards what it does not need for the weights.
+    """
     options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    options.add_run_config_entry("gpu_graph_id", str(graph))
+    if shrink:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 

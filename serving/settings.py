@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.cuda_options import CudaOptions
 from shared.bundle import default_bundle_path
 from shared.cli import default_threads
 from shared.errors import ConfigError
@@ -54,6 +55,12 @@ class Settings(BaseSettings):
     processes: int = Field(default=1, ge=1, description="server processes, each with models of its own")
     workers: int | None = Field(default=None, ge=1, description="model processes; by the CPU quota if unset")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a model run; by the CPU quota if unset")
+    gpu_memory_mb: int | None = Field(
+        default=None, ge=64, description="most memory a model process takes of a CUDA device, in MiB; no limit if unset"
+    )
+    cuda_graphs: bool = Field(
+        default=False, description="replay small batches as CUDA graphs, checked when the model is loaded"
+    )
     model_timeout_s: float = Field(
         default=5.0, gt=0, description="time for one model run, in s; a process that takes longer is replaced"
     )
@@ -110,6 +117,11 @@ class Settings(BaseSettings):
         """Processes that run the model at the same time: one a core up to four, then one for four cores."""
         cores = max(1, default_threads() // self.processes)
         return self.workers or (cores if cores <= 4 else max(4, cores // 4))
+
+    @property
+    def cuda(self) -> CudaOptions:
+        """What each model process may use of a CUDA device."""
+        return CudaOptions(self.gpu_memory_mb, self.cuda_graphs)
 
     @property
     def threads_per_run(self) -> int:

@@ -58,7 +58,9 @@ def _load(load: Load) -> tuple[Predictor, float]:
     """The model, warm, and the seconds that the longest text takes."""
     os.nice(load.niceness)
     learn_digests(load.digests)
-    predictor = Predictor.load(load.path, precision=load.precision, provider=load.provider, threads=load.threads)
+    predictor = Predictor.load(
+        load.path, precision=load.precision, provider=load.provider, threads=load.threads, cuda=load.cuda
+    )
     for text in WARM_UP_TEXTS:
         predictor.logits([text])
     started = time.perf_counter()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.cuda_options import CudaOptions
 from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed
 from shared.files import known_digests
 
@@ -80,6 +81,7 @@ class ModelProcess:
         threads: int | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
         load_timeout_s: float = LOAD_TIMEOUT_S,
+        cuda: CudaOptions | None = None,
     ) -> ModelProcess:
         """A process whose model is loaded and warm; for the arguments see `Predictor.load`.
 
@@ -101,7 +103,7 @@ class ModelProcess:
         )  # fmt: skip
         try:
             own.loaded = await own._ask(
-                Load(path, precision, provider, threads, NICENESS, known_digests()), load_timeout_s
+                Load(path, precision, provider, threads, NICENESS, known_digests(), cuda), load_timeout_s
             )
             own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.cuda_options import CudaOptions
 from shared.files import FileState
 from shared.tokenizer import Encoded
 
@@ -68,6 +69,7 @@ class Load:
     niceness: int
     digests: Mapping[FileState, str]
     """Of files that whoever asks has read: they need not be read again while they have not changed."""
+    cuda: CudaOptions | None = None
 
 
 @dataclass(frozen=True)

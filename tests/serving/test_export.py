@@ -52,6 +52,16 @@ def test_predictions_are_those_of_the_trained_model_on_texts_it_was_not_verified
     assert np.abs(predictor.logits(texts) - expected).max() < 1e-4
 
 
+def test_the_attention_of_fp16_may_be_one_operator(bundle_path):
+    export_bundle(Bundle.read(bundle_path), ["fp32"])
+    main([str(bundle_path), "--precision", "fp16", "--fused-attention"])
+    fused = onnx.load(bundle_path / "onnx" / "model_fp16.onnx")
+    assert "MultiHeadAttention" in {node.op_type for node in fused.graph.node}
+    texts = sample_texts(20, seed=9)
+    exact, half = (Predictor.load(bundle_path, precision=name).logits(texts) for name in ("fp32", "fp16"))
+    assert 0 < np.abs(exact - half).max() < 5e-2
+
+
 def test_nothing_is_written_when_the_export_differs_from_the_trained_model(bundle_path):
     reference = Bundle.read(bundle_path).reference()
     logits = reference.logits.copy()

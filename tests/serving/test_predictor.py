@@ -77,7 +77,7 @@ def test_fp16_is_preferred_on_cuda_and_given_up_when_the_session_runs_on_the_cpu
     def resolve(name):
         return CUDA
 
-    def open_on_cpu(file, *, threads=None, provider=None):
+    def open_on_cpu(file, *, threads=None, provider=None, cuda=None):
         from serving.runtime import open_session
 
         asked.append((file.name, provider))
@@ -199,7 +199,7 @@ def test_a_model_that_computes_something_else_here_is_passed_over_or_refused(pat
 
 def test_memory_of_a_large_call_is_given_back(sealed, monkeypatch):
     asked = []
-    monkeypatch.setattr("serving.predictor.shrinking_options", lambda: asked.append(True))
+    monkeypatch.setattr("serving.predictor.run_options", lambda *, shrink: asked.append(shrink))
     predictor = Predictor.load(sealed)
     predictor.logits(["ok"])
     assert asked == []
