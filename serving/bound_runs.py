@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ from serving.runtime import run_options
 
 logger = logging.getLogger(__name__)
 
-ROWS, TOKENS = (1, 4, 16), (16, 32, 64, 128)
-"""Sizes that batches are padded to."""
+SHAPES = tuple(product((1, 4, 16), (16, 32, 64, 128)))
+"""Rows and tokens that batches are padded to."""
 
 TOLERANCE = 5e-2
 """Largest difference of a logit between a padded, replayed batch and a plain one, in fp16."""
@@ -60,7 +61,7 @@ class BoundRuns:
         output: str,
         labels: int,
         *,
-        shapes: Sequence[tuple[int, int]] = tuple((rows, tokens) for tokens in TOKENS for rows in ROWS),
+        shapes: Sequence[tuple[int, int]] = SHAPES,
         device: str = "cuda",
     ) -> None:
         self.session, self.output = session, output

@@ -30,7 +30,7 @@ PACKAGES = ("torch", "triton", "transformers", "accelerate", "peft", "onnx", "on
             "disentangled-flash", "flashdeberta")  # fmt: skip
 TRAINING = ((V3_BASE, 16, 256), (V3_BASE, 32, 32), (V3_LARGE, 16, 256), (STARTER, 32, 24), (V3_BASE, 8, 512))
 INFERENCE = ((1, 32), (32, 32), (32, 128), (8, 512))
-SHARES = {"parity": 0.1, "training": 0.45, "many steps": 0.55, "inference": 0.7, "run": 0.75}
+SHARES = {"parity": 0.3, "training": 0.45, "many steps": 0.55, "inference": 0.7, "run": 0.75}
 """Part -> the share of the time after which nothing more of it is begun; what is left is for the run."""
 
 

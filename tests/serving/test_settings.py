@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.cuda_options import CudaOptions
 from serving.settings import Settings, read_settings
 from shared.errors import ConfigError
 
@@ -17,8 +18,10 @@ def test_the_environment_is_read(monkeypatch):
     monkeypatch.setenv("EMOTION_BUNDLE", "/some/where")
     monkeypatch.setenv("EMOTION_MAX_TEXTS", "7")
     monkeypatch.setenv("EMOTION_API_KEYS", "secret")
+    monkeypatch.setenv("EMOTION_GPU_MEMORY_MB", "2048")
     settings = read_settings()
     assert (settings.bundle, settings.max_texts) == (Path("/some/where"), 7)
+    assert settings.cuda == CudaOptions(memory_mb=2048, graphs=False)
     assert "secret" not in repr(settings)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.cuda_options import CudaOptions
 from serving.predictor import Predictor
 from serving.worker import client
 from serving.worker.client import NICENESS, ModelProcess, ProcessHungError, ProcessLostError
@@ -39,7 +40,8 @@ def is_alive(pid: int) -> bool:
 
 def test_it_answers_what_the_predictor_answers_here(bundle):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        unused_here = CudaOptions(memory_mb=256, graphs=True)
+        process = await ModelProcess.start(bundle, threads=1, cuda=unused_here)
         try:
             tokens = await process.encode(TEXTS)
             return process.loaded, tokens, await process.run(tokens)
