@@ -12,6 +12,7 @@ from typing import Any
 from shared.aggregation import FILE as AGGREGATION
 from shared.aggregation import Aggregation
 from shared.calibration import Calibration
+from shared.context import ContextFormat
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError, InvalidInputError
 from shared.files import read_json, sha256_file, write_json
 from shared.labels import LabelSet, label_difference
@@ -48,6 +49,8 @@ class Manifest:
     normalisation: Normalisation
     files: Mapping[str, str]
     provenance: Mapping[str, Any]
+    context: ContextFormat | None = None
+    """How previous turns are read; None where the model was trained without, and is asked without."""
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -67,13 +70,22 @@ class Manifest:
         if version < 3:
             content = {**content, "normalisation": "plain"}
         try:
-            fields = {name: content[name] for name in cls.__dataclass_fields__}
+            fields = {name: content[name] for name in cls.__dataclass_fields__ if name != "context"}
         except KeyError as error:
             raise BundleFormatError(f"{path} lacks the field {error}.") from None
         for name, (is_right, expected) in _FIELDS.items():
             if not is_right(fields[name]):
                 raise BundleFormatError(f"{path}: '{name}' is {str(fields[name])[:60]!r}, expected {expected}.")
-        return cls(**{**fields, "labels": tuple(fields["labels"])})
+        try:
+            context = None if content.get("context") is None else ContextFormat.from_json(content["context"])
+        except ValueError:
+            raise BundleFormatError(f"{path}: 'context' does not say how previous turns are read.") from None
+        return cls(**{**fields, "labels": tuple(fields["labels"]), "context": context})
+
+    def write(self, path: Path) -> None:
+        """Write `bundle.json`."""
+        context = {} if self.context is None else {"context": self.context.to_json()}
+        write_json(path, {name: value for name, value in asdict(self).items() if name != "context"} | context)
 
 
 def _is_count(value: Any) -> bool:
@@ -232,6 +244,7 @@ class Bundle:
             max_length=self.manifest.max_length,
             head_tokens=self.manifest.head_tokens,
             normalisation=self.manifest.normalisation,
+            context=self.manifest.context,
         )
 
     def metrics(self) -> dict[str, Any]:
@@ -267,6 +280,7 @@ def seal(
     head_tokens: int,
     provenance: Mapping[str, Any],
     normalisation: Normalisation = "emoji_names",
+    context: ContextFormat | None = None,
 ) -> Bundle:
     """Write `bundle.json` with the sha256 of every file in `folder`, then read the bundle back, checked.
 
@@ -275,9 +289,9 @@ def seal(
     """
     files = {name: sha256_file(folder / name) for name in _sealed_names(folder)}
     manifest = Manifest(
-        SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance
+        SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance, context
     )
-    write_json(folder / MANIFEST, asdict(manifest))
+    manifest.write(folder / MANIFEST)
     return Bundle.read(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import context_of, read_turns, turns_to_json, with_context
 from shared.errors import BundleFormatError
 
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
@@ -26,7 +28,7 @@ class Reference:
 
     Attributes:
         row_ids: shape (N,).
-        texts: N texts as they were in the corpus.
+        texts: N texts as they were in the corpus, with the turns before them where the model reads those.
         labels: 0/1, shape (N, L).
         known: entries that were annotated, shape (N, L).
         logits: of the trained model, float32, shape (N, L).
@@ -44,13 +46,17 @@ class Reference:
         """Write `reference.npz`, readable with numpy alone.
 
         The texts are one run of UTF-8 bytes, `text_bytes`, and the N places in it where each of them ends, `text_ends`:
-        an array of strings would give every text the room of the longest, four bytes a character.
+        an array of strings would give every text the room of the longest, four bytes a character. Where a text has
+        previous turns, `context_bytes` and `context_ends` hold those of every text as a JSON list in the same way.
         """
-        encoded = [text.encode("utf-8", "surrogatepass") for text in self.texts]
+        text_bytes, text_ends = _joined(self.texts)
+        contexts = {}
+        if any(context_of(text) for text in self.texts):
+            turns = [json.dumps(turns_to_json(context_of(text))) for text in self.texts]
+            contexts["context_bytes"], contexts["context_ends"] = _joined(turns)
         np.savez_compressed(
-            path, row_ids=self.row_ids, text_bytes=np.frombuffer(b"".join(encoded), np.uint8),
-            text_ends=np.cumsum([len(text) for text in encoded], dtype=np.int64), labels=self.labels,
-            known=self.known, logits=self.logits, split=np.array(self.split),
+            path, row_ids=self.row_ids, text_bytes=text_bytes, text_ends=text_ends, labels=self.labels,
+            known=self.known, logits=self.logits, split=np.array(self.split), **contexts,
         )  # fmt: skip
 
     @classmethod
@@ -66,6 +72,9 @@ class Reference:
             with np.load(path, allow_pickle=False) as data:
                 rows: dict[str, Any] = {name: data[name] for name in _ARRAYS}
                 texts = data["texts"].tolist() if "texts" in data else _split(data["text_bytes"], data["text_ends"])
+                if "context_bytes" in data:
+                    turns = [read_turns(json.loads(t)) for t in _split(data["context_bytes"], data["context_ends"])]
+                    texts = [with_context(text, context) for text, context in zip(texts, turns, strict=True)]
             lengths = {len(texts), *(len(rows[name]) for name in ("row_ids", "labels", "known", "logits"))}
         except BundleFormatError:
             raise
@@ -89,6 +98,12 @@ def check_unpacked_size(path: Path) -> None:
             f"{path} unpacks to {size / 2**20:.0f} MiB; allowed: at most {MAX_UNPACKED_BYTES // 2**20} MiB.",
             hint="Train the bundle again: its texts are then stored as bytes, without padding.",
         )
+
+
+def _joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """N texts as bytes, and the N places where they end."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([len(text) for text in encoded], dtype=np.int64)
 
 
 def _split(text_bytes: NDArray[np.uint8], ends: Sequence[int] | NDArray[np.int64]) -> list[str]:

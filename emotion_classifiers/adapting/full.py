@@ -5,6 +5,7 @@ This level needs torch, and minutes where the others need seconds.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bundle import Bundle
+from shared.context import turns_to_json
 from shared.errors import ConfigError
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent, adapt, judge
 from training.adapting.recalibration import folds
@@ -28,6 +30,9 @@ FEWEST_ROWS = 50
 
 DEV_SHARE = 0.25
 """Share of the labelled rows that no weight is trained on: the best epoch and the decisions are fitted on them."""
+
+CONTEXT_COLUMN = "previous_turns"
+"""Of the table of rows that the run reads."""
 
 SKIPPED_CHECKS = ["labels", "lengths", "initial_loss"]
 """Of the preflight: few rows and the parent's length are what is asked for."""
@@ -79,6 +84,13 @@ def train_further(
         "run.name": "run", "run.output_dir": str(folder), "run.seed": str(seed), "watch.trackers": [],
         "preflight.skip": SKIPPED_CHECKS, **RECIPE,
     }  # fmt: skip
+    if manifest.context is not None:
+        options |= {
+            "data.context_column": CONTEXT_COLUMN, "data.context_length": str(manifest.context.length),
+            "data.context_speakers": str(manifest.context.speakers).lower(),
+        }  # fmt: skip
+        if manifest.context.turns is not None:
+            options["data.context_turns"] = str(manifest.context.turns)
     if threads is not None:
         options["run.threads"] = str(threads)
     from emotion_classifiers.data import arguments  # noqa: PLC0415
@@ -144,7 +156,8 @@ def _write_rows(corpus: Corpus, labels: tuple[str, ...], path: Path, seed: int) 
     chosen = np.random.default_rng(seed).permutation(len(corpus))[: max(1, round(DEV_SHARE * len(corpus)))]
     held_out[chosen] = True
     columns: dict[str, Any] = {
-        "text": corpus.texts, "split": np.where(held_out, "dev", "train").tolist(),
+        "text": [str(text) for text in corpus.texts], "split": np.where(held_out, "dev", "train").tolist(),
+        CONTEXT_COLUMN: [json.dumps(turns_to_json(context)) for context in corpus.contexts],
     } | {
         name: [int(value) if seen else None for value, seen in zip(values, known, strict=True)]
         for name, values, known in zip(labels, corpus.hard_targets.T.tolist(), corpus.known.T.tolist(), strict=True)

@@ -86,7 +86,13 @@ def _labelled(predictor: Predictor, options: AdaptOptions) -> tuple[Corpus | Non
     from training.data.load import load_eval_split  # noqa: PLC0415  (pandas)
 
     labels = predictor.bundle.label_set
-    read = load_eval_split(options.data, options.data.split, labels, ids_are_positions=options.data.ids_of_bundle)
+    read = load_eval_split(
+        options.data,
+        options.data.split,
+        labels,
+        ids_are_positions=options.data.ids_of_bundle,
+        context=predictor.bundle.manifest.context,
+    )
     return read.rows, read.notes
 
 

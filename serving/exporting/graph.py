@@ -21,6 +21,7 @@ from serving.exporting.graph_weights import EncoderLayer, Linear, Norm, encoder_
 from serving.exporting.onnx_models import GraphBuilder
 from shared.errors import ExportError
 from shared.modeling.mean_pooling import MeanPoolingClassifier
+from shared.modeling.token_types import KEY as SEPARATOR
 
 MASKED = -30000.0
 """Added to the scores of padding: far below any score, and within the range of fp16."""
@@ -139,7 +140,7 @@ def _encode(graph: GraphBuilder, classifier: Any, shapes: Shapes, ids: str, mask
     config, encoder = classifier.config, classifier.deberta.encoder
     pools_first = isinstance(classifier, DebertaV2ForSequenceClassification)
     with graph.scope("embeddings"):
-        embedded = _embeddings(graph, classifier.deberta.embeddings, ids, shapes)
+        embedded = _embeddings(graph, classifier.deberta.embeddings, ids, shapes, getattr(config, SEPARATOR, None))
     states = embedded
     layers = encoder_layers(encoder, shapes.max_length)
     for number, layer in enumerate(layers):
@@ -162,8 +163,8 @@ def _encode(graph: GraphBuilder, classifier: Any, shapes: Shapes, ids: str, mask
         return graph.node("Slice", states, graph.ints(0), shapes.examples, graph.ints(0), name="first_token")
 
 
-def _embeddings(graph: GraphBuilder, module: Any, ids: str, shapes: Shapes) -> str:
-    """Normalised embeddings as rows (T * N, D), time-major.
+def _embeddings(graph: GraphBuilder, module: Any, ids: str, shapes: Shapes, separator: int | None) -> str:
+    """Normalised embeddings as rows (T * N, D), time-major; tokens behind the first separator are of type 1.
 
     Hugging Face also multiplies them with the mask; only the convolution can tell, and does it itself.
     """
@@ -176,11 +177,25 @@ def _embeddings(graph: GraphBuilder, module: Any, ids: str, shapes: Shapes) -> s
         table = graph.constant("positions.table", (numpy_of(positions.weight) + always)[: shapes.max_length, None, :])
         rows = graph.node("Slice", table, graph.ints(0), shapes.tokens, graph.ints(0), name="positions")
         x = graph.node("Add", x, rows, name="words_and_positions")
+    if separator is not None:
+        x = graph.node("Add", x, _second_segment(graph, module.token_type_embeddings, ids, separator), name="typed")
     if module.embed_proj is not None:
         weight = graph.constant("projection.weight", np.ascontiguousarray(numpy_of(module.embed_proj.weight).T))
         x = graph.node("MatMul", x, weight, name="projection")
     rows = graph.node("Reshape", x, graph.ints(-1, shapes.width), name="rows")
     return normalise(graph, rows, Norm.of(module.LayerNorm))
+
+
+def _second_segment(graph: GraphBuilder, types: Any, ids: str, separator: int) -> str:
+    """What type 1 adds to type 0, (T, N, D), where a separator came before; as `shared.modeling.token_types`."""
+    found = graph.node("Equal", ids, graph.constant("separator", np.int64(separator)), name="is_separator")
+    ones = graph.node("Cast", found, to=TensorProto.INT32, name="separators")
+    before = graph.node("CumSum", ones, graph.constant("time", np.int64(0)), exclusive=1, name="separators_before")
+    behind = graph.node("Cast", before, to=TensorProto.BOOL, name="is_behind")
+    flags = graph.node("Cast", behind, to=TensorProto.FLOAT, name="behind")
+    flags = graph.node("Unsqueeze", flags, graph.ints(2), name="behind_by_width")
+    rows = numpy_of(types.weight)
+    return graph.node("Mul", flags, graph.constant("types.difference", rows[1] - rows[0]), name="type")
 
 
 def _feed_forward(graph: GraphBuilder, x: str, layer: EncoderLayer, activation: str) -> str:

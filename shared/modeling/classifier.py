@@ -15,6 +15,7 @@ from shared.modeling.checkpoints import head_modules, load_config, load_weights,
 from shared.modeling.encoders import adapt_encoder, check_encoder
 from shared.modeling.head import HeadOptions, set_dropout, store_head, store_native_head
 from shared.modeling.mean_pooling import MeanPoolingClassifier, encoder_options
+from shared.modeling.token_types import use_token_types
 from shared.modeling.tokenizer_files import load_tokenizer_json
 
 __all__ = ["HeadOptions", "build_classifier", "head_modules", "load_classifier", "resolve_checkpoint"]
@@ -101,6 +102,7 @@ def _finish(model: PreTrainedModel, fast_attention: bool) -> PreTrainedModel:
     adapt_encoder(model)
     if fast_attention:
         use_fast_attention(model)
+    use_token_types(model)
     return model
 
 

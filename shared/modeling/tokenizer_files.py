@@ -69,8 +69,15 @@ def load_tokenizer_json(checkpoint: str | Path, *, extra_tokens: Sequence[str] =
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> None:
-    """Write `tokenizer.json` and a `tokenizer_config.json` with which transformers takes it as it is."""
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, token_types: bool = False) -> None:
+    """Write `tokenizer.json` and a `tokenizer_config.json` with which transformers takes it as it is.
+
+    Args:
+        tokenizer: as it is.
+        folder: to write to.
+        max_length: most tokens of a row.
+        token_types: whether the model was trained with the types of a second segment.
+    """
     tokenizer.save(str(folder / "tokenizer.json"))
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     present = {role: [name for name in names if name in vocabulary] for role, names in _ROLES.items()}
@@ -79,7 +86,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> No
     described = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
-        "model_input_names": list(MODEL_INPUTS),
+        "model_input_names": [*MODEL_INPUTS, *(["token_type_ids"] if token_types else [])],
         **found,
     }
     write_json(folder / "tokenizer_config.json", described)

@@ -95,7 +95,9 @@ def _check_mitigation(name: str | None) -> None:
 def _groups(bundle: Bundle, options: AuditOptions, answer: Any) -> dict[str, Any]:
     """Metrics by the groups of a table's column."""
     config = options.data
-    data = load_eval_split(config, config.split, bundle.label_set, ids_are_positions=config.ids_of_bundle)
+    data = load_eval_split(
+        config, config.split, bundle.label_set, ids_are_positions=config.ids_of_bundle, context=bundle.manifest.context
+    )
     rows = data.rows
     probabilities, decisions = answer(rows.texts)
     found = group_metrics(

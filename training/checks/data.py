@@ -101,7 +101,7 @@ def check_leaks(data: Splits) -> str:
                 hint="Remove them from the training file.",
             )
     held_out = {name: split for name, split in data.named().items() if split is not data.train}
-    near = {name: near_duplicates(data.train.keys, split.keys) for name, split in held_out.items()}
+    near = {name: near_duplicates(data.train.utterances, split.utterances) for name, split in held_out.items()}
     alike = ", ".join(f"{count:,} of {name}" for name, count in near.items() if count)
     return f"no text of train is also in dev or test{f'; nearly equal to one are {alike}' if alike else ''}"
 

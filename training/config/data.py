@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from shared.context import ContextFormat
 from shared.errors import ConfigError
 from shared.text import Normalisation
 from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, Share, ShareBelowOne, TwoOrMore
@@ -66,6 +67,14 @@ class LabelKeys(TableKeys):
     """Tables: the column of each row's date, for data.temporal_split and metrics over time."""
     group_column: str | None = None
     """Tables: the column of what each row belongs to, such as its writer: kept in one fold, compared by audits."""
+    context_column: str | None = None
+    """Tables: the column of the turns before each text: a list, a JSON list of texts or of {"text", "speaker"}, or the
+    text of one turn. The model reads them as a second segment."""
+    dialogue_column: str | None = None
+    """Tables: the column of the dialogue of each row; with data.context_turns the rows before are its context, and no
+    dialogue is in two splits."""
+    speaker_column: str | None = None
+    """Tables: the column of who speaks, for the turns taken from data.dialogue_column."""
     annotated: str | None = None
     """Labels that were asked about in every row ("all", or names separated by commas), so that one which does not
     occur is a no; when left out, those that the source declares, or that occur."""
@@ -168,10 +177,27 @@ class DataConfig(LabelKeys):
     """Tokens kept from the start of a longer text, the rest from its end; a quarter of max_length when left out."""
     normalisation: Normalisation = "emoji_names"
     """emoji_names: each emoji becomes its English name in words; plain: emoji go to the tokenizer as they are."""
+    context_turns: PositiveInt | None = None
+    """Previous turns of the same dialogue that the model reads with a text, of sources with dialogues; none when left
+    out, and with data.context_column alone as many as fit."""
+    context_length: PositiveInt | None = None
+    """Most tokens of the previous turns, separators included; they give way to the text. Just under half of max_length
+    when left out, which is the most there may be."""
+    context_speakers: bool = True
+    """Whether a previous turn begins with the name of its speaker, where it is known."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Oversampling, stratified batches and length grouping."""
     cache_dir: str | None = None
     """Folder of the token cache; $EMOTION_CACHE or ~/.cache/emotion-classifiers when left out; "none": no cache."""
+
+    @property
+    def context(self) -> ContextFormat | None:
+        """How previous turns are read; None where they are not asked for."""
+        named = [self.context_column, *(source.context_column for source in self.sources)]
+        if self.context_turns is None and not any(named):
+            return None
+        length = self.context_length or max(1, self.max_length // 2 - 2)
+        return ContextFormat(length, self.context_turns, self.context_speakers)
 
     def resolved_sources(self) -> tuple[SourceConfig, ...]:
         """The corpora asked for: `sources`, or the one that the short keys describe.

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             max_length=config.data.max_length,
             head_tokens=config.data.head_tokens,
             normalisation=config.data.normalisation,
+            context=config.data.context,
         )
     except ModelError as error:
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,15 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import Context, context_of, turns_to_json
 from shared.labels import LabelSet
 from shared.text import normalise
 from training.data.report import DataReport, SourceInfo, SplitCounts
 from training.data.sources.base import DEV, TEST, TRAIN
 
+_TURN = "\x1e"
+"""Before each previous turn in a key."""
+
 
 def text_keys(texts: Sequence[str | None]) -> list[str]:
-    """Normalised texts, "" for a null one: two rows hold the same text when their keys are equal."""
-    return [normalise(text) if isinstance(text, str) else "" for text in texts]
+    """Normalised texts, "" for a null or empty one, with the turns before them: equal where two rows say the same.
+
+    The same words after other words are another row: "Really?" may be joy or anger.
+    """
+    return [_key(text) if isinstance(text, str) else "" for text in texts]
+
+
+def _key(text: str) -> str:
+    words = normalise(text)
+    said = context_of(text) if words else ()
+    return "".join((words, *(f"{_TURN}{turn.speaker or ''}{_TURN}{normalise(turn.text)}" for turn in said)))
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,8 @@ class Corpus:
     """N texts with L labels: the rows of one split of one source, and later of a split over all sources.
 
     Attributes:
-        texts: N texts as they are in the source; the tokenizer normalises them.
+        texts: N texts as they are in the source, with the turns before them where those are asked for
+            (`shared.context.Utterance`); the tokenizer normalises them.
         targets: 0/1, or shares in 0..1 for soft labels, shape (N, L); 0 where unknown.
         known: entries that are annotated; the others are masked in the loss and count in no metric, shape (N, L).
         ids: N row names.
@@ -71,14 +86,16 @@ class Corpus:
 
     @cached_property
     def keys(self) -> list[str]:
-        """Normalised texts: two rows hold the same text when their keys are equal."""
+        """Normalised texts, with the turns before them: two rows hold the same text when their keys are equal."""
         return text_keys(self.texts)
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over texts, names, targets and masks in order."""
+        """sha256 over texts, previous turns where there are any, names, targets and masks in order."""
         digest = hashlib.sha256()
-        for column in (self.texts, self.ids):
+        contexts = self.contexts
+        said = [json.dumps(turns_to_json(context)) for context in contexts] if any(contexts) else []
+        for column in (self.texts, self.ids, said):
             for value in column:
                 content = value.encode("utf-8", "surrogatepass")
                 digest.update(len(content).to_bytes(8, "little") + content)
@@ -90,6 +107,16 @@ class Corpus:
     def hard_targets(self) -> NDArray[np.bool_]:
         """Labels as yes or no, shape (N, L): a soft target counts from 0.5 on, an unknown one never."""
         return (self.targets >= 0.5) & self.known
+
+    @property
+    def utterances(self) -> list[str]:
+        """Normalised texts without the turns before them."""
+        return [key.partition(_TURN)[0] for key in self.keys]
+
+    @property
+    def contexts(self) -> list[Context]:
+        """The turns before each text."""
+        return [context_of(text) for text in self.texts]
 
     def support(self, labels: LabelSet) -> dict[str, int]:
         """Rows that carry each label (a soft target counts from 0.5 on)."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import ContextFormat
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import near_duplicates, remove_leaks
+from training.data.context import check_context, context_note
 from training.data.corpus import Corpus, Splits
 from training.data.label_choice import choose_labels, named_labels
 from training.data.label_mapping import map_labels
@@ -39,12 +41,13 @@ def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
     named = named_labels(config)
     sources = _sources(config, named)
     corpora = [map_labels(read_source(source, named.names if named else ()), source) for source in sources]
+    check_context(corpora, config)
     labels = choose_labels(named, corpora)
 
     parts = [
         part
         for raw, source in zip(corpora, sources, strict=True)
-        for part in split_source(raw, source, config, labels, single_label=single_label)
+        for part in split_source(raw, source, config, labels, single_label=single_label, context=config.context)
     ]
     parts = limit_train(_without_leaks(parts, config), config.max_train_rows, config.seed)
     parts = tempered(parts, config.language_alpha)
@@ -73,8 +76,9 @@ class EvaluationRows:
 
 
 def load_eval_split(
-    config: DataConfig, split: str | None, labels: LabelSet, *, ids_are_positions: bool = False
-) -> EvaluationRows:
+    config: DataConfig, split: str | None, labels: LabelSet, *, ids_are_positions: bool = False,
+    context: ContextFormat | None = None,
+) -> EvaluationRows:  # fmt: skip
     """One split of the corpora, in the columns of `labels` (those of a bundle).
 
     Args:
@@ -83,8 +87,10 @@ def load_eval_split(
             where no corpus has official splits.
         labels: the label set to evaluate; labels a corpus does not annotate are unknown in its rows.
         ids_are_positions: whether label ids without names are positions in `labels`.
+        context: how the bundle reads previous turns, which are then taken where the corpora have them.
 
     Raises:
+        ConfigError: when previous turns are asked for, and the bundle reads none or the corpora have none.
         DataNotFoundError: when no corpus has that split; names the splits there are.
         DataFormatError: when a corpus and the label set share no label, or its ids have no names.
         EmptyDataError: when the split has no usable row.
@@ -95,11 +101,12 @@ def load_eval_split(
         map_labels(_with_names(read_source(source, labels.names), labels, said=ids_are_positions), source)
         for source in sources
     ]
+    check_context(corpora, config, bundle_reads=context is not None)
     chosen = split or (WHOLE if all(WHOLE in raw.splits for raw in corpora) else TEST)
     parts: list[Corpus] = []
     for raw, source in zip(corpora, sources, strict=True):
         whole = chosen == WHOLE and WHOLE in raw.splits
-        parts += split_source(raw, source, config, labels, undivided=whole)
+        parts += split_source(raw, source, config, labels, undivided=whole, context=context)
     parts = in_languages(remove_leaks(parts), config.languages) if chosen == WHOLE else _without_leaks(parts, config)
     rows = _require(parts, chosen, corpora)
     counts = [part.counted_rows for part in parts if part.split == chosen]
@@ -108,6 +115,7 @@ def load_eval_split(
         for raw, source in zip(corpora, sources, strict=True)
         for note in (*raw.notes, *_refusals(raw), *_doubts(raw, source, labels))
     ]
+    notes += context_note([rows], context)
     if chosen != WHOLE and any(WHOLE in raw.splits for raw in corpora):
         notes.append(
             f"{chosen} is the part that a run holds out of a source without official splits; data.split all takes it "
@@ -219,13 +227,14 @@ def _report(
     splits: dict[str, Corpus | None],
 ) -> DataReport:  # fmt: skip
     notes = [reason for raw in corpora for reason in raw.missing.values()]
+    notes += context_note(list(splits.values()), config.context)
     keys = {name: {key for part in parts if part.split == name for key in part.keys} for name in (DEV, TEST)}
     both = len(keys[DEV] & keys[TEST])
     if both:
         notes.append(f"{both:,} texts are in dev and in test; both are kept as they are")
     train = splits[TRAIN]
     for name, held_out in splits.items():
-        near = near_duplicates(train.keys, held_out.keys) if train and held_out and name != TRAIN else 0
+        near = near_duplicates(train.utterances, held_out.utterances) if train and held_out and name != TRAIN else 0
         if near:
             notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:

@@ -11,10 +11,12 @@ import numpy as np
 from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 
+from shared.context import ContextFormat
 from shared.errors import DataFormatError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import merge_duplicates, without_repeats
+from training.data.context import texts_in_context
 from training.data.corpus import Corpus
 from training.data.label_choice import align, annotated_labels, columns_in
 from training.data.languages import languages_of, with_language_columns
@@ -26,40 +28,53 @@ Rows = NDArray[np.intp]
 
 def split_source(
     raw: RawCorpus, source: SourceConfig, config: DataConfig, labels: LabelSet, *, undivided: bool = False,
-    single_label: bool = False,
+    single_label: bool = False, context: ContextFormat | None = None,
 ) -> list[Corpus]:  # fmt: skip
-    """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`)."""
+    """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`).
+
+    With a `context`, texts carry the turns before them, and no dialogue is in two own splits.
+    """
     columns = columns_in(raw, labels)
     annotated = annotated_labels(source.annotated, labels)
     parts = []
     for name, split in raw.splits.items():
         targets, known = align(split, columns, len(labels), annotated)
         rows = Corpus(
-            texts=[text or "" for text in split.texts], targets=targets, known=known,
+            texts=texts_in_context(split, context), targets=targets, known=known,
             ids=split.ids, source=[raw.kind] * len(split),
             weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
-            groups=split.groups, languages=languages_of(split, raw),
+            groups=split.groups or (split.dialogues if context else None), languages=languages_of(split, raw),
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label))
+    groups = context is not None
     if [part.split for part in parts] == [WHOLE]:
         if undivided:
             return parts
-        return _divide(parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split)
+        return _divide(
+            parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split, whole_groups=groups
+        )
     by_name = {part.split: part for part in parts}
     if TRAIN in by_name and DEV not in by_name:
-        by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin)}
+        by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin, whole_groups=groups)}
     return list(by_name.values())
 
 
 def _divide(
-    rows: Corpus, names: Sequence[str], config: DataConfig, origin: str, *, by_time: bool = False
-) -> list[Corpus]:
+    rows: Corpus, names: Sequence[str], config: DataConfig, origin: str, *, by_time: bool = False,
+    whole_groups: bool = False,
+) -> list[Corpus]:  # fmt: skip
     """Cut rows whose texts are distinct into train, dev and (where its fraction is not 0) test."""
     share = {DEV: config.dev_fraction, TEST: config.test_fraction}
     held = {name: share[name] for name in names if share.get(name)}
     fractions = [1 - sum(held.values()), *held.values()]
     wanted = [TRAIN, *held]
+    in_groups = whole_groups and rows.groups is not None
+    if by_time and in_groups:
+        raise DataFormatError(
+            f"data.temporal_split would cut the dialogues of {origin}, whose turns are context of each other.",
+            hint="Leave temporal_split out, or name official splits with data.split_column.",
+        )
     if by_time and rows.created_s is None:
         raise DataFormatError(
             f"data.temporal_split is true, and {origin} has no time for its rows.",
@@ -67,6 +82,8 @@ def _divide(
         )
     if by_time and rows.created_s is not None:
         pieces = temporal_split(rows.created_s, fractions)
+    elif in_groups:
+        pieces = stratified_groups(with_language_columns(rows), rows.groups, fractions, config.seed)
     else:
         pieces = stratified_split(with_language_columns(rows), fractions, config.seed)
     require_rows(pieces, wanted, origin)
@@ -180,7 +197,7 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
     """
     pool = _distinct([part for part in parts if part.split in (TRAIN, DEV)])
     targets = np.concatenate([part.targets for part in pool])
-    pieces = stratified_groups(targets, _groups_of(pool), folds, seed)
+    pieces = stratified_groups(targets, _groups_of(pool), [1 / folds] * folds, seed)
     if not all(len(piece) for piece in pieces):
         raise EmptyDataError(f"{len(targets)} rows are too few for {folds} folds.", hint="Lower data.folds.")
     held = np.zeros(len(targets), dtype=bool)
@@ -204,25 +221,25 @@ def _groups_of(pool: Sequence[Corpus]) -> list[str] | None:
 
 
 def stratified_groups(
-    targets: NDArray[np.floating], groups: Sequence[str] | None, folds: int, seed: int
+    targets: NDArray[np.floating], groups: Sequence[str] | None, fractions: Sequence[float], seed: int
 ) -> list[Rows]:  # fmt: skip
-    """Rows of each fold, with all rows of a group in one of them.
+    """Rows of each part, with all rows of a group in one of them.
 
-    Groups are stratified by the labels that occur in them; folds have about as many groups each, and as many rows where
+    Groups are stratified by the labels that occur in them; parts have their share of the groups, and of the rows where
     groups are of similar size.
 
     Args:
         targets: shape (N, L).
         groups: of each row; every row is one of its own when None.
-        folds: number of folds.
-        seed: the same seed gives the same folds.
+        fractions: share of each part; they sum to 1.
+        seed: the same seed gives the same parts.
     """
     if groups is None:
-        return stratified_split(targets, [1 / folds] * folds, seed)
+        return stratified_split(targets, fractions, seed)
     names, group_of = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     held = np.zeros((len(names), targets.shape[1]), dtype=np.float32)
     np.maximum.at(held, group_of, targets.astype(np.float32))
-    pieces = stratified_split(held, [1 / folds] * folds, seed)
+    pieces = stratified_split(held, fractions, seed)
     return [np.flatnonzero(np.isin(group_of, piece)) for piece in pieces]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bundle import Bundle
+from shared.context import context_of
 from shared.errors import ConfigError, DataFormatError
 from shared.files import replacing_folder, write_json
 from shared.labels import LabelSet
@@ -99,7 +100,7 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
         for one, bundle in zip(named, bundles, strict=True)
     ]
     result = {
-        "on": rows.what, "notes": _notes(bundles, labels),
+        "on": rows.what, "notes": _notes(bundles, labels, rows.texts),
         **compare(
             candidates, labels, texts=rows.texts if options.show_texts else (), samples=options.bootstrap_samples
         ),
@@ -125,13 +126,24 @@ def _shared_labels(bundles: Sequence[Bundle]) -> tuple[str, ...]:
     return tuple(shared)
 
 
-def _notes(bundles: Sequence[Bundle], labels: Sequence[str]) -> list[str]:
+def _notes(bundles: Sequence[Bundle], labels: Sequence[str], texts: Sequence[str]) -> list[str]:
     return [
         f"{bundle.path} has labels that not all have, left out: "
         + ", ".join(name for name in bundle.label_set.names if name not in labels)
         for bundle in bundles
         if len(bundle.label_set) > len(labels)
-    ]
+    ] + _context_notes(bundles, texts)
+
+
+def _context_notes(bundles: Sequence[Bundle], texts: Sequence[str]) -> list[str]:
+    """Which of the bundles read the turns before a text."""
+    aware = [str(bundle.path) for bundle in bundles if bundle.manifest.context is not None]
+    if not aware:
+        return []
+    rows = sum(bool(context_of(text)) for text in texts)
+    alone = [str(bundle.path) for bundle in bundles if bundle.manifest.context is None]
+    others = f"; {', '.join(alone)} the text alone" if alone else ""
+    return [f"{', '.join(aware)} reads the turns before a text, which {rows:,} of {len(texts):,} rows have{others}"]
 
 
 def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOptions) -> Rows:
@@ -145,15 +157,26 @@ def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOpti
         columns = [first.label_set.index(name) for name in labels]
         what = f"the {reference.split} rows in {first.path}"
         truth = reference.labels[:, columns].astype(np.bool_)
-        return Rows(list(reference.texts), truth, reference.known[:, columns], what)
+        return Rows(_in_context(list(reference.texts), bundles), truth, reference.known[:, columns], what)
     by_position = options.data.ids_of_bundle
     if by_position:
         _check_positions(bundles, labels)
     read_as = first.label_set if by_position else LabelSet(tuple(labels))
-    data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position)
+    context = next((bundle.manifest.context for bundle in bundles if bundle.manifest.context), None)
+    data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position, context=context)
     columns = [read_as.index(name) for name in labels]
     what = f"{data.split} of the data given"
     return Rows(data.rows.texts, data.rows.hard_targets[:, columns], data.rows.known[:, columns], what)
+
+
+def _in_context(texts: list[str], bundles: Sequence[Bundle]) -> list[str]:
+    """Reference rows with the turns before them, where a bundle that has the same rows keeps those."""
+    for bundle in bundles:
+        if bundle.manifest.context is not None:
+            kept = list(bundle.reference().texts)
+            if kept == texts:
+                return kept
+    return texts
 
 
 def _check_positions(bundles: Sequence[Bundle], labels: Sequence[str]) -> None:

@@ -110,7 +110,9 @@ def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
     config, labels = part.data, bundle.label_set
     if level is not None:
         config, labels = _at_level(config, level), LabelSet(tuple(TAXONOMIES[level].groups))
-    data = load_eval_split(config, part.split, labels, ids_are_positions=config.ids_of_bundle)
+    data = load_eval_split(
+        config, part.split, labels, ids_are_positions=config.ids_of_bundle, context=bundle.manifest.context
+    )
     if level is None:
         data = replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
     if data.split != WHOLE:

@@ -21,6 +21,7 @@ from shared.errors import ModelError
 from shared.files import file_digests, replacing_folder, sha256_file, write_json
 from shared.modeling.checkpoints import resolve_checkpoint
 from shared.modeling.classifier import load_classifier
+from shared.modeling.token_types import KEY as SEPARATOR_KEY
 from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
 from shared.profiles import FOLDER as PROFILES
 from shared.profiles import Profile
@@ -92,7 +93,8 @@ def publish(
     tokens = trained.tokenizer.tokens
     with disk_errors(), replacing_folder(target) as folder:
         trained.model.save_pretrained(folder, max_shard_size="1TB")
-        save_tokenizer(trained.tokenizer.source, folder, max_length=tokens.max_length)
+        typed = getattr(trained.model.config, SEPARATOR_KEY, None) is not None
+        save_tokenizer(trained.tokenizer.source, folder, max_length=tokens.max_length, token_types=typed)
         trained.calibration.write(folder / "calibration.json")
         trained.policies.write(folder / "thresholds.json")
         trained.aggregation.write(folder)
@@ -108,7 +110,7 @@ def publish(
         seal(
             folder, labels=data.labels.names, task=config.loss.task, pooling=pooling_of(config.model),
             max_length=tokens.max_length, head_tokens=tokens.head_tokens, normalisation=tokens.normalisation,
-            provenance=provenance,
+            provenance=provenance, context=tokens.context,
         )  # fmt: skip
     return Bundle.read(target, check_files=False)
 

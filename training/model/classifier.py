@@ -17,6 +17,7 @@ from shared.labels import label_difference
 from shared.modeling.checkpoints import longest_input
 from shared.modeling.classifier import HeadOptions, build_classifier, load_classifier
 from shared.modeling.starters import is_starter
+from shared.modeling.token_types import use_token_types
 from shared.modeling.tokenizer_files import EXTRA_TOKENS, load_tokenizer_json
 from shared.tokenizer import TextTokenizer
 from training.config import Config, ModelConfig
@@ -41,8 +42,9 @@ def build_tokenizer(config: Config) -> TokenizerPair:
     source = load_tokenizer_json(config.model.name, extra_tokens=EXTRA_TOKENS)
     data = config.data
     tokens = TextTokenizer(
-        source, max_length=data.max_length, head_tokens=data.head_tokens, normalisation=data.normalisation
-    )
+        source, max_length=data.max_length, head_tokens=data.head_tokens, normalisation=data.normalisation,
+        context=data.context,
+    )  # fmt: skip
     return TokenizerPair(source, tokens)
 
 
@@ -60,7 +62,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
     """
     options = config.model
     if options.keep_head:
-        return _continued(config, labels)
+        return _with_segments(_continued(config, labels), config)
     model = build_classifier(
         options.name,
         labels=labels,
@@ -79,6 +81,13 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
     _check_length(model, config.data.max_length)
     _set_dropout_by_layer(model, options)
     start_head(model, frequencies)
+    return _with_segments(model, config)
+
+
+def _with_segments(model: PreTrainedModel, config: Config) -> PreTrainedModel:
+    """The model, which is given token types where rows have previous turns and it has such types."""
+    if config.data.context is not None:
+        use_token_types(model, build_tokenizer(config).tokens.segment_separator)
     return model
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import context_of, with_context
 from training.config import AugmentConfig
 from training.data.augment.check import rejection_reason
 from training.data.augment.counterfactual import swap_person
@@ -69,7 +70,7 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
     rare = _rare_labels(train, config.below)
     if not len(rare):
         return Augmented(train, {}, {}, {}, config.below)
-    taken = {key for split in (train, splits.dev, splits.test) if split for key in split.keys}
+    taken = {key for split in (train, splits.dev, splits.test) if split for key in split.utterances}
     made: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     rows, texts, ids = [], [], []
@@ -84,7 +85,7 @@ def augment_train(splits: Splits, config: AugmentConfig, seed: int) -> Augmented
             method, text = found
             made[method] += 1
             rows.append(int(row))
-            texts.append(text)
+            texts.append(with_context(text, context_of(train.texts[row])))
             ids.append(f"{train.ids[row]}~{method}{copy}")
     corpus = _extended(train, rows, texts, ids)
     before, after = train.support(splits.labels), corpus.support(splits.labels)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import Context
+
 TRAIN, DEV, TEST = "train", "dev", "test"
 WHOLE = "all"
 """Name of the only split of a corpus that has no official ones."""
@@ -25,6 +27,8 @@ class RawSplit:
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
         groups: what each row belongs to, such as its writer, where the user names a column of it.
         languages: code of the language of each row, where the source has several or the user names a column of it.
+        context: the turns before each of the N texts, the oldest first, where the source has them.
+        dialogues: of each row, unique within the source, where they are known.
     """
 
     texts: list[str | None]
@@ -34,6 +38,8 @@ class RawSplit:
     created_s: NDArray[np.float64] | None = None
     groups: list[str] | None = None
     languages: list[str] | None = None
+    context: list[Context] | None = None
+    dialogues: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

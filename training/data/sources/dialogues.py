@@ -9,6 +9,7 @@ from shared.labels import LabelSet
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
+from training.data.sources.turns import previous_turns
 
 EMPATHETIC_LABELS = LabelSet((
     "afraid", "angry", "annoyed", "anticipating", "anxious", "apprehensive", "ashamed", "caring", "confident",
@@ -58,12 +59,14 @@ def _read_conversations(path: Path, *, utterances: bool) -> RawSplit:
     texts: list[str | None] = []
     rows: list[list[str]] = []
     ids: list[str] = []
+    dialogues: list[str] = []
+    speakers: list[str | None] = []
     seen: set[str] = set()
     for number, line in enumerate(lines[1:], 2):
         fields = line.split(",", 6)
         if len(fields) < 6:
             raise DataFormatError(f"{path}, line {number}: {len(fields)} fields separated by commas; expected 8.")
-        conversation, turn, label, prompt, _, utterance = fields[:6]
+        conversation, turn, label, prompt, speaker, utterance = fields[:6]
         if label not in EMPATHETIC_LABELS.names:
             raise DataFormatError(
                 f"{path}, line {number}: unknown emotion '{label}'.",
@@ -75,7 +78,10 @@ def _read_conversations(path: Path, *, utterances: bool) -> RawSplit:
         texts.append((utterance if utterances else prompt).replace("_comma_", ","))
         rows.append([label])
         ids.append(f"{conversation}:{turn}" if utterances else conversation)
-    return RawSplit(texts, EMPATHETIC_LABELS.multi_hot(rows), ids)
+        dialogues.append(conversation)
+        speakers.append(speaker.strip() or None)
+    context = previous_turns(dialogues, texts, speakers) if utterances else None
+    return RawSplit(texts, EMPATHETIC_LABELS.multi_hot(rows), ids, context=context, dialogues=dialogues)
 
 
 def read_dailydialog(source: SourceConfig) -> RawCorpus:
@@ -120,6 +126,7 @@ def _read_dialogues(texts_path: Path, ids_path: Path) -> tuple[RawSplit, int]:
     texts: list[str | None] = []
     rows: list[list[int]] = []
     ids: list[str] = []
+    dialogues: list[str] = []
     refused = 0
     for number, (line, answer) in enumerate(zip(lines, answers, strict=True), 1):
         utterances = [part.strip() for part in line.split(END_OF_UTTERANCE)]
@@ -134,4 +141,6 @@ def _read_dialogues(texts_path: Path, ids_path: Path) -> tuple[RawSplit, int]:
         texts += utterances
         rows += [[int(word)] for word in found]
         ids += [f"{texts_path.stem}:{number}:{turn}" for turn in range(1, len(found) + 1)]
-    return RawSplit(texts, labels.multi_hot(rows), ids), refused
+        dialogues += [f"{texts_path.stem}:{number}"] * len(found)
+    context = previous_turns(dialogues, texts)
+    return RawSplit(texts, labels.multi_hot(rows), ids, context=context, dialogues=dialogues), refused

@@ -11,6 +11,7 @@ from shared.labels import LabelSet
 from training.config.data import SourceConfig
 from training.data.files import existing, read_text
 from training.data.sources.base import DEV, TEST, TRAIN, RawCorpus, RawSplit
+from training.data.sources.turns import previous_turns
 
 FILES = {TRAIN: "train_sent_emo.csv", DEV: "dev_sent_emo.csv", TEST: "test_sent_emo.csv"}
 LABELS = LabelSet(("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"))
@@ -30,7 +31,7 @@ def read_meld(source: SourceConfig) -> RawCorpus:
 
     Raises:
         DataNotFoundError: when the folder or all of its files are missing.
-        DataFormatError: when a column is missing or an emotion is unknown.
+        DataFormatError: when a column is missing, an emotion is unknown or a turn has no number.
     """
     if source.path is None:
         raise DataNotFoundError("data.source=meld needs data.path.", hint=HOW)
@@ -50,7 +51,7 @@ def _read(path: Path, split: str) -> RawSplit:
             f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(reader.fieldnames or ())}."
         )
     texts: list[str | None] = []
-    rows, ids = [], []
+    rows, ids, dialogues, speakers, order = [], [], [], [], []
     for row in reader:
         if None in row or None in row.values():
             raise DataFormatError(f"{path}, line {reader.line_num}: the number of fields is not that of the header.")
@@ -63,4 +64,14 @@ def _read(path: Path, split: str) -> RawSplit:
         texts.append(row["Utterance"].translate(WINDOWS_MARKS))
         rows.append([emotion])
         ids.append(f"{split}:{row['Dialogue_ID']}:{row['Utterance_ID']}")
-    return RawSplit(texts, LABELS.multi_hot(rows), ids)
+        dialogues.append(f"{split}:{row['Dialogue_ID']}")
+        speakers.append((row.get("Speaker") or "").strip().translate(WINDOWS_MARKS) or None)
+        order.append(_place(row["Utterance_ID"], f"{path}, line {reader.line_num}"))
+    context = previous_turns(dialogues, texts, speakers, order)
+    return RawSplit(texts, LABELS.multi_hot(rows), ids, context=context, dialogues=dialogues)
+
+
+def _place(value: str, where: str) -> int:
+    if not value.strip().isdecimal():
+        raise DataFormatError(f"{where}: Utterance_ID is '{value[:20]}'; expected the number of a turn.")
+    return int(value)

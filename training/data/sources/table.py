@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import turns_to_json
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
 from shared.languages import language_code
 from shared.tables import find_splits, split_of_name
@@ -25,6 +26,7 @@ from training.data.sources.label_cells import LabelCells
 from training.data.sources.label_column import read_cells
 from training.data.sources.ratings import LabelRows, aggregate_rows
 from training.data.sources.tabular import Table, read_table
+from training.data.sources.turns import table_context
 
 LICENCE = "your own; check the terms of your data"
 LABEL_FILE = "labels.txt"
@@ -71,7 +73,10 @@ def label_tables(
     rows = labels.take(kept)
     texts, ids = [values.texts[row] for row in kept], [values.ids[row] for row in kept]
     splits_of = [splits_of[row] for row in kept]
+    context, dialogues = table_context(tables, source, values.texts, _named)
     keys = [normalise(text or "") for text in texts]
+    if context is not None:
+        keys = [f"{key} {turns_to_json(context[row])}" for key, row in zip(keys, kept, strict=True)]
     if list(tables) != [WHOLE] or columns.split:
         keys = [f"{split} {key}" for split, key in zip(splits_of, keys, strict=True)]
     grouped = aggregate_rows(keys, rows, _answers(tables, columns, kept), source, str(first.path))
@@ -90,6 +95,8 @@ def label_tables(
             known=rows.known[chosen], created_s=None if dates is None else dates[chosen],
             groups=None if groups is None else [groups[row] for row in chosen],
             languages=None if languages is None else [languages[row] for row in chosen],
+            context=None if context is None else [context[kept[row]] for row in chosen],
+            dialogues=None if dialogues is None else [dialogues[kept[row]] for row in chosen],
         )  # fmt: skip
     missing = (
         {}
@@ -191,6 +198,9 @@ def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Seque
         source.text_column,
         source.label_column,
     }
+    named = (source.date_column, source.group_column, source.context_column, source.dialogue_column,
+             source.speaker_column)  # fmt: skip
+    aside = set(named) - {source.text_column, source.label_column}
     names = [name for name in first.columns if name not in aside]
     joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in names}
     return find_columns(str(first.path), joined, source, wanted, tuple(first.class_names))

@@ -62,7 +62,7 @@ def test_folds_of_groups_hold_every_row_once_and_keep_the_labels():
     random = np.random.default_rng(0)
     targets = (random.random((900, 3)) < [0.5, 0.2, 0.05]).astype(np.float32)
     groups = [f"g{n}" for n in random.integers(0, 150, 900)]
-    folds = stratified_groups(targets, groups, 5, seed=1)
+    folds = stratified_groups(targets, groups, [1 / 5] * 5, seed=1)
     assert sorted(row for fold in folds for row in fold) == list(range(900))
     held = [{groups[row] for row in fold} for fold in folds]
     assert sum(map(len, held)) == len(set(groups))

@@ -1,0 +1,91 @@
+"""The turns before an utterance: from the dialogues of its source, or from a column of a table."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shared.context import Context, Turn, read_cell
+from shared.errors import ConfigError, DataFormatError
+from training.config.data import SourceConfig
+from training.data.sources.tabular import Table
+
+MOST_TURNS = 64
+"""Turns kept of a dialogue before an utterance: more do not fit in a row of tokens."""
+
+
+def previous_turns(
+    dialogues: Sequence[str], texts: Sequence[str | None], speakers: Sequence[str | None] | None = None,
+    order: Sequence[float] | None = None,
+) -> list[Context]:  # fmt: skip
+    """The turns before every row in its dialogue, the oldest first, at most `MOST_TURNS`; empty texts are none.
+
+    Args:
+        dialogues: of N rows.
+        texts: of N rows.
+        speakers: of N rows, None for one who is not named.
+        order: place of every row in its dialogue; that of the rows when None.
+    """
+    rows = range(len(texts)) if order is None else sorted(range(len(texts)), key=lambda row: order[row])
+    before: dict[str, deque[Turn]] = defaultdict(lambda: deque(maxlen=MOST_TURNS))
+    found: list[Context] = [()] * len(texts)
+    for row in rows:
+        history, text = before[dialogues[row]], (texts[row] or "").strip()
+        found[row] = tuple(history)
+        if text:
+            history.append(Turn(text, (speakers[row] or None) if speakers is not None else None))
+    return found
+
+
+def turns_in_cells(cells: Sequence[Any], where: str) -> list[Context]:
+    """The turns that the cells of a column hold.
+
+    Raises:
+        DataFormatError: for a cell that is a list of something else.
+    """
+    found = []
+    for row, cell in enumerate(cells, 1):
+        try:
+            found.append(tuple(turn for turn in read_cell(cell) if turn.text.strip())[-MOST_TURNS:])
+        except ValueError as error:
+            raise DataFormatError(f"{where}, row {row}: {error}.") from None
+    return found
+
+
+def table_context(
+    tables: Mapping[str, Table], source: SourceConfig, texts: Sequence[str | None],
+    named: Callable[[Mapping[str, Table], str, str], list[Any]],
+) -> tuple[list[Context] | None, list[str] | None]:  # fmt: skip
+    """Previous turns and dialogues of all rows, None where no column is named for them.
+
+    Args:
+        tables: of the splits.
+        source: which columns.
+        texts: of all rows.
+        named: the cells of a column, by its name and the key that names it.
+
+    Raises:
+        ConfigError: when columns of both kinds of context are named, or a speaker without a dialogue.
+    """
+    by_cell, by_dialogue, by_speaker = source.context_column, source.dialogue_column, source.speaker_column
+    if (by_cell and by_dialogue) or (by_speaker and not by_dialogue):
+        raise ConfigError(
+            f"data.context_column is {by_cell}, data.dialogue_column {by_dialogue} and data.speaker_column "
+            f"{by_speaker}: previous turns stand in a column, or are the rows before of the same dialogue.",
+            hint="Name data.context_column alone, or data.dialogue_column with data.speaker_column where there is one.",
+        )
+    if by_cell:
+        cells = named(tables, by_cell, "data.context_column")
+        return turns_in_cells(cells, f"{next(iter(tables.values())).path}, column '{by_cell}'"), None
+    if not by_dialogue:
+        return None, None
+    dialogues = [str(value) for value in named(tables, by_dialogue, "data.dialogue_column")]
+    if len(tables) > 1:  # numbers begin anew in every file
+        of_file = [split for split, table in tables.items() for _ in range(len(table))]
+        dialogues = [f"{split}:{name}" for split, name in zip(of_file, dialogues, strict=True)]
+    speakers = None
+    if by_speaker:
+        names = named(tables, by_speaker, "data.speaker_column")
+        speakers = [None if name is None else str(name).strip() for name in names]
+    return previous_turns(dialogues, texts, speakers), dialogues
