@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emotion_classifiers.bundles import train as train
     from emotion_classifiers.client import AsyncClient as AsyncClient
     from emotion_classifiers.client import Client as Client
+    from emotion_classifiers.conversation import Conversation as Conversation
     from emotion_classifiers.hub import push_to_hub as push_to_hub
     from emotion_classifiers.metrics import Metrics as Metrics
     from emotion_classifiers.model import Model as Model
@@ -39,6 +40,7 @@ _HOME = {
     "export": "emotion_classifiers.bundles",
     "Client": "emotion_classifiers.client",
     "AsyncClient": "emotion_classifiers.client",
+    "Conversation": "emotion_classifiers.conversation",
     "push_to_hub": "emotion_classifiers.hub",
     "Metrics": "emotion_classifiers.metrics",
     "Model": "emotion_classifiers.model",

@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from emotion_classifiers.prediction import Prediction
+from shared.context import contexts_for, turns_to_json
 from shared.errors import InvalidInputError, RequestError, ServiceResponseError, ServiceUnreachableError
 from shared.segments import Segmentation
 
@@ -44,13 +45,21 @@ class _Requests:
         self.attempts = attempts
         self.batch_size = batch_size
 
-    def bodies(self, texts: Iterable[str], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def bodies(
+        self, texts: Iterable[str], options: Mapping[str, Any], context: Sequence[Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
         if isinstance(texts, str):
             raise InvalidInputError("texts is one string.", hint='Give a list, for example ["I passed the exam!"].')
         every = list(texts)
         given = {name: value for name, value in options.items() if value is not None}
+        try:
+            contexts = [turns_to_json(turns) for turns in contexts_for(context, len(every))]
+        except ValueError as error:
+            raise InvalidInputError(f"{error}.") from None
         for start in range(0, len(every), self.batch_size):
-            yield {"texts": every[start : start + self.batch_size], **given}
+            rows = slice(start, start + self.batch_size)
+            before = {"context": contexts[rows]} if any(contexts[rows]) else {}
+            yield {"texts": every[rows], **given, **before}
 
     def wait_s(self, attempt: int, response: httpx.Response | None) -> float | None:
         """Seconds until the next try; None when there is none.
@@ -168,6 +177,7 @@ class Client:
         segments: Segmentation | None = None,
         long_texts: str | None = None,
         explain: bool | None = None,
+        context: Sequence[Any] | None = None,
     ) -> list[Prediction]:
         """One prediction a text, in their order; a text that cannot be read has an `error` of its own.
 
@@ -184,6 +194,8 @@ class Client:
                 offsets `(start, end)` of pieces of a single text.
             long_texts: "windows" or "head_tail", for what is longer than the model reads.
             explain: ask for the words that speak for and against each decided label.
+            context: the turns before each text, the oldest first: a list of texts, or of `{"text", "speaker"}`; for
+                several texts a list of such lists, None or [] for a text without.
 
         Raises:
             RequestError: when the service refuses the request as a whole; the class says why.
@@ -193,7 +205,7 @@ class Client:
         options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
                    "taxonomy": taxonomy, "top_k": top_k, "probabilities": probabilities, "segments": segments,
                    "long_texts": long_texts, "explain": explain}  # fmt: skip
-        answers = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
+        answers = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options, context)]
         return _predictions(answers)
 
     def model(self) -> dict[str, Any]:
@@ -264,12 +276,13 @@ class AsyncClient:
         segments: Segmentation | None = None,
         long_texts: str | None = None,
         explain: bool | None = None,
+        context: Sequence[Any] | None = None,
     ) -> list[Prediction]:
         """As `Client.predict`; the batches of a long list are asked at the same time."""
         options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
                    "taxonomy": taxonomy, "top_k": top_k, "probabilities": probabilities, "segments": segments,
                    "long_texts": long_texts, "explain": explain}  # fmt: skip
-        asked = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options)]
+        asked = [self._ask("POST", "/predict", body) for body in self._requests.bodies(texts, options, context)]
         return _predictions(await asyncio.gather(*asked))
 
     async def model(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,13 @@ from serving.http.schemas import PredictRequest, check_text, describe
 from serving.local_reading import NO_LIMIT, answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
+from shared.context import Context
 from shared.errors import InvalidInputError
 from shared.profiles import for_language
 from shared.segments import Segmentation
+
+if TYPE_CHECKING:
+    from emotion_classifiers.conversation import Conversation
 
 CHUNK_TEXTS = 1024
 """Texts that are tokenised at once: bounds the memory of a call with many."""
@@ -101,6 +105,7 @@ class Model:
         segments: Segmentation | None = None,
         long_texts: str | None = None,
         explain: bool = False,
+        context: Sequence[Any] | None = None,
     ) -> list[Prediction]:
         """One prediction a text, in their order; the options are those of `POST /predict`.
 
@@ -119,23 +124,46 @@ class Model:
             long_texts: "windows" reads what is longer than the model reads in overlapping windows (default with
                 `segments`), "head_tail" leaves out its middle (default without).
             explain: add to each decided label the words that speak for and against it.
+            context: the turns before each text, the oldest first: a list of texts, or of `{"text", "speaker"}`; for
+                several texts a list of such lists, None or [] for a text without. Only for a bundle that was trained
+                with context.
 
         Raises:
             InvalidInputError: for a single string in place of a list, or an option that the bundle does not have.
         """
         options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
                    "taxonomy": taxonomy, "top_k": top_k, "segments": segments, "long_texts": long_texts,
-                   "explain": explain}  # fmt: skip
+                   "explain": explain, "context": context}  # fmt: skip
         every = _listed(texts)
         request = _request(every or [""], options)  # an empty list of texts is no mistake here
         bundle = self.predictor.bundle
         bundle = bundle.with_profile(profile or for_language(bundle.profiles, request.language))
         rules_for(request, bundle)
-        found = []
+        found, contexts = [], request.contexts
         for start in range(0, len(every), CHUNK_TEXTS):
-            checked = [_checked(text) for text in every[start : start + CHUNK_TEXTS]]
+            rows = slice(start, start + CHUNK_TEXTS)
+            checked = [_checked(*each) for each in zip(every[rows], contexts[rows], strict=True)]
             found += read_here(self.predictor, self.checks, checked, request, bundle)
         return [Prediction.from_result(reading.result) for reading in found]
+
+    def conversation(
+        self, turns: Iterable[Any], *, smoothing: float = 0.0, profile: str | None = None, policy: str | None = None
+    ) -> Conversation:
+        """Read a conversation turn by turn, each after those before it where the bundle reads previous turns.
+
+        Args:
+            turns: the oldest first, each a text or `{"text", "speaker"}`.
+            smoothing: weight, 0 up to 1, of what came before in the timeline: exponential smoothing.
+            profile: name of one of `profiles`; the default one when None.
+            policy: name of a decision policy; the bundle's default when None.
+
+        Raises:
+            InvalidInputError: for something else than turns, or an option that the bundle does not have.
+            ConfigError: for a weight outside 0..1.
+        """
+        from emotion_classifiers.conversation import read_conversation  # noqa: PLC0415
+
+        return read_conversation(self, turns, smoothing=smoothing, profile=profile, policy=policy)
 
     @cached_property
     def checks(self) -> TextChecks:
@@ -225,9 +253,9 @@ def _listed(texts: Iterable[str]) -> list[Any]:
     return list(texts)
 
 
-def _checked(text: Any) -> str | InvalidInputError:
+def _checked(text: Any, context: Context = ()) -> str | InvalidInputError:
     try:
-        return check_text(text, max_characters=NO_LIMIT)
+        return check_text(text, max_characters=NO_LIMIT, context=context)
     except InvalidInputError as error:
         return error
 

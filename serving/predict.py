@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.bulk.job import PART_ROWS, Job
+from serving.table_turns import TableTurns
 from serving.text_checks import WARNINGS
 from shared.bundle import Bundle
 from shared.cli import CommandParser, positive, run_command
@@ -52,8 +53,9 @@ def _scored(options: argparse.Namespace) -> str:
         profile=_profile(options), policy=options.policy, segments=options.segments, text_column=options.text_column,
         overwrite_columns=options.overwrite_columns, reading=_table_options(options), part_rows=PART_ROWS,
     )  # fmt: skip
-    if STDIN in (*options.input, options.output):
-        return _piped(job, options)
+    turns = _turns(options)
+    if turns is not None or STDIN in (*options.input, options.output):
+        return _piped(job, options, turns)
     from serving.bulk.local import score_files
 
     return score_files(
@@ -62,17 +64,18 @@ def _scored(options: argparse.Namespace) -> str:
     )  # fmt: skip
 
 
-def _piped(job: Job, options: argparse.Namespace) -> str:
-    """Predict standard input, or to standard output, in this process."""
+def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> str:
+    """Predict standard input, or to standard output, or a table whose rows are turns, in this process."""
     from serving.bulk.scoring import Scorer
     from serving.predict_file import output_format, predict_table
 
     if len(options.input) > 1:
-        raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
+        what = "standard input or output" if turns is None else "a table of conversations"
+        raise ConfigError(f"{what} goes with a single table.", hint="Name a folder as --output, or ask one by one.")
     said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
     form = output_format(options.output, said)
     table = open_table(options.input[0], job.reading)
-    return predict_table(Scorer.open(job), table, options.output, form)
+    return predict_table(Scorer.open(job), table, options.output, form, turns=turns)
 
 
 def _load(options: argparse.Namespace) -> Predictor:
@@ -131,6 +134,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         raise ConfigError("give either --profile or --language: each says whose thresholds decide.")
     if options.explain and options.text is None:
         raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
+    if options.text is not None and _turns(options) is not None:
+        raise ConfigError("--context, --dialogue, --speaker and --smooth name columns, and go with --input.")
     if options.input is not None and options.output is None:
         raise ConfigError("--input needs --output.")
     return options
@@ -164,6 +169,16 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         help="format of stdin and stdout, or of an --input whose suffix does not tell it",
     )
     parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
+    parser.add_argument(
+        "--context", metavar="COLUMN", help="column of the turns before each text: a list, JSON, or one text"
+    )
+    parser.add_argument(
+        "--dialogue", metavar="COLUMN", help="column of the dialogue of each row: the rows before it are its context"
+    )
+    parser.add_argument("--speaker", metavar="COLUMN", help="with --dialogue: column of who speaks")
+    parser.add_argument(
+        "--smooth", type=float, metavar="A", help="with --dialogue: add smoothed probabilities, A of them from before"
+    )
     parser.add_argument("--overwrite_columns", action="store_true", help="replace columns of the names that are added")
     parser.add_argument("--encoding", help="of a text file, such as cp1252 (default: UTF-8, or its byte order mark's)")
     parser.add_argument("--separator", help="between columns: a character, comma, semicolon, tab or pipe")
@@ -171,6 +186,12 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", help="names of all columns, separated by commas, where there is no header")
     parser.add_argument("--quoting", choices=("csv", "escaped", "none"), help="of cells (default: csv, or what fits)")
     parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
+
+
+def _turns(options: argparse.Namespace) -> TableTurns | None:
+    """Where the table has conversations."""
+    named = (options.context, options.dialogue, options.speaker, options.smooth)
+    return None if named == (None,) * 4 else TableTurns(options.text_column, *named)
 
 
 def _table_options(options: argparse.Namespace) -> TableOptions:

@@ -1,6 +1,6 @@
-"""Predict a table that is piped in or out: rows are read, predicted and written some at a time, in constant memory.
+"""Predict a table that is piped in or out, or whose rows are turns: some rows at a time, in order, in constant memory.
 
-Files are scored by `serving.bulk`, which several processes share and which can be resumed.
+Other files are scored by `serving.bulk`, which several processes share and which can be resumed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from serving.bulk.job import PREDICTED
 from serving.bulk.reading import check_columns, check_free, with_texts
 from serving.bulk.scoring import Scorer
 from serving.progress import Progress
+from serving.table_turns import TableTurns
+from shared.context import with_context
 from shared.errors import ConfigError
 from shared.tables import STDIN, Table
 from shared.tables.options import FORMATS, Format
+from shared.tables.values import to_text
 from shared.tables.writing import WRITTEN, open_writer
 
 CHUNK_ROWS = 4096
@@ -44,7 +47,9 @@ def output_format(path: str, said: Format | None) -> Format:
     raise ConfigError(f"cannot tell the format of {path}, or not write it.", hint=f"Name it with one of {allowed}.")
 
 
-def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> str:
+def predict_table(
+    scorer: Scorer, table: Table, output: str, form: Format, *, turns: TableTurns | None = None
+) -> str:
     """Write the rows of `table` with their labels and probabilities; a text that is empty or null has none.
 
     A named output is whole or absent: rows go to `OUTPUT.partial` first. When it is stopped (Ctrl-C, SIGTERM), or a
@@ -55,6 +60,7 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
         table: the rows.
         output: a file, or "-" for standard output.
         form: of the output.
+        turns: where the previous turns of the rows are; they are read alone when None.
 
     Returns:
         What was done, in one line.
@@ -65,12 +71,14 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
         KeyboardInterrupt: when it was stopped.
     """
     job, added = scorer.job, [PREDICTED, *(f"p_{name}" for name in scorer.predictor.labels)]
+    labels, turn_notes = scorer.predictor.labels, turns.check(table, scorer.predictor.bundle) if turns else []
+    added += turns.added(labels) if turns else []
     check_columns(table, job, added)
     drop = added if job.overwrite_columns else ()
     progress = Progress(started_s=time.monotonic())
     with _opened(output, progress) as stream:
         writer = open_writer(stream, form, table, added, lists=[PREDICTED], drop=drop)
-        for note in (*table.notes, *getattr(writer, "notes", ())):
+        for note in (*turn_notes, *table.notes, *getattr(writer, "notes", ())):
             sys.stderr.write(f"note: {note}\n")
         with _Stoppable() as stoppable:
             try:
@@ -78,8 +86,13 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
                     if not job.overwrite_columns:
                         check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
                     values = with_texts(chunk, job).columns.get(job.text_column) or [None] * len(chunk)
+                    if turns is not None:
+                        texts = [to_text(value) for value in values]
+                        values = list(map(with_context, texts, turns.before(chunk, texts)))
                     prepared = scorer.prepare(values)
-                    columns = scorer.columns(prepared)
+                    columns = dict(scorer.columns(prepared))
+                    if turns is not None:
+                        columns |= turns.smoothed(labels, columns)
                     with stoppable.held():
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)

@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 SPEAKER_FORM = "{speaker}: {text}"
 """A turn whose speaker is known, as the tokenizer gets it; one of a nameless speaker is its text alone."""
 
+MOST_TURNS = 64
+"""Previous turns of one text: more do not fit in a row of tokens."""
+
+MOST_SPEAKER_CHARACTERS = 100
+
 NOT_A_TURN = 'a turn is a text, or an object {"text": ..., "speaker": ...}'
 
 
@@ -52,6 +57,11 @@ def with_context(text: str, context: Sequence[Turn]) -> str:
 def context_of(text: Any) -> Context:
     """The previous turns that a text carries; none of a plain string."""
     return text.context if isinstance(text, Utterance) else ()
+
+
+def num_characters(text: str) -> int:
+    """Characters of a text and of the turns before it."""
+    return len(text) + sum(len(turn.text) + len(turn.speaker or "") for turn in context_of(text))
 
 
 def read_turns(value: Any) -> Context:
@@ -148,3 +158,51 @@ class ContextFormat:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def contexts_for(value: Any, number: int) -> list[Context]:
+    """The previous turns of each of `number` texts: a list of turns for a single text, else a list of such lists.
+
+    Args:
+        value: JSON values; None, for all or for a text of a list, is no turns.
+        number: of texts.
+
+    Raises:
+        ValueError: when it is something else, or can be read in two ways; the message repeats nothing of the value.
+    """
+    if value is None:
+        return [()] * number
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
+        raise ValueError(f"context: previous turns are a list, the oldest first; {NOT_A_TURN}")  # noqa: TRY004
+    contexts: list[Context]
+    by_text = [turns is None or (isinstance(turns, Sequence) and not _is_turn(turns)) for turns in value]
+    if not any(by_text):
+        if number != 1 and value:
+            raise ValueError(
+                f"context: one list of turns for {number} texts could be the turns before each of them, or one turn "
+                "for each; give a list of turns for each text, [[...], [...]]"
+            )
+        contexts = [_of_text(value)] if number == 1 else [()] * number
+    elif all(by_text):
+        if len(value) != number:
+            raise ValueError(f"context: {len(value)} lists of turns for {number} texts")
+        contexts = [_of_text(turns) for turns in value]
+    else:
+        raise ValueError("context: some entries are turns and others lists of turns")
+    for turns in contexts:
+        if len(turns) > MOST_TURNS:
+            raise ValueError(f"context: {len(turns)} previous turns; allowed: at most {MOST_TURNS}")
+        if any(len(turn.speaker or "") > MOST_SPEAKER_CHARACTERS for turn in turns):
+            raise ValueError(f"context: a speaker has at most {MOST_SPEAKER_CHARACTERS} characters")
+    return contexts
+
+
+def _of_text(value: Any) -> Context:
+    try:
+        return read_turns(value)
+    except ValueError as error:
+        raise ValueError(f"context: {error}") from None
+
+
+def _is_turn(value: Any) -> bool:
+    return isinstance(value, str | bytes | Turn)

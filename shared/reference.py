@@ -50,10 +50,10 @@ class Reference:
         previous turns, `context_bytes` and `context_ends` hold those of every text as a JSON list in the same way.
         """
         text_bytes, text_ends = _joined(self.texts)
-        contexts = {}
+        contexts: dict[str, Any] = {}
         if any(context_of(text) for text in self.texts):
-            turns = [json.dumps(turns_to_json(context_of(text))) for text in self.texts]
-            contexts["context_bytes"], contexts["context_ends"] = _joined(turns)
+            turns = _joined([json.dumps(turns_to_json(context_of(text))) for text in self.texts])
+            contexts = dict(zip(("context_bytes", "context_ends"), turns, strict=True))
         np.savez_compressed(
             path, row_ids=self.row_ids, text_bytes=text_bytes, text_ends=text_ends, labels=self.labels,
             known=self.known, logits=self.logits, split=np.array(self.split), **contexts,

@@ -27,6 +27,7 @@ from serving.http.reading import Pieces, Reading, Rows, read
 from serving.http.responses import describe_model, error_response, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
+from shared.context import Context, num_characters
 from shared.errors import DeadlineError, InvalidInputError, RequestError
 from shared.profiles import for_language
 
@@ -135,11 +136,12 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     profile = request.profile or for_language(active.bundle.profiles, request.language)
     bundle = active.bundle.with_profile(profile)
     rules = rules_for(request, bundle)
-    checked = [_checked(value, state.settings.max_characters) for value in request.candidates]
+    most = state.settings.max_characters
+    checked = [_checked(value, most, turns) for value, turns in zip(request.candidates, request.contexts, strict=True)]
     if request.single and isinstance(checked[0], RequestError):
         raise checked[0]
     reading = read(checked, request, bundle, served=active.bundle, most_pieces=state.settings.queue_texts)
-    is_long = sum(len(text) for text in checked if isinstance(text, str)) > LONG_CHARACTERS
+    is_long = sum(num_characters(text) for text in checked if isinstance(text, str)) > LONG_CHARACTERS
     readings = await _readings(state, active, reading, timeout_s, is_long=is_long)
     if request.single and readings[0].error is not None:
         raise readings[0].error
@@ -216,9 +218,9 @@ async def _rows(
     return await active.batcher.submit(texts, timeout_s=timeout_s, whole=[whole] * len(texts))
 
 
-def _checked(value: Any, max_characters: int) -> str | RequestError:
+def _checked(value: Any, max_characters: int, context: Context = ()) -> str | RequestError:
     try:
-        return check_text(value, max_characters=max_characters)
+        return check_text(value, max_characters=max_characters, context=context)
     except RequestError as error:
         return error
 

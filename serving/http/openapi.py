@@ -98,6 +98,10 @@ def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
     described = {name: {"description": field["description"]} for name, field in fields.items()}
     text = {"type": "string", "minLength": 1, "maxLength": settings.max_characters, "pattern": _VISIBLE}
     fields["text"] = text | described["text"]
+    for turns in _turn_lists(fields["context"]):
+        for form in turns["items"]["anyOf"]:
+            (form if form["type"] == "string" else form["properties"]["text"]).update(text)
+    fields["context"]["anyOf"][1]["maxItems"] = settings.max_texts
     many = {"type": "array", "items": {}, "minItems": 1, "maxItems": settings.max_texts}
     fields["texts"] = many | described["texts"]
     _limit(schemas["HuggingFaceRequest"]["properties"]["inputs"], text, settings)
@@ -113,6 +117,12 @@ def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
         fields["policy"] = _or_null({"enum": list(bundle.policies.values)}) | described["policy"]
         fields["taxonomy"] = _or_null({"enum": list(taxonomies_for(bundle.label_set))}) | described["taxonomy"]
     return schemas
+
+
+def _turn_lists(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lists of turns in the schema of `context`: that of one text, and those of several."""
+    of_one, of_many, _null = field["anyOf"]
+    return [of_one, of_many["items"]["anyOf"][0]]
 
 
 def _limit(field: dict[str, Any], text: dict[str, Any], settings: Settings) -> None:

@@ -19,6 +19,7 @@ from serving.http.responses import DecisionRules, error_body, facts_of, grouped,
 from serving.http.schemas import DIGITS, PredictRequest
 from serving.text_checks import MIN_COVERAGE, OTHER_LANGUAGE, TOO_SHORT, TRUNCATED, UNKNOWN_TOKENS
 from shared.bundle import Bundle
+from shared.context import context_of, with_context
 from shared.errors import InvalidInputError, RequestError
 from shared.segments import LANGUAGE, Offsets, split
 from shared.thresholds import decide
@@ -63,7 +64,8 @@ class _Text:
     reasons: list[dict[str, Any]] = field(default_factory=list)
 
     def pieces(self) -> list[str]:
-        return [self.text[start:end] for start, end in self.places]
+        """What the model is asked about, each piece with the turns before the text."""
+        return [with_context(self.text[start:end], context_of(self.text)) for start, end in self.places]
 
 
 def read(
@@ -159,8 +161,11 @@ def _num_runs(each: _Text, taken_out: list[list[Offsets]]) -> int:
 
 
 def _occluded(each: _Text, taken_out: list[list[Offsets]]) -> Iterator[str]:
-    """The pieces of a text without each of their parts in turn."""
-    return (without(piece, *part) for piece, found in zip(each.pieces(), taken_out, strict=True) for part in found)
+    """The pieces of a text without each of their parts in turn; the turns before it stay."""
+    return (
+        with_context(without(piece, *part), context_of(piece))
+        for piece, found in zip(each.pieces(), taken_out, strict=True) for part in found
+    )  # fmt: skip
 
 
 def _with_reasons(

@@ -31,6 +31,10 @@ PACKAGES = ("bentoml", "numpy", "onnxruntime-gpu", "onnxruntime", "tokenizers", 
 """Installed packages that answers depend on."""
 
 
+NO_CONTEXT = "context: this bundle was trained without previous turns, and would not read them."
+NO_CONTEXT_HINT = "Leave context out, or train with: --data.context_turns 3"
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionRules:
     """How one request wants its texts decided.
@@ -58,7 +62,8 @@ def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
     """The rules a request asks for, checked against the bundle.
 
     Raises:
-        InvalidInputError: for a policy, taxonomy or label the bundle does not have; it repeats nothing from the client.
+        InvalidInputError: for a policy, taxonomy or label the bundle does not have, or for previous turns where it was
+            trained without; it repeats nothing from the client.
     """
     policies, taxonomies = bundle.policies, taxonomies_for(bundle.label_set)
     policy = policies.default if request.policy is None else request.policy
@@ -67,6 +72,8 @@ def rules_for(request: PredictRequest, bundle: Bundle) -> DecisionRules:
     taxonomy = next(iter(taxonomies)) if request.taxonomy is None else request.taxonomy
     if taxonomy not in taxonomies:
         raise InvalidInputError("taxonomy: unknown for these labels.", hint=f"Allowed: {', '.join(taxonomies)}.")
+    if bundle.manifest.context is None and any(request.contexts):
+        raise InvalidInputError(NO_CONTEXT, hint=NO_CONTEXT_HINT)
     thresholds, of_texts = policies.values[policy], bundle.aggregation.thresholds(policy, policies)
     if request.thresholds:
         labels = bundle.manifest.labels
@@ -194,6 +201,7 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
         "max_length": manifest.max_length,
         "head_tokens": manifest.head_tokens,
         "normalisation": manifest.normalisation,
+        "context": None if manifest.context is None else manifest.context.to_json(),
         "precision": model.precision,
         "provider": model.provider,
         "metrics": bundle.metrics(),

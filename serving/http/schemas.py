@@ -16,10 +16,12 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from serving.text_checks import WARNINGS
+from shared.context import MOST_SPEAKER_CHARACTERS, MOST_TURNS, Context, contexts_for, with_context
 from shared.errors import BadRequestError, InvalidInputError
 from shared.languages import language_code
 from shared.text import normalise
@@ -68,6 +70,30 @@ Language = Annotated[StrictStr, AfterValidator(_language)]
 Probability = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
+_TURN: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {
+            "type": "object",
+            "properties": {
+                "text": {"type": "string", "minLength": 1},
+                "speaker": {"anyOf": [{"type": "string", "maxLength": MOST_SPEAKER_CHARACTERS}, {"type": "null"}]},
+            },
+            "required": ["text"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_TURNS: dict[str, Any] = {"type": "array", "items": _TURN, "maxItems": MOST_TURNS}
+ContextField = Annotated[
+    Any,
+    WithJsonSchema({"anyOf": [
+        _TURNS, {"type": "array", "items": {"anyOf": [_TURNS, {"type": "null"}]}}, {"type": "null"},
+    ]}),
+]  # fmt: skip
+"""Checked by `shared.context.contexts_for`."""
+
+
 class PredictRequest(BaseModel):
     """Texts and how to decide: give either `texts` or `text`."""
 
@@ -109,6 +135,12 @@ class PredictRequest(BaseModel):
         description="What is longer than the model reads is read whole, in overlapping windows (default with "
         "`segments`), or loses its middle (default without).",
     )
+    context: ContextField = Field(
+        default=None,
+        description="The turns of the conversation before the text, the oldest first, each a text or an object with "
+        "`text` and `speaker`; for several `texts` a list of such lists. Only for a bundle that was trained with "
+        "context, see GET /model.",
+    )
     explain: StrictBool = Field(
         default=False,
         description="Add to each decided label the words that speak for and against it: evidence about the model.",
@@ -123,7 +155,13 @@ class PredictRequest(BaseModel):
             raise ValueError("give either `profile` or `language`: each says whose thresholds decide")
         if isinstance(self.segments, list) and len(self.candidates) != 1:
             raise ValueError("offsets in `segments` belong to one text; for several, give `sentence` or `paragraph`")
+        contexts_for(self.context, len(self.candidates))
         return self
+
+    @property
+    def contexts(self) -> list[Context]:
+        """The turns before each of the candidates."""
+        return contexts_for(self.context, len(self.candidates))
 
     @property
     def reads_whole(self) -> bool:
@@ -272,12 +310,19 @@ def describe(error: ValidationError, form: type[BaseModel] = PredictRequest) -> 
     return "; ".join(dict.fromkeys(problems)) + "."
 
 
-def check_text(value: Any, *, max_characters: int) -> str:
-    """The text itself, when it can be classified.
+def check_text(value: Any, *, max_characters: int, context: Context = ()) -> str:
+    """The text itself, with the turns before it, when it can be classified.
 
     Raises:
-        InvalidInputError: when it is not a string, empty, too long, or not valid Unicode.
+        InvalidInputError: when it, or one of the turns, is not a string, empty, too long, or not valid Unicode.
     """
+    for number, turn in enumerate(context, 1):
+        try:
+            check_text(turn.text, max_characters=max_characters)
+            if turn.speaker is not None and _SURROGATE.search(turn.speaker):
+                raise InvalidInputError("the speaker is not valid Unicode.")
+        except InvalidInputError as error:
+            raise InvalidInputError(f"context, turn {number}: {error.message}") from None
     if not isinstance(value, str):
         raise InvalidInputError("the text is not a string.")
     if len(value) > max_characters:
@@ -286,4 +331,4 @@ def check_text(value: Any, *, max_characters: int) -> str:
         raise InvalidInputError("the text is not valid Unicode: it holds half a surrogate pair.")
     if not normalise(value):
         raise InvalidInputError("the text is empty: it holds no visible character.")
-    return value
+    return with_context(value, context)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from serving.cuda_options import CudaOptions
 from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed
+from shared.context import num_characters
 from shared.files import known_digests
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +124,7 @@ class ModelProcess:
             RuntimeError: when the tokenizer failed.
             ProcessLostError: when the process has ended.
         """
-        characters = sum(len(str(text)) for text in texts)
+        characters = sum(num_characters(text) for text in texts)
         limit_s = self._timeout_s + TOKENISING_S_PER_CHARACTER * characters
         found: list[Tokens] = await self._ask(Encode(texts, whole or [False] * len(texts)), limit_s)
         return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
+from shared.context import ContextFormat
 from shared.files import sha256_file, write_json
 from shared.labels import GOEMOTIONS
 from shared.reference import Reference
@@ -21,7 +22,12 @@ MAX_LENGTH = 48
 
 
 def stand_in_bundle(
-    folder: Path, *, labels: tuple[str, ...] = GOEMOTIONS, seed: int = 0, texts: Sequence[str] = ("i am happy",)
+    folder: Path,
+    *,
+    labels: tuple[str, ...] = GOEMOTIONS,
+    seed: int = 0,
+    texts: Sequence[str] = ("i am happy",),
+    context: ContextFormat | None = None,
 ) -> Path:
     """Write a bundle that the service accepts: all its files, a small ONNX model and a verification that passed."""
     write_tiny_tokenizer(folder)
@@ -39,7 +45,14 @@ def stand_in_bundle(
     )  # fmt: skip
     rows.write(folder / "reference.npz")
     bundle = seal(
-        folder, labels=labels, task="multi_label", pooling="mean", max_length=MAX_LENGTH, head_tokens=12, provenance={}
+        folder,
+        labels=labels,
+        task="multi_label",
+        pooling="mean",
+        max_length=MAX_LENGTH,
+        head_tokens=12,
+        provenance={},
+        context=context,
     )
     _write_model(bundle, rng)
     return folder

@@ -6,13 +6,10 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shared.context import Context, Turn, read_cell
+from shared.context import MOST_TURNS, Context, Turn, read_cell
 from shared.errors import ConfigError, DataFormatError
 from training.config.data import SourceConfig
 from training.data.sources.tabular import Table
-
-MOST_TURNS = 64
-"""Turns kept of a dialogue before an utterance: more do not fit in a row of tokens."""
 
 
 def previous_turns(

@@ -1,0 +1,141 @@
+"""Conversations in tables that are predicted."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import emotion_classifiers as ec
+from serving import predict, predict_file
+from shared.context import ContextFormat
+from shared.errors import ConfigError, DataFormatError
+from tests.serving.bundles import stand_in_bundle
+
+ROWS = [
+    {"text": "i won", "who": "Joey", "d": "a"},
+    {"text": "really ?", "who": None, "d": "a"},
+    {"text": "", "who": "Joey", "d": "a"},
+    {"text": "yes , thanks", "who": "Joey", "d": "a"},
+    {"text": "so sad", "who": "Ross", "d": "b"},
+    {"text": "why ?", "who": "Joey", "d": "b"},
+    {"text": "so sad", "who": "Ross", "d": None},
+    {"text": "so sad", "who": "Ross", "d": None},
+]
+CONTEXTS = [None, [{"text": "i won", "speaker": "Joey"}], None, [{"text": "i won", "speaker": "Joey"}, "really ?"],
+            None, [{"text": "so sad", "speaker": "Ross"}], None, None]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return stand_in_bundle(tmp_path_factory.mktemp("turns") / "bundle", context=ContextFormat(20))
+
+
+@pytest.fixture(scope="module")
+def expected(bundle):
+    model = ec.load(bundle, threads=1)
+    return model.labels, model.predict([row["text"] for row in ROWS], context=CONTEXTS)
+
+
+def run(bundle, tmp_path, *options, rows=ROWS, name="in.jsonl"):
+    path, output = tmp_path / name, tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    predict.main([str(bundle), "--input", str(path), "--output", str(output), "--threads", "1", *options])
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def check(found, expected):
+    labels, answers = expected
+    for row, answer in zip(found, answers, strict=True):
+        p = [row[f"p_{name}"] for name in labels]
+        if answer.error is not None:
+            assert p == [None] * len(labels)
+        else:
+            np.testing.assert_allclose(p, list(answer.probabilities.values()), atol=2e-6)
+            assert set(row["predicted_labels"]) == set(answer.labels)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4096])
+def test_rows_before_in_the_dialogue_are_the_context(bundle, tmp_path, expected, monkeypatch, chunk):
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", chunk)
+    found = run(bundle, tmp_path, "--dialogue", "d", "--speaker", "who")
+    check(found, expected)
+    assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
+    assert not any(name.startswith("smoothed_") for name in found[0])
+
+
+def test_turns_in_a_column_of_any_form(bundle, tmp_path, expected):
+    rows = [{**row, "before": json.dumps(turns) if turns else ""} for row, turns in zip(ROWS, CONTEXTS, strict=True)]
+    check(run(bundle, tmp_path, "--context", "before", rows=rows), expected)
+    lists = [{**row, "before": turns} for row, turns in zip(ROWS, CONTEXTS, strict=True)]
+    check(run(bundle, tmp_path, "--context", "before", rows=lists), expected)
+
+
+def test_smoothed_columns_begin_anew_with_each_dialogue(bundle, tmp_path, expected, monkeypatch):
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 3)
+    found = run(bundle, tmp_path, "--dialogue", "d", "--speaker", "who", "--smooth", "0.25")
+    check(found, expected)
+    for name in expected[0]:
+        p = [row[f"p_{name}"] for row in found]
+        second = 0.25 * p[0] + 0.75 * p[1]
+        smoothed = [p[0], second, None, 0.25 * second + 0.75 * p[3], p[4], 0.25 * p[4] + 0.75 * p[5], p[6], p[7]]
+        written = [row[f"smoothed_{name}"] for row in found]
+        assert [value is None for value in written] == [value is None for value in smoothed]
+        assert [v for v in written if v is not None] == pytest.approx([v for v in smoothed if v is not None], abs=1e-9)
+
+
+def test_a_bundle_without_context_can_smooth_and_says_that_it_reads_rows_alone(tmp_path, capsys):
+    plain = stand_in_bundle(tmp_path / "bundle")
+    with pytest.raises(
+        ConfigError, match="the bundle was trained without previous turns.*Leave --context and --dialogue"
+    ):
+        run(plain, tmp_path, "--dialogue", "d")
+    found = run(plain, tmp_path, "--dialogue", "d", "--smooth", "0.5")
+    assert "note: the bundle reads no previous turns: each row is read alone" in capsys.readouterr().err
+    assert found[1]["smoothed_joy"] == pytest.approx((found[0]["p_joy"] + found[1]["p_joy"]) / 2)
+
+
+def test_a_dialogue_that_goes_on_later_is_refused(bundle, tmp_path):
+    rows = [{"text": "a", "d": "x"}, {"text": "b", "d": "y"}, {"text": "c", "d": "x"}]
+    with pytest.raises(
+        DataFormatError, match=r"in.jsonl, line 3: dialogue 'x' goes on after rows of another one\. Sort"
+    ):
+        run(bundle, tmp_path, "--dialogue", "d", rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--context", "d", "--dialogue", "d"), "--context and --dialogue are both given"),
+        (("--speaker", "who"), "--speaker and --smooth go with --dialogue"),
+        (("--context", "d", "--smooth", "0.5"), "--speaker and --smooth go with --dialogue"),
+        (("--dialogue", "d", "--smooth", "1"), "smoothing is 1; allowed"),
+        (("--dialogue", "nope"), "has no column 'nope'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(bundle, tmp_path, options, message):
+    with pytest.raises((ConfigError, DataFormatError), match=message):
+        run(bundle, tmp_path, *options)
+
+
+def test_options_of_tables_do_not_go_with_a_text(bundle):
+    with pytest.raises(ConfigError, match="--context, --dialogue, --speaker and --smooth name columns"):
+        predict.main([str(bundle), "--text", "a", "--dialogue", "d"])
+
+
+def test_a_cell_without_turns_in_it_is_named(bundle, tmp_path):
+    with pytest.raises(DataFormatError, match=r"in.jsonl, line 1, column 'before': a turn is a text, or an object"):
+        run(bundle, tmp_path, "--context", "before", rows=[{"text": "a", "before": [3]}])
+
+
+def test_a_csv_keeps_its_cells(bundle, tmp_path):
+    path, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text('text,before\r\nreally ?,"[""i won""]"\r\n', encoding="utf-8", newline="")
+    predict.main([str(bundle), "--input", str(path), "--output", str(output), "--threads", "1", "--context", "before"])
+    with output.open(encoding="utf-8", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["before"] == '["i won"]'
+    (answer,) = ec.load(bundle, threads=1).predict(["really ?"], context=["i won"])
+    assert float(row["p_joy"]) == pytest.approx(answer.probabilities["joy"], abs=2e-6)
