@@ -142,7 +142,7 @@ class Model:
         found, contexts = [], request.contexts
         for start in range(0, len(every), CHUNK_TEXTS):
             rows = slice(start, start + CHUNK_TEXTS)
-            checked = [_checked(*each) for each in zip(every[rows], contexts[rows], strict=True)]
+            checked = [_checked(*each) for each in zip(every[rows], contexts[rows], strict=False)]
             found += read_here(self.predictor, self.checks, checked, request, bundle)
         return [Prediction.from_result(reading.result) for reading in found]
 
@@ -170,15 +170,25 @@ class Model:
         """Coverage and warnings of texts."""
         return TextChecks(self.predictor.bundle)
 
-    def predict_proba(self, texts: Iterable[str], *, profile: str | None = None) -> NDArray[np.float32]:
+    def predict_proba(
+        self, texts: Iterable[str], *, profile: str | None = None, context: Sequence[Any] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities as a profile calibrates them, float32 of shape (N, L), columns as `labels`.
+
+        Args:
+            texts: N texts.
+            profile: name of one of `profiles`; the default one when None.
+            context: the turns before each text, as in `predict`.
 
         Raises:
             InvalidInputError: when a text cannot be read; says which.
         """
         found = np.empty((0, len(self.labels)), dtype=np.float32)
-        rows = []
-        for number, row in enumerate(_rows(self.predictor.with_profile(profile), self.checks, _listed(texts))):
+        rows, every = [], _listed(texts)
+        request = _request(every or [""], {"context": context})
+        predictor = self.predictor.with_profile(profile)
+        rules_for(request, predictor.bundle)
+        for number, row in enumerate(_rows(predictor, self.checks, every, request.contexts)):
             if not isinstance(row, Row):
                 raise InvalidInputError(f"texts[{number}]: {row.message}", hint="Leave it out, or use predict.")
             rows.append(row.probabilities)
@@ -239,12 +249,15 @@ class Model:
         return load(child, precision=self.precision)
 
 
-def _rows(predictor: Predictor, checks: TextChecks, texts: Sequence[Any]) -> Iterator[Row | InvalidInputError]:
+def _rows(
+    predictor: Predictor, checks: TextChecks, texts: Sequence[Any], contexts: Sequence[Context]
+) -> Iterator[Row | InvalidInputError]:
     """The answer for every text, or why it has none."""
     for start in range(0, len(texts), CHUNK_TEXTS):
-        checked = [_checked(text) for text in texts[start : start + CHUNK_TEXTS]]
-        rows = iter(answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
-        yield from (next(rows) if isinstance(text, str) else text for text in checked)
+        rows = slice(start, start + CHUNK_TEXTS)
+        checked = [_checked(*each) for each in zip(texts[rows], contexts[rows], strict=False)]
+        found = iter(answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
+        yield from (next(found) if isinstance(text, str) else text for text in checked)
 
 
 def _listed(texts: Iterable[str]) -> list[Any]:

@@ -54,6 +54,15 @@ def test_every_turn_is_read_after_those_before_it(aware):
     assert found.predictions[2].error is not None
 
 
+def test_probabilities_alone_take_context_too(aware):
+    found = aware.predict_proba(["really ?", "so sad"], context=[["i won"], None])
+    expected = [aware.predict(["really ?"], context=["i won"])[0], aware.predict(["so sad"])[0]]
+    np.testing.assert_allclose(found, [list(each.probabilities.values()) for each in expected], atol=2e-6)
+    assert aware.predict_proba([]).shape == aware.predict_proba([], context=[]).shape == (0, 28)
+    with pytest.raises(InvalidInputError, match="could be the turns before each of them"):
+        aware.predict_proba(["a b", "c d"], context=["x", "y"])
+
+
 def test_a_bundle_without_context_reads_every_turn_alone(plain):
     found = plain.conversation(TURNS)
     alone = plain.predict(["yes , thanks"])[0].probabilities

@@ -22,19 +22,34 @@ def texts_in_context(split: RawSplit, form: ContextFormat | None) -> list[str]:
     ]
 
 
-def check_context(corpora: Sequence[RawCorpus], config: DataConfig, *, bundle_reads: bool = True) -> None:
-    """Refuse context that is asked for and that no source has, or that the bundle in hand does not read.
+def check_bundle_reads(config: DataConfig, form: ContextFormat | None) -> None:
+    """Refuse context that is asked for and that the bundle in hand reads otherwise, or not at all.
+
+    Raises:
+        ConfigError: says how it reads it.
+    """
+    if config.context is None:
+        return
+    if form is None:
+        raise ConfigError(
+            "data.context_turns or data.context_column asks for previous turns, and the bundle was trained without.",
+            hint="Leave them out, or train with: --data.context_turns 3",
+        )
+    if config.context_turns is not None and form.turns is not None and config.context_turns != form.turns:
+        raise ConfigError(
+            f"data.context_turns is {config.context_turns}, and the bundle reads {form.turns} previous turns.",
+            hint="Leave it out: a bundle is given the turns that it was trained with.",
+        )
+
+
+def check_context(corpora: Sequence[RawCorpus], config: DataConfig) -> None:
+    """Refuse context that is asked for and that no source has.
 
     Raises:
         ConfigError: says which sources have it.
     """
     if config.context is None:
         return
-    if not bundle_reads:
-        raise ConfigError(
-            "data.context_turns or data.context_column asks for previous turns, and the bundle was trained without.",
-            hint="Leave them out, or train with: --data.context_turns 3",
-        )
     if all(split.context is None for raw in corpora for split in raw.splits.values()):
         raise ConfigError(
             f"data.context_turns asks for previous turns, and {', '.join(raw.origin for raw in corpora)} has none.",

@@ -13,7 +13,7 @@ from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import near_duplicates, remove_leaks
-from training.data.context import check_context, context_note
+from training.data.context import check_bundle_reads, check_context, context_note
 from training.data.corpus import Corpus, Splits
 from training.data.label_choice import choose_labels, named_labels
 from training.data.label_mapping import map_labels
@@ -101,7 +101,8 @@ def load_eval_split(
         map_labels(_with_names(read_source(source, labels.names), labels, said=ids_are_positions), source)
         for source in sources
     ]
-    check_context(corpora, config, bundle_reads=context is not None)
+    check_bundle_reads(config, context)
+    check_context(corpora, config)
     chosen = split or (WHOLE if all(WHOLE in raw.splits for raw in corpora) else TEST)
     parts: list[Corpus] = []
     for raw, source in zip(corpora, sources, strict=True):

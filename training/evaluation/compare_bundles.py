@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bundle import Bundle
-from shared.context import context_of
+from shared.context import MOST_TURNS, context_of
 from shared.errors import ConfigError, DataFormatError
 from shared.files import replacing_folder, write_json
 from shared.labels import LabelSet
@@ -162,7 +162,8 @@ def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOpti
     if by_position:
         _check_positions(bundles, labels)
     read_as = first.label_set if by_position else LabelSet(tuple(labels))
-    context = next((bundle.manifest.context for bundle in bundles if bundle.manifest.context), None)
+    forms = [bundle.manifest.context for bundle in bundles if bundle.manifest.context is not None]
+    context = max(forms, key=lambda form: form.turns or MOST_TURNS, default=None)
     data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position, context=context)
     columns = [read_as.index(name) for name in labels]
     what = f"{data.split} of the data given"

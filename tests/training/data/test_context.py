@@ -192,9 +192,17 @@ def test_a_bundle_without_context_is_not_evaluated_with_it(tmp_path):
         load_eval_split(config, "train", LabelSet(("joy", "anger")))
 
 
+def test_a_bundle_is_not_evaluated_with_other_turns_than_its_own(tmp_path):
+    config = DataConfig(source="meld", path=str(meld(tmp_path)), context_turns=2)
+    with pytest.raises(
+        ConfigError, match="data.context_turns is 2, and the bundle reads 1 previous turns. Leave it out"
+    ):
+        load_eval_split(config, "train", LabelSet(("joy", "anger")), context=ContextFormat(20, 1))
+
+
 def test_a_bundle_with_context_gets_it_without_being_told(tmp_path):
     config = DataConfig(source="meld", path=str(meld(meld(tmp_path), name="dev")))
-    found = load_eval_split(config, "train", LabelSet(("joy", "anger")), context=ContextFormat(20, 1))
+    found = load_eval_split(config, "dev", LabelSet(("joy", "anger")), context=ContextFormat(20, 1))
     assert {str(text): turns(text) for text in found.rows.texts}["Bye."] == [("Really?", None)]
     assert "context: up to 1 previous turns" in found.notes[-1]
 
