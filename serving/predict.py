@@ -70,8 +70,9 @@ def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> s
     from serving.predict_file import output_format, predict_table
 
     if len(options.input) > 1:
-        what = "standard input or output" if turns is None else "a table of conversations"
-        raise ConfigError(f"{what} goes with a single table.", hint="Name a folder as --output, or ask one by one.")
+        if turns is not None:
+            raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
+        raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
     said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
     form = output_format(options.output, said)
     table = open_table(options.input[0], job.reading)

@@ -61,7 +61,7 @@ def context_of(text: Any) -> Context:
 
 def num_characters(text: str) -> int:
     """Characters of a text and of the turns before it."""
-    return len(text) + sum(len(turn.text) + len(turn.speaker or "") for turn in context_of(text))
+    return len(str(text)) + sum(len(turn.text) + len(turn.speaker or "") for turn in context_of(text))
 
 
 def read_turns(value: Any) -> Context:

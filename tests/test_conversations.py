@@ -14,7 +14,7 @@ from shared.bundle import Bundle
 from tests.serving.servers import ROOT, environment, serving
 from tests.training.conversations import write_meld
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two trainings of the starter: 80 CPU seconds
 
 OPTIONS = ("--data.source", "meld", "--data.labels", "[neutral, joy, sadness, anger]", "--data.max_length", "48",
            "--optim.epochs", "2", "--optim.batch_size", "16", "--run.threads", "1")  # fmt: skip
@@ -26,7 +26,7 @@ NEWS = {"joy": "They gave me the job, finally!", "sadness": "My grandfather, who
 def folder(tmp_path_factory):
     """Both runs, of the starter, and the export of the one with context."""
     folder = tmp_path_factory.mktemp("conversations")
-    data = ("--data.path", write_meld(folder / "meld"))
+    data = ("--data.path", write_meld(folder / "meld", answers=1))
     for name, context in (("without", ()), ("with", ("--data.context_turns", "1"))):
         command(folder, "training.run", *OPTIONS, *data, *context, "--run.output_dir", folder, "--run.name", name)
     command(folder, "serving.export", folder / "with" / "bundle", "--precision", "fp32", "--threads", "1")
@@ -55,7 +55,7 @@ def test_previous_turns_win_clearly_in_the_paired_comparison(folder):
     assert without < 0.75  # news are told from answers, but the three kinds of answers are guessed
     assert gain["better"]
     assert gain["interval"][0] > 0.15
-    assert "reads the turns before a text, which 108 of 216 rows have" in shown
+    assert "reads the turns before a text, which 54 of 108 rows have" in shown
 
 
 def test_the_bundle_says_how_it_reads_turns_and_is_evaluated_so_without_being_told(folder):
@@ -64,11 +64,14 @@ def test_the_bundle_says_how_it_reads_turns_and_is_evaluated_so_without_being_to
         "length": 22, "turns": 1, "speakers": True, "speaker_form": "{speaker}: {text}",
     }  # fmt: skip
     assert Bundle.read(folder / "without" / "bundle").manifest.context is None
+    cards = [" ".join((folder / name / "bundle" / "README.md").read_text().split()) for name in ("with", "without")]
+    assert "their last tokens. Before a text it was given up to 1 previous turns of its dialogue as" in cards[0]
+    assert "their last tokens. Emoji are read" in cards[1]
     metrics = ec.load(bundle.path, threads=1).evaluate(
         str(folder / "meld"), split="test", **{"data.source": "meld", "data.path": str(folder / "meld")}
     )
     assert metrics.macro_f1 > 0.9
-    assert any("108 of 216 rows have any" in note for note in metrics.notes)
+    assert any("54 of 108 rows have any" in note for note in metrics.notes)
 
 
 def test_the_service_answers_by_what_was_said_before(folder):

@@ -77,6 +77,7 @@ def render_model_card(
         max_length=tokenizer.max_length,
         head_tokens=tokenizer.head_tokens,
         emoji_names=tokenizer.normalisation == "emoji_names",
+        context=tokenizer.context,
         sources=data.sources,
         fairness=fairness,
     )
