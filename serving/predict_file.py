@@ -47,9 +47,7 @@ def output_format(path: str, said: Format | None) -> Format:
     raise ConfigError(f"cannot tell the format of {path}, or not write it.", hint=f"Name it with one of {allowed}.")
 
 
-def predict_table(
-    scorer: Scorer, table: Table, output: str, form: Format, *, turns: TableTurns | None = None
-) -> str:
+def predict_table(scorer: Scorer, table: Table, output: str, form: Format, *, turns: TableTurns | None = None) -> str:
     """Write the rows of `table` with their labels and probabilities; a text that is empty or null has none.
 
     A named output is whole or absent: rows go to `OUTPUT.partial` first. When it is stopped (Ctrl-C, SIGTERM), or a
