@@ -69,9 +69,9 @@ def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> s
     from serving.bulk.scoring import Scorer
     from serving.predict_file import output_format, predict_table
 
+    if turns is not None and _is_many(options.input):
+        raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
     if len(options.input) > 1:
-        if turns is not None:
-            raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
         raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
     said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
     form = output_format(options.output, said)
@@ -209,12 +209,15 @@ def _tolerant(options: argparse.Namespace) -> bool:
     if options.bad_rows is not None:
         if STDIN in (*options.input, options.output) and options.bad_rows == "aside":
             raise ConfigError("--bad_rows aside needs files: there is no place beside standard input and output.")
+        if _turns(options) is not None and options.bad_rows == "aside":
+            raise ConfigError("--bad_rows aside does not go with --context and --dialogue: a turn would be missing.")
         return bool(options.bad_rows == "aside")
-    return STDIN not in (*options.input, options.output) and (
-        len(options.input) > 1
-        or is_pattern(options.input[0])
-        or storage_of(options.input[0]).is_folder(options.input[0])
-    )
+    return STDIN not in (*options.input, options.output) and _turns(options) is None and _is_many(options.input)
+
+
+def _is_many(inputs: Sequence[str]) -> bool:
+    """Whether there may be several files."""
+    return len(inputs) > 1 or is_pattern(inputs[0]) or storage_of(inputs[0]).is_folder(inputs[0])
 
 
 def _format_of_input(path: str, reading: TableOptions) -> Any:

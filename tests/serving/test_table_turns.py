@@ -125,6 +125,18 @@ def test_options_of_tables_do_not_go_with_a_text(bundle):
         predict.main([str(bundle), "--text", "a", "--dialogue", "d"])
 
 
+def test_several_tables_and_rows_set_aside_do_not_go_with_turns(bundle, tmp_path):
+    path, output = tmp_path / "in.jsonl", str(tmp_path / "out.jsonl")
+    path.write_text('{"text": "a", "d": "x"}\n')
+    for inputs in ([tmp_path], [path, path], [tmp_path / "*.jsonl"]):
+        with pytest.raises(ConfigError, match="--context and --dialogue go with a single table. Predict one after"):
+            predict.main([str(bundle), "--input", *map(str, inputs), "--output", output, "--dialogue", "d"])
+    with pytest.raises(
+        ConfigError, match="--bad_rows aside does not go with --context and --dialogue: a turn would be"
+    ):
+        run(bundle, tmp_path, "--dialogue", "d", "--bad_rows", "aside")
+
+
 def test_a_cell_without_turns_in_it_is_named(bundle, tmp_path):
     with pytest.raises(DataFormatError, match=r"in.jsonl, line 1, column 'before': a turn is a text, or an object"):
         run(bundle, tmp_path, "--context", "before", rows=[{"text": "a", "before": [3]}])
