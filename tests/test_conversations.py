@@ -17,7 +17,7 @@ from tests.training.conversations import write_meld
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two trainings of the starter: 80 CPU seconds
 
 OPTIONS = ("--data.source", "meld", "--data.labels", "[neutral, joy, sadness, anger]", "--data.max_length", "48",
-           "--optim.epochs", "2", "--optim.batch_size", "16", "--run.threads", "1")  # fmt: skip
+           "--optim.epochs", "3", "--optim.batch_size", "16", "--run.threads", "1")  # fmt: skip
 NEWS = {"joy": "They gave me the job, finally!", "sadness": "My grandfather, who raised me, died.",
         "anger": "He stole my wallet and laughed!"}  # fmt: skip
 
@@ -81,7 +81,9 @@ def test_the_service_answers_by_what_was_said_before(folder):
             body = {"text": "Really, Mike?", "context": [{"text": news, "speaker": "Mike"}]}
             answer = httpx.post(f"{server.url}/predict", json=body, timeout=20)
             assert [each["label"] for each in answer.json()["results"][0]["labels"]] == [emotion], answer.text
-        found = client.predict(["No way, Mike."] * 3, context=[[news] for news in NEWS.values()])
+        found = client.predict(
+            ["No way, Mike."] * 3, context=[[{"text": news, "speaker": "Mike"}] for news in NEWS.values()]
+        )
         assert [each.labels for each in found] == [(emotion,) for emotion in NEWS]
     model = ec.load(bundle, threads=1)
     course = model.conversation([{"text": NEWS["joy"], "speaker": "Mike"}, "Wow, Mike."], smoothing=0.5)
