@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from emotion_classifiers.adapting.full import CONTEXT_COLUMN, _write_rows
 from shared.context import ContextFormat, Turn, Utterance, context_of
 from shared.errors import ConfigError, DataFormatError
 from shared.labels import LabelSet
@@ -240,3 +241,19 @@ def test_new_texts_of_augmentation_keep_the_turns_of_theirs(tmp_path):
     assert any(context_of(text) for _, text in made)
     for name, text in made:
         assert context_of(text) == context_of(parents[name.partition("~")[0]])
+
+
+def test_rows_that_a_bundle_is_trained_further_on_keep_their_turns(tmp_path):
+    data = load_data(DataConfig(source="meld", path=str(write_meld(tmp_path)), context_turns=1))
+    names = data.labels.names
+    _write_rows(data.train, names, tmp_path / "rows.parquet", seed=1)
+    table = DataConfig(source="table", path=str(tmp_path / "rows.parquet"), text_column="text", split_column="split",
+                       labels=list(names), label_column=",".join(names), context_column=CONTEXT_COLUMN,
+                       context_turns=1)  # fmt: skip
+    again = load_data(table)
+
+    def described(*parts):
+        return sorted((str(text), turns(text)) for part in parts for text in part.texts)
+
+    assert described(again.train, again.dev) == described(data.train)
+    assert any(again.dev.contexts)
