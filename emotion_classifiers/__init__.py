@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from emotion_classifiers.client import Client as Client
     from emotion_classifiers.conversation import Conversation as Conversation
     from emotion_classifiers.hub import push_to_hub as push_to_hub
+    from emotion_classifiers.metrics import IntensityMetrics as IntensityMetrics
     from emotion_classifiers.metrics import Metrics as Metrics
     from emotion_classifiers.model import Model as Model
     from emotion_classifiers.model import load as load
+    from emotion_classifiers.prediction import Intensity as Intensity
     from emotion_classifiers.prediction import LabelScore as LabelScore
     from emotion_classifiers.prediction import Prediction as Prediction
     from shared import errors as errors
@@ -43,9 +45,11 @@ _HOME = {
     "Conversation": "emotion_classifiers.conversation",
     "push_to_hub": "emotion_classifiers.hub",
     "Metrics": "emotion_classifiers.metrics",
+    "IntensityMetrics": "emotion_classifiers.metrics",
     "Model": "emotion_classifiers.model",
     "load": "emotion_classifiers.model",
     "LabelScore": "emotion_classifiers.prediction",
+    "Intensity": "emotion_classifiers.prediction",
     "Prediction": "emotion_classifiers.prediction",
     "EmotionError": "shared.errors",
 }

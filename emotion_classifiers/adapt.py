@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import ConfigError
+from shared.task import require_labels
 from training.config.data import SourceKind
 from training.config.evaluate import EvaluationData
 from training.config.parser import parse_options
@@ -125,6 +126,7 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
     Raises:
         EmotionError: for every mistake a user can fix.
     """
+    require_labels(predictor.bundle.task, "emotion adapt")
     _check(options)
     if options.suggest is not None:
         from emotion_classifiers.adapting.suggest import suggest_rows  # noqa: PLC0415

@@ -65,6 +65,39 @@ class Metrics:
         )
 
 
+@dataclass(frozen=True)
+class IntensityMetrics:
+    """Metrics of one split of a bundle of intensities; None for what is not defined, as a correlation of constants is.
+
+    Attributes:
+        precision: of the model that was evaluated: fp32, int8 or fp16 as served, "torch" as trained.
+        num_examples: N rows.
+        pearson: Pearson's r, mean of the labels.
+        spearman: Spearman's rho, mean of the labels.
+        mae: mean absolute error on the scale, mean of the labels.
+        coverage: share of the annotated intensities within their intervals.
+        per_label: label -> its rows and metrics.
+        notes: what to know about the rows that were scored.
+        content: everything that was measured, as `emotion evaluate` prints it.
+    """
+
+    precision: str
+    num_examples: int
+    pearson: float | None
+    spearman: float | None
+    mae: float | None
+    coverage: float | None
+    per_label: Mapping[str, Mapping[str, Any]]
+    notes: Sequence[str]
+    content: Mapping[str, Any]
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> IntensityMetrics:
+        """The metrics in what an evaluation returned."""
+        own = {name: content[name] for name in cls.__dataclass_fields__ if name != "content"}
+        return cls(**own, content=content)
+
+
 def evaluate(
     predictor: Predictor,
     data: Any,
@@ -72,7 +105,7 @@ def evaluate(
     text: str | None,
     labels: str | Sequence[str] | None,
     options: Mapping[str, Any],
-) -> Metrics:
+) -> Metrics | IntensityMetrics:
     """Metrics of the predictor's model; see `Model.evaluate`."""
     from training.config.evaluate import EvaluateOptions  # noqa: PLC0415  (who predicts needs no parser)
     from training.config.parser import parse_options  # noqa: PLC0415
@@ -94,11 +127,12 @@ def _has_splits(table: Path) -> bool:
     return split_column(pq.read_schema(table).names) is not None
 
 
-def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics:
+def evaluate_served(predictor: Predictor, options: EvaluateOptions) -> Metrics | IntensityMetrics:
     """Metrics of the predictor's model on the rows that the options name."""
     from training.evaluation.evaluate_bundle import evaluate_bundle  # noqa: PLC0415  (pandas and scikit-learn)
 
     content = evaluate_bundle(
         predictor.bundle.path, options, logits=predictor.logits, precision=predictor.precision
     )  # fmt: skip
-    return Metrics.from_content({"precision": predictor.precision, **content})
+    kind = Metrics if predictor.bundle.task.decides else IntensityMetrics
+    return kind.from_content({"precision": predictor.precision, **content})

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from emotion_classifiers.hub import local_folder
-from emotion_classifiers.metrics import Metrics, evaluate
+from emotion_classifiers.metrics import IntensityMetrics, Metrics, evaluate
 from emotion_classifiers.prediction import Prediction
 from serving.batching.jobs import Row
-from serving.http.responses import rules_for
+from serving.http.reading import check_request
 from serving.http.schemas import PredictRequest, check_text, describe
 from serving.local_reading import NO_LIMIT, answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
 from shared.context import Context
 from shared.errors import InvalidInputError
+from shared.intensity import Scale
 from shared.profiles import for_language
 from shared.segments import Segmentation
 
@@ -78,9 +79,21 @@ class Model:
 
     @property
     def policies(self) -> tuple[str, ...]:
-        """Names of the decision policies, the default one first."""
+        """Names of the decision policies, the default one first; none for a model of intensities."""
+        if self.predictor.bundle.readout is not None:
+            return ()
         policies = self.predictor.policies
         return (policies.default, *(name for name in policies.values if name != policies.default))
+
+    @property
+    def task(self) -> str:
+        """multi_label, single_label or intensity."""
+        return str(self.predictor.bundle.task)
+
+    @property
+    def scale(self) -> Scale | None:
+        """What intensities lie between; None for a model that decides labels."""
+        return self.predictor.bundle.manifest.scale
 
     @property
     def precision(self) -> str:
@@ -131,14 +144,17 @@ class Model:
         Raises:
             InvalidInputError: for a single string in place of a list, or an option that the bundle does not have.
         """
-        options = {"profile": profile, "language": language, "policy": policy, "thresholds": thresholds,
-                   "taxonomy": taxonomy, "top_k": top_k, "segments": segments, "long_texts": long_texts,
-                   "explain": explain, "context": context}  # fmt: skip
-        every = _listed(texts)
+        options: dict[str, Any] = {
+            "profile": profile, "language": language, "policy": policy, "thresholds": thresholds, "taxonomy": taxonomy,
+            "top_k": top_k, "segments": segments, "long_texts": long_texts, "explain": explain or None,
+            "context": context,
+        }  # fmt: skip
+        every, bundle = _listed(texts), self.predictor.bundle
+        if bundle.readout is None:
+            options["probabilities"] = True
         request = _request(every or [""], options)  # an empty list of texts is no mistake here
-        bundle = self.predictor.bundle
         bundle = bundle.with_profile(profile or for_language(bundle.profiles, request.language))
-        rules_for(request, bundle)
+        check_request(request, bundle)
         found, contexts = [], request.contexts
         for start in range(0, len(every), CHUNK_TEXTS):
             rows = slice(start, start + CHUNK_TEXTS)
@@ -181,13 +197,15 @@ class Model:
             context: the turns before each text, as in `predict`.
 
         Raises:
-            InvalidInputError: when a text cannot be read; says which.
+            InvalidInputError: when a text cannot be read; says which. Also for a model of intensities.
         """
+        if self.predictor.bundle.readout is not None:
+            raise InvalidInputError("this model answers intensities, not probabilities.", hint="Use predict.")
         found = np.empty((0, len(self.labels)), dtype=np.float32)
         rows, every = [], _listed(texts)
         request = _request(every or [""], {"context": context})
         predictor = self.predictor.with_profile(profile)
-        rules_for(request, predictor.bundle)
+        check_request(request, predictor.bundle)
         for number, row in enumerate(_rows(predictor, self.checks, every, request.contexts)):
             if not isinstance(row, Row):
                 raise InvalidInputError(f"texts[{number}]: {row.message}", hint="Leave it out, or use predict.")
@@ -203,7 +221,7 @@ class Model:
         split: str | None = None,
         bootstrap_samples: int = 0,
         **options: Any,
-    ) -> Metrics:
+    ) -> Metrics | IntensityMetrics:
         """Metrics of the precision that is served, on any data.
 
         Args:
@@ -277,6 +295,6 @@ def _request(texts: list[Any], options: Mapping[str, Any]) -> PredictRequest:
     """The options, checked as those of a request over HTTP."""
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        return PredictRequest.model_validate({"texts": texts, "probabilities": True, **given})
+        return PredictRequest.model_validate({"texts": texts, **given})
     except ValidationError as error:
         raise InvalidInputError(describe(error)) from None

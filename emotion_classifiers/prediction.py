@@ -18,6 +18,17 @@ class LabelScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Intensity:
+    """How intense a label is on the model's scale, in an interval; `level` where the scale has levels."""
+
+    label: str
+    intensity: float
+    low: float
+    high: float
+    level: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NearestLabel:
     """The most probable label where none is decided; `distance` is what it lacks to its threshold."""
 
@@ -70,6 +81,8 @@ class Prediction:
         reasons: with `explain`, decided label -> words, the one that adds most first.
         segments: with `segments`, the answer for each of them, in their order.
         timeline: with `segments`, label decided anywhere -> its probability in each of them.
+        intensities: from a model of intensities, in place of scores and probabilities: label -> its intensity, the most
+            intense first.
         error: why this text has no answer (it is empty, for example); None for a text that was read.
     """
 
@@ -84,6 +97,7 @@ class Prediction:
     reasons: Mapping[str, tuple[WordScore, ...]] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     timeline: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    intensities: Mapping[str, Intensity] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,6 +118,7 @@ class Prediction:
                 Segment(start=int(entry["start"]), end=int(entry["end"]), **_said(entry))
                 for entry in result.get("segments") or ()
             ),
+            intensities={each["label"]: Intensity(**each) for each in result.get("intensities") or ()},
             timeline={name: tuple(course) for name, course in (result.get("timeline") or {}).items()},
         )
 
@@ -112,7 +127,7 @@ def _said(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a text and a segment have in common."""
     nearest = entry.get("probably")
     return {
-        "scores": tuple(LabelScore(**score) for score in entry["labels"]),
+        "scores": tuple(LabelScore(**score) for score in entry.get("labels") or ()),
         "probabilities": dict(entry.get("probabilities") or {}),
         "warnings": tuple(entry.get("warnings") or ()),
         "probably": None if nearest is None else NearestLabel(**nearest),

@@ -19,8 +19,9 @@ from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import LOAD_TIMEOUT_S, ModelProcess, ProcessLostError
 from serving.worker.wire import Loaded
-from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, Bundle
+from shared.bundle import ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
+from shared.manifest import MANIFEST
 
 logger = logging.getLogger("emotion.engine")
 

@@ -147,7 +147,8 @@ def build_options(seal: str) -> dict[str, Any]:
 def _copy_served(bundle: Bundle, model: ExportedModel, target: Path) -> None:
     """Every sealed file but the trained weights, the one model, and its part of the verification."""
     from serving.signature import SIGNATURE
-    from shared.bundle import MANIFEST, ONNX_FOLDER, VERIFICATION, WEIGHTS
+    from shared.bundle import ONNX_FOLDER, VERIFICATION, WEIGHTS
+    from shared.manifest import MANIFEST
 
     source = bundle.path.resolve()
     names = [MANIFEST, *(name for name in bundle.manifest.files if name != WEIGHTS)]

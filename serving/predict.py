@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.bulk.job import PART_ROWS, Job
+from serving.bulk.job import PART_ROWS, Job, check_decisions
 from serving.table_turns import TableTurns
 from serving.text_checks import WARNINGS
 from shared.bundle import Bundle
@@ -86,7 +86,8 @@ def _load(options: argparse.Namespace) -> Predictor:
         options.bundle, precision=options.precision, provider=options.provider, threads=options.threads
     )
     predictor = predictor.with_profile(_profile(options))
-    predictor.policies.get(options.policy)  # an unknown one is refused before anything is predicted
+    # what does not fit the bundle is refused before anything is predicted
+    check_decisions(predictor.bundle, policy=options.policy, segments=options.segments, explain=options.explain)
     return predictor
 
 
@@ -238,11 +239,12 @@ def _show(predictor: Predictor, options: argparse.Namespace) -> None:
     from serving.local_reading import read_here
     from serving.text_checks import TextChecks
 
-    request = PredictRequest(
-        texts=options.text, policy=options.policy, segments=options.segments, explain=options.explain,
-        probabilities=True, top_k=len(predictor.labels),
-    )  # fmt: skip
     bundle = predictor.bundle
+    of_labels: dict[str, Any] = {
+        "policy": options.policy, "segments": options.segments, "explain": options.explain, "probabilities": True,
+        "top_k": len(predictor.labels),
+    }  # fmt: skip
+    request = PredictRequest(texts=options.text, **(of_labels if bundle.readout is None else {}))
     for text, reading in zip(
         options.text, read_here(predictor, TextChecks(bundle), options.text, request, bundle), strict=True
     ):
@@ -254,6 +256,8 @@ def _show(predictor: Predictor, options: argparse.Namespace) -> None:
 
 def _content(text: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """The answer as JSON: a `TextResult` with the text, and the decided labels by name."""
+    if "intensities" in result:
+        return {"text": text, **result}
     found = {"text": text, **result, "labels": _decided(result), "probabilities": _ranked(result)}
     if "segments" in result:
         found["segments"] = [{**each, "labels": _decided(each)} for each in result["segments"]]
@@ -271,6 +275,12 @@ def _ranked(result: Mapping[str, Any]) -> dict[str, float]:
 def _described(text: str, result: Mapping[str, Any], shown: int = 3) -> str:
     """A text and its labels for a person: those decided, marked by a star, and at least the `shown` likeliest."""
     lines = [normalise(text)]
+    if "intensities" in result:
+        for score in result["intensities"]:
+            interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
+            level = "" if score["level"] is None else f"  level {score['level']:g}"
+            lines.append(f"  {score['label']:<16} {score['intensity']:.3f}  {interval}{level}")
+        return "\n".join([*lines, *(f"  note: {WARNINGS[code]}" for code in result["warnings"])]) + "\n"
     for place, score in enumerate(result["labels"]):
         if score["decided"] or place < shown:
             lines.append(f"  {'*' if score['decided'] else ' '} {score['label']:<16} {score['probability']:.3f}")

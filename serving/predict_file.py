@@ -68,14 +68,17 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format, *, tu
         ConfigError: when the table has columns of the names that are added.
         KeyboardInterrupt: when it was stopped.
     """
-    job, added = scorer.job, [PREDICTED, *(f"p_{name}" for name in scorer.predictor.labels)]
-    labels, turn_notes = scorer.predictor.labels, turns.check(table, scorer.predictor.bundle) if turns else []
+    job, added, bundle = scorer.job, list(scorer.added), scorer.predictor.bundle
+    if turns is not None and bundle.readout is not None:
+        raise ConfigError("--context, --dialogue and --smooth do not go with a model of intensities.")
+    labels, turn_notes = scorer.predictor.labels, turns.check(table, bundle) if turns else []
     added += turns.added(labels) if turns else []
     check_columns(table, job, added)
     drop = added if job.overwrite_columns else ()
     progress = Progress(started_s=time.monotonic())
     with _opened(output, progress) as stream:
-        writer = open_writer(stream, form, table, added, lists=[PREDICTED], drop=drop)
+        lists = [name for name in added if name == PREDICTED]
+        writer = open_writer(stream, form, table, added, lists=lists, drop=drop)
         for note in (*turn_notes, *table.notes, *getattr(writer, "notes", ())):
             sys.stderr.write(f"note: {note}\n")
         with _Stoppable() as stoppable:

@@ -18,9 +18,10 @@ from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.exported import ExportedModel, choose_models
 from serving.runtime import CPU, CUDA, active_provider, open_session, resolve_provider, run_options
-from shared.bundle import MANIFEST, Bundle
+from shared.bundle import Bundle
 from shared.errors import VerificationError
 from shared.labels import label_difference
+from shared.manifest import MANIFEST
 from shared.thresholds import Policies
 from shared.tokenizer import Encoded, TextTokenizer
 

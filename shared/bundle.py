@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from shared.aggregation import FILE as AGGREGATION
@@ -14,111 +14,24 @@ from shared.aggregation import Aggregation
 from shared.calibration import Calibration
 from shared.context import ContextFormat
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError, InvalidInputError
-from shared.files import read_json, sha256_file, write_json
+from shared.files import read_json, sha256_file
+from shared.intensity import FILE as INTENSITY
+from shared.intensity import Readout, Scale
 from shared.labels import LabelSet, label_difference
+from shared.manifest import INTENSITY_VERSION, MANIFEST, SCHEMA_VERSION, Manifest, is_count
 from shared.profiles import DEFAULT, Profile, read_profiles
 from shared.reference import Reference
-from shared.text import NORMALISATIONS, Normalisation
+from shared.task import Task
+from shared.text import Normalisation
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 
-SCHEMA_VERSION = 3
-"""Of `bundle.json`. Older ones are read too: version 2 has no `normalisation`, which is plain there, and version 1 has
-the texts of `reference.npz` as an array of strings besides."""
-
-READABLE_VERSIONS = (1, 2, 3)
-MANIFEST = "bundle.json"
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
 WEIGHTS = "model.safetensors"
 REFERENCE = "reference.npz"
-REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "calibration.json", "thresholds.json", "metrics.json",
-            REFERENCE)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The content of `bundle.json`; `files` maps every sealed file to its sha256."""
-
-    schema_version: int
-    labels: tuple[str, ...]
-    task: str
-    pooling: str
-    max_length: int
-    head_tokens: int
-    normalisation: Normalisation
-    files: Mapping[str, str]
-    provenance: Mapping[str, Any]
-    context: ContextFormat | None = None
-    """How previous turns are read; None where the model was trained without, and is asked without."""
-
-    @classmethod
-    def read(cls, path: Path) -> Manifest:
-        """Read `bundle.json`.
-
-        Raises:
-            BundleFormatError: when a field is missing or the schema version is not the one this code reads.
-        """
-        content = read_json(path)
-        version = content.get("schema_version")
-        if version not in READABLE_VERSIONS:
-            raise BundleFormatError(
-                f"{path} has schema version {str(version)[:40]!r}; this version reads "
-                f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}.",
-                hint="Train the bundle again, or use the release that wrote it.",
-            )
-        if version < 3:
-            content = {**content, "normalisation": "plain"}
-        try:
-            fields = {name: content[name] for name in cls.__dataclass_fields__ if name != "context"}
-        except KeyError as error:
-            raise BundleFormatError(f"{path} lacks the field {error}.") from None
-        for name, (is_right, expected) in _FIELDS.items():
-            if not is_right(fields[name]):
-                raise BundleFormatError(f"{path}: '{name}' is {str(fields[name])[:60]!r}, expected {expected}.")
-        try:
-            context = None if content.get("context") is None else ContextFormat.from_json(content["context"])
-        except ValueError:
-            raise BundleFormatError(f"{path}: 'context' does not say how previous turns are read.") from None
-        return cls(**{**fields, "labels": tuple(fields["labels"]), "context": context})
-
-    def write(self, path: Path) -> None:
-        """Write `bundle.json`."""
-        context = {} if self.context is None else {"context": self.context.to_json()}
-        write_json(path, {name: value for name, value in asdict(self).items() if name != "context"} | context)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_name_inside(name: Any) -> bool:
-    """Whether `name` is a file below the bundle's folder, written plainly."""
-    return (
-        isinstance(name, str)
-        and "\\" not in name
-        and name == PurePosixPath(name).as_posix()
-        and not (name.startswith("/") or ".." in PurePosixPath(name).parts or name in ("", ".") or "\0" in name)
-    )
-
-
-_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "labels": (lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value), "names"),
-    "task": (lambda value: isinstance(value, str), "a name"),
-    "pooling": (lambda value: isinstance(value, str), "a name"),
-    "max_length": (_is_count, "a number of tokens"),
-    "head_tokens": (_is_count, "a number of tokens"),
-    "normalisation": (lambda value: value in NORMALISATIONS, " or ".join(NORMALISATIONS)),
-    "files": (
-        lambda value: (
-            isinstance(value, dict)
-            and all(_is_name_inside(name) and isinstance(digest, str) for name, digest in value.items())
-        ),
-        "names of files inside the bundle, each with its sha256",
-    ),
-    "provenance": (lambda value: isinstance(value, dict), "an object"),
-}
-"""Field of `bundle.json` -> whether a value is of its kind, and the kind in words."""
+REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "metrics.json", REFERENCE)
+"""Files of every bundle; `Task.files` has those of its task."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +45,8 @@ class Bundle:
         policies: likewise.
         profiles: name -> further decisions that it holds.
         aggregation: how segments are put together to texts.
+        readout: what the logits mean in the task intensity, whose calibration is the identity and whose only policy
+            decides nothing; None in the others.
     """
 
     path: Path
@@ -140,6 +55,7 @@ class Bundle:
     policies: Policies
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     aggregation: Aggregation = field(default_factory=Aggregation)
+    readout: Readout | None = None
 
     @classmethod
     def read(cls, path: Path | str, *, check_files: bool = True, weights: bool = True) -> Bundle:
@@ -163,6 +79,14 @@ class Bundle:
             )
         manifest = Manifest.read(folder / MANIFEST)
         _check_files(folder, manifest, check_files, weights)
+        if manifest.scale is not None:
+            number = len(manifest.labels)
+            bundle = cls(
+                folder, manifest, Calibration.identity(number), Policies.nothing(manifest.labels),
+                readout=Readout.read(folder, manifest.scale),
+            )  # fmt: skip
+            bundle._check_agreement()
+            return bundle
         bundle = cls(
             folder,
             manifest,
@@ -187,6 +111,11 @@ class Bundle:
             raise BundleFormatError(
                 f"{AGGREGATION} and {MANIFEST} disagree: "
                 f"{label_difference(of_texts.labels, labels, (AGGREGATION, MANIFEST))}."
+            )
+        if self.readout is not None and self.readout.labels != labels:
+            raise BundleFormatError(
+                f"{INTENSITY} and {MANIFEST} disagree: "
+                f"{label_difference(self.readout.labels, labels, (INTENSITY, MANIFEST))}."
             )
         sizes = {
             f"labels in {MANIFEST}": len(labels),
@@ -221,6 +150,11 @@ class Bundle:
             for name, profile in self.profiles.items()
         }
         return {DEFAULT: self, **others}
+
+    @property
+    def task(self) -> Task:
+        """What the model is for."""
+        return Task(self.manifest.task)
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -281,6 +215,7 @@ def seal(
     provenance: Mapping[str, Any],
     normalisation: Normalisation = "emoji_names",
     context: ContextFormat | None = None,
+    scale: Scale | None = None,
 ) -> Bundle:
     """Write `bundle.json` with the sha256 of every file in `folder`, then read the bundle back, checked.
 
@@ -288,8 +223,9 @@ def seal(
         BundleFormatError: when a required file is missing or the parts disagree.
     """
     files = {name: sha256_file(folder / name) for name in _sealed_names(folder)}
+    version = SCHEMA_VERSION if Task(task).decides else INTENSITY_VERSION
     manifest = Manifest(
-        SCHEMA_VERSION, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance, context
+        version, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance, context, scale
     )
     manifest.write(folder / MANIFEST)
     return Bundle.read(folder)
@@ -306,12 +242,13 @@ def _sealed_names(folder: Path) -> list[str]:
 
 
 def _check_files(folder: Path, manifest: Manifest, check_contents: bool, weights: bool) -> None:
-    missing = {name for name in {*REQUIRED, *manifest.files} if not (folder / name).is_file()}
+    required = (*REQUIRED, *Task(manifest.task).files)
+    missing = {name for name in {*required, *manifest.files} if not (folder / name).is_file()}
     left_out = set() if weights else {WEIGHTS} & missing
     missing -= left_out
     if missing:
         raise BundleFormatError(f"{folder} lacks {', '.join(sorted(missing))}.")
-    unsealed = [name for name in REQUIRED if name not in manifest.files]
+    unsealed = [name for name in required if name not in manifest.files]
     if unsealed:
         raise BundleFormatError(f"{folder / MANIFEST} does not seal {', '.join(unsealed)}.")
     if not check_contents:
@@ -330,6 +267,6 @@ def _num_outputs(config: Path) -> int:
     names, number = content.get("id2label"), content.get("num_labels", 2)
     if names and not isinstance(names, dict):
         raise BundleFormatError(f"{config}: 'id2label' is {str(names)[:60]!r}, expected an object.")
-    if not _is_count(number):
+    if not is_count(number):
         raise BundleFormatError(f"{config}: 'num_labels' is {str(number)[:60]!r}, expected a number.")
     return len(names) if names else int(number)

@@ -33,6 +33,7 @@ class Reference:
         known: entries that were annotated, shape (N, L).
         logits: of the trained model, float32, shape (N, L).
         split: the split they come from.
+        shares: annotated intensities as shares 0..1 of the scale, shape (N, L); None but for the task intensity.
     """
 
     row_ids: NDArray[np.str_]
@@ -41,6 +42,7 @@ class Reference:
     known: NDArray[np.bool_]
     logits: NDArray[np.float32]
     split: str
+    shares: NDArray[np.float32] | None = None
 
     def write(self, path: Path) -> None:
         """Write `reference.npz`, readable with numpy alone.
@@ -54,9 +56,10 @@ class Reference:
         if any(context_of(text) for text in self.texts):
             turns = _joined([json.dumps(turns_to_json(context_of(text))) for text in self.texts])
             contexts = dict(zip(("context_bytes", "context_ends"), turns, strict=True))
+        shares: dict[str, Any] = {} if self.shares is None else {"shares": self.shares}
         np.savez_compressed(
             path, row_ids=self.row_ids, text_bytes=text_bytes, text_ends=text_ends, labels=self.labels,
-            known=self.known, logits=self.logits, split=np.array(self.split), **contexts,
+            known=self.known, logits=self.logits, split=np.array(self.split), **contexts, **shares,
         )  # fmt: skip
 
     @classmethod
@@ -71,6 +74,7 @@ class Reference:
             check_unpacked_size(path)
             with np.load(path, allow_pickle=False) as data:
                 rows: dict[str, Any] = {name: data[name] for name in _ARRAYS}
+                shares = np.asarray(data["shares"], dtype=np.float32) if "shares" in data else None
                 texts = data["texts"].tolist() if "texts" in data else _split(data["text_bytes"], data["text_ends"])
                 if "context_bytes" in data:
                     turns = [read_turns(json.loads(t)) for t in _split(data["context_bytes"], data["context_ends"])]
@@ -82,7 +86,9 @@ class Reference:
             raise BundleFormatError(f"{path} is not a readable reference: {error}.") from error
         if len(lengths) != 1:
             raise BundleFormatError(f"the arrays in {path} differ in length.")
-        return cls(rows["row_ids"], texts, rows["labels"], rows["known"], rows["logits"], str(rows["split"]))
+        if shares is not None and shares.shape != rows["logits"].shape:
+            raise BundleFormatError(f"the arrays in {path} differ in shape.")
+        return cls(rows["row_ids"], texts, rows["labels"], rows["known"], rows["logits"], str(rows["split"]), shares)
 
 
 def check_unpacked_size(path: Path) -> None:

@@ -15,6 +15,8 @@ from shared.files import read_json, write_json
 
 ARGMAX = "argmax"
 """The policy of single-label tasks: the one label with the highest probability."""
+NOTHING = "none"
+"""The policy of tasks that decide no labels."""
 HIGHEST = "the highest probability"
 """What `thresholds.json` says of that policy in place of thresholds."""
 
@@ -57,6 +59,11 @@ class Policies:
                 )
             if not ((thresholds >= 0) & (thresholds <= 1)).all():
                 raise BundleFormatError(f"policy '{name}' has a threshold outside 0..1.")
+
+    @classmethod
+    def nothing(cls, labels: tuple[str, ...]) -> Policies:
+        """For a task without decisions: the one policy `none`, whose thresholds no probability reaches."""
+        return cls(labels, {NOTHING: np.ones(len(labels))}, "none", NOTHING)
 
     def get(self, name: str | None = None) -> NDArray[np.float64]:
         """Thresholds of a policy, shape (L,); the default policy for None.

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from shared.bundle import Bundle
 from shared.errors import ConfigError, DataNotFoundError
 from shared.storage import FoundFile, join, plain, storage_of
 from shared.tables import FORMATS, Format, TableOptions, format_of
@@ -20,6 +21,35 @@ PART_ROWS = 4096
 """Rows of a part: what is scored at once, in batches of similar length, and what a kill costs at most a process."""
 BAD_SUFFIX = ".bad.jsonl"
 """After the name of an output: its rows that were left out."""
+
+
+def added_columns(labels: Sequence[str], *, graded: bool) -> list[str]:
+    """Names of the columns that are added: decided labels and probabilities, or intensities with their intervals.
+
+    Args:
+        labels: of the bundle.
+        graded: whether it answers intensities.
+    """
+    if graded:
+        return [column for name in labels for column in (f"i_{name}", f"i_{name}_low", f"i_{name}_high")]
+    return [PREDICTED, *(f"p_{name}" for name in labels)]
+
+
+def check_decisions(bundle: Bundle, *, policy: str | None, segments: str | None, explain: bool = False) -> None:
+    """Refuse a policy that a bundle has not, and what is made for labels where it answers intensities.
+
+    Raises:
+        ConfigError: naming the option.
+        InvalidInputError: for an unknown policy; the known ones are listed.
+    """
+    if bundle.readout is None:
+        bundle.policies.get(policy)
+        return
+    for name, given in {"policy": policy, "segments": segments, "explain": explain}.items():
+        if given:
+            raise ConfigError(
+                f"--{name}: the model of {bundle.path} answers intensities and decides no labels.", hint="Leave it out."
+            )
 
 
 @dataclass(frozen=True)
@@ -38,6 +68,7 @@ class Job:
         overwrite_columns: whether columns that have the names of the added ones are replaced.
         reading: what is said about the tables; bad rows are left out where it is tolerant.
         part_rows: rows of a part.
+        graded: whether the bundle answers intensities; said by whoever has read it.
     """
 
     bundle: str
@@ -51,11 +82,12 @@ class Job:
     overwrite_columns: bool = False
     reading: TableOptions = TableOptions(prefix="--")  # noqa: RUF009  frozen
     part_rows: int = PART_ROWS
+    graded: bool = False
 
     def identity(self, seal: str) -> dict[str, Any]:
         """What the content of an output depends on, besides its input; for a resumed run to compare."""
         found = asdict(self) | {"bundle": seal}
-        for key in ("threads", "reading"):
+        for key in ("threads", "reading", "graded"):
             del found[key]
         reading = {key: value for key, value in asdict(self.reading).items() if key not in ("prefix", "tolerant")}
         return found | {f"table.{key}": value for key, value in reading.items() if value is not None}

@@ -46,7 +46,7 @@ class Layout:
         if file.form == "parquet":
             from shared.tables.arrow_writing import ParquetLayout  # noqa: PLC0415  only where Parquet is written
 
-            parquet = ParquetLayout(table, added, lists=[PREDICTED], drop=drop)
+            parquet = ParquetLayout(table, added, lists=[name for name in added if name == PREDICTED], drop=drop)
         columns = [name for name in table.all_columns() if name not in drop] if file.form in ("csv", "tsv") else []
         notes = (*table.notes, *(parquet.notes if parquet else ()))
         return cls(file.form, file.packed, columns, added, drop, parquet, notes)

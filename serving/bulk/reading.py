@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serving.bulk.job import PREDICTED, Job, ScoredFile
+from serving.bulk.job import Job, ScoredFile, added_columns
 from serving.bulk.layout import Layout
 from shared.errors import ConfigError, DataFormatError
 from shared.storage import storage_of
@@ -76,7 +76,7 @@ def read_parts(
         ConfigError: when it has columns of the names that are added.
     """
     table = table or open_input(file, job)
-    added = [PREDICTED, *(f"p_{name}" for name in labels)]
+    added = added_columns(labels, graded=job.graded)
     check_columns(table, job, added)
     layout = Layout.of(table, file, added, drop=added if job.overwrite_columns else ())
     place = -1

@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from serving.bulk.job import BAD_SUFFIX, PREDICTED, Job, find_files
+from serving.bulk.job import BAD_SUFFIX, Job, added_columns, check_decisions, find_files
 from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
 from serving.exported import choose_model
@@ -66,12 +66,13 @@ class Run:
         if single:
             self.tables[0] = open_input(self.files[0], job)
         bundle = Bundle.read(job.bundle, weights=False).with_profile(job.profile)
-        bundle.policies.get(job.policy)
+        check_decisions(bundle, policy=job.policy, segments=job.segments)
+        self.job = job = replace(job, graded=bundle.readout is not None)
         provider = resolve_provider(job.provider)
         self.model = f"{choose_model(bundle, precision=job.precision, provider=provider).precision}, {provider}"
         self.labels = bundle.manifest.labels
         for table in self.tables.values():
-            check_columns(table, job, [PREDICTED, *(f"p_{name}" for name in self.labels)])
+            check_columns(table, job, added_columns(self.labels, graded=job.graded))
         self.state.begin(job.identity(bundle.seal), restart=restart)
         self.states = [FileState(self.state, file) for file in self.files]
         self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.bulk.job import PREDICTED, Job
+from serving.bulk.job import Job, added_columns, check_decisions
 from serving.predictor import MAX_BATCH_TOKENS, Predictor
 from serving.runtime import CPU
 from serving.text_checks import TextChecks
+from shared.intensity import Readout
 from shared.tables.values import to_text
 from shared.text import normalise
 
@@ -59,13 +60,14 @@ class Scorer:
 
     Attributes:
         model: precision and provider, in words.
+        added: names of the columns that it gives.
     """
 
     def __init__(self, predictor: Predictor, job: Job) -> None:
         self.predictor, self.job = predictor, job
         self._checks = TextChecks(predictor.bundle)
         self._batch_tokens = CPU_BATCH_TOKENS if predictor.provider == CPU else MAX_BATCH_TOKENS
-        self._added = [PREDICTED, *(f"p_{name}" for name in predictor.labels)]
+        self.added = added_columns(predictor.labels, graded=predictor.bundle.readout is not None)
 
     @classmethod
     def open(cls, job: Job) -> Scorer:
@@ -76,7 +78,7 @@ class Scorer:
         """
         predictor = Predictor.load(job.bundle, precision=job.precision, provider=job.provider, threads=job.threads)
         predictor = predictor.with_profile(job.profile)
-        predictor.policies.get(job.policy)
+        check_decisions(predictor.bundle, policy=job.policy, segments=job.segments)
         return cls(predictor, job)
 
     @property
@@ -102,17 +104,25 @@ class Scorer:
         return probabilities, self.predictor.policies.decide(probabilities, self.job.policy)
 
     def columns(self, prepared: Prepared) -> Mapping[str, list[Any]]:
-        """The added columns of N texts; an empty one has no labels, and None for probabilities."""
-        probabilities, decisions = self.decide(prepared)
-        decided = self.predictor.bundle.label_set.names_of(decisions)
-        lists = [list(names) for names in decided]
-        columns = probabilities.T.tolist()
+        """The added columns of N texts; an empty one has no labels, and None for numbers."""
+        lists: list[list[Any]] = []
+        if self.predictor.bundle.readout is not None:
+            columns = self._intensities(prepared, self.predictor.bundle.readout).T.tolist()
+        else:
+            probabilities, decisions = self.decide(prepared)
+            lists = [[list(names) for names in self.predictor.bundle.label_set.names_of(decisions)]]
+            columns = probabilities.T.tolist()
         if len(prepared.usable) < len(prepared.texts):
             place_of = dict(zip(prepared.usable, range(len(prepared.usable)), strict=True))
             places = [place_of.get(row) for row in range(len(prepared.texts))]
-            lists = [[] if place is None else lists[place] for place in places]
+            lists = [[[] if place is None else names[place] for place in places] for names in lists]
             columns = [[None if place is None else column[place] for place in places] for column in columns]
-        return dict(zip(self._added, [lists, *columns], strict=True))
+        return dict(zip(self.added, [*lists, *columns], strict=True))
+
+    def _intensities(self, prepared: Prepared, readout: Readout) -> NDArray[np.float64]:
+        """Intensity, lower and upper end of each label of the U usable texts, shape (U, 3 L)."""
+        values = readout.intensities(self.predictor.encoded_logits(prepared.encoded or (), self._batch_tokens))
+        return np.stack([values, *readout.intervals(values)], axis=2).reshape(len(values), -1)
 
     def prepare_part(self, part: Part) -> Prepared:
         """`prepare` of a part's texts."""

@@ -15,6 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serving.exported import FILES, ExportedModel
+from serving.exporting.intensity_verification import deviations
 from serving.exporting.onnx_models import GRAPH, save
 from serving.exporting.quantise import Quantiser
 from serving.exporting.verification import verify_model
@@ -74,11 +75,11 @@ def export_int8(
     for more in _steps(len(ranked))[1:]:
         if report["passed"]:
             passing = count if passing is None else passing
-            if report["flipped_decisions"] <= allowed:
+            if deviations(report) <= allowed:
                 break
         before, count = report, more
         report = attempt(count)
-    within = report["passed"] and report["flipped_decisions"] <= allowed
+    within = report["passed"] and deviations(report) <= allowed
     if passing is not None and not within and count != passing:
         before, count = report, passing
         report = attempt(count)
@@ -157,7 +158,12 @@ def _steps(units: int) -> list[int]:
     return [step for step in steps if step <= most]
 
 
+def _deviate(report: Mapping[str, Any]) -> str:
+    count = deviations(report)
+    return f"{count} decisions flip" if "flipped_decisions" in report else f"{count} intensities move"
+
+
 def _reason(unit: str, sensitivity: Mapping[str, float], failed: Mapping[str, Any]) -> str:
-    flips = f"{failed.get('flipped_decisions', 0)} decisions flip" if failed.get("passed") else ""
+    flips = _deviate(failed) if failed.get("passed") else ""
     failures = "; ".join(failed.get("failures", ())) or flips
     return f"alone in int8 it changes the logits by {sensitivity[unit]:.3g} (rms); with it {failures}"

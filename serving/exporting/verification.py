@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
+from serving.exporting.intensity_verification import judge_intensities, summarise_intensities
 from serving.predictor import Predictor, metadata_problems, record_self_check
 from serving.runtime import active_provider, open_session
 from shared.bundle import Bundle
@@ -222,7 +223,10 @@ def verify_model(
         model = ExportedModel(precision, path, {})
         predictor = Predictor(bundle, model, session, bundle.tokenizer())
         logits = predictor.logits(reference.texts)
-        if logits.shape == reference.logits.shape:
+        if logits.shape == reference.logits.shape and not bundle.task.decides:
+            judged, problems = judge_intensities(bundle, reference, logits, precision)
+            report |= {**judged, "self_check": record_self_check(reference.texts, predictor.logits)}
+        elif logits.shape == reference.logits.shape:
             comparison = compare(bundle, reference, logits, tolerance)
             report |= {
                 **asdict(comparison),
@@ -254,7 +258,9 @@ def summarise(precision: str, report: Mapping[str, Any]) -> str:
     """A model's verdict and metrics as one line for a person."""
     head = f"{precision}: {'passed' if report['passed'] else 'FAILED'}, {report['file']} {report['bytes'] / 1e6:.1f} MB"
     parts, policies = [head], len(report.get("flipped_by_policy", ()))
-    if "rows" in report:
+    if "moved_intensities" in report:
+        parts += summarise_intensities(report)
+    elif "rows" in report:
         difference = report["max_logit_difference"]
         parts += [
             f"{report['rows']} {report['split']} rows",
@@ -267,5 +273,6 @@ def summarise(precision: str, report: Mapping[str, Any]) -> str:
     budget = report.get("flip_budget")
     if budget:
         kept = "within" if budget["kept"] else "MORE THAN"
-        parts.append(f"{kept} the {budget['allowed']} that may flip; {len(report['left_out'])} parts left in fp32")
+        may = "flip" if "flipped_decisions" in report else "move"
+        parts.append(f"{kept} the {budget['allowed']} that may {may}; {len(report['left_out'])} parts left in fp32")
     return ", ".join(parts) + "".join(f"\n  {reason}" for reason in report["failures"])

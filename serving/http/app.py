@@ -21,12 +21,14 @@ from serving.batching.jobs import Row
 from serving.engine import ActiveModel
 from serving.http.bodies import read_body
 from serving.http.compat import ScoresRequest, parse_scores_request, render_scores
+from serving.http.intensities import about_intensities, check_intensity_request, refuse_scores
 from serving.http.middleware import ERROR_RENDERED, forbid_redirects
 from serving.http.openapi import DOCS_PAGE, DOCS_SCRIPT, document
 from serving.http.reading import Pieces, Reading, Rows, read
 from serving.http.responses import describe_model, error_response, rules_for
 from serving.http.schemas import PredictRequest, check_text, parse_json, parse_request
 from serving.state import ServiceState
+from shared.bundle import Bundle
 from shared.context import Context, num_characters
 from shared.errors import DeadlineError, InvalidInputError, RequestError
 from shared.profiles import for_language
@@ -119,7 +121,9 @@ async def _predict(state: ServiceState, request: Request, *, own_form: bool) -> 
     if own_form and not (isinstance(value, dict) and "inputs" in value):
         work = _answer(state, parse_request(value, max_texts=state.settings.max_texts), left_s)
     else:
-        activation = state.engine.require().bundle.calibration.activation
+        bundle = state.engine.require().bundle
+        refuse_scores(bundle)
+        activation = bundle.calibration.activation
         scores = parse_scores_request(value, max_texts=state.settings.max_texts, activation=activation)
         work = _scores(state, scores, left_s)
     answer = await _while_connected(request, work)
@@ -135,7 +139,7 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
     active = state.engine.require()
     profile = request.profile or for_language(active.bundle.profiles, request.language)
     bundle = active.bundle.with_profile(profile)
-    rules = rules_for(request, bundle)
+    decided_by = {"profile": profile, **_decided_by(request, bundle)}
     most = state.settings.max_characters
     checked = [_checked(value, most, turns) for value, turns in zip(request.candidates, request.contexts, strict=True)]
     if request.single and isinstance(checked[0], RequestError):
@@ -152,8 +156,20 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
         elif each.error is not None:
             state.metrics.refused_text(each.error)
     results = [each.result for each in readings]
-    decided_by = {"profile": profile, "policy": rules.policy, "taxonomy": rules.taxonomy.name}
     return {"results": results, **decided_by, "model": bundle.seal}
+
+
+def _decided_by(request: PredictRequest, bundle: Bundle) -> dict[str, Any]:
+    """What an answer says beside its results of how they came about.
+
+    Raises:
+        InvalidInputError: when the request does not fit the bundle.
+    """
+    if bundle.readout is not None:
+        check_intensity_request(request)
+        return about_intensities(bundle.readout)
+    rules = rules_for(request, bundle)
+    return {"policy": rules.policy, "taxonomy": rules.taxonomy.name}
 
 
 async def _readings(

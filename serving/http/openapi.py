@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serving.http.compat import HuggingFaceRequest, InfinityRequest, InfinityResponse, Score
+from serving.http.intensities import MADE_FOR_LABELS
 from serving.http.schemas import ErrorBody, PredictRequest, PredictResponse
 from serving.settings import Settings
 from shared.bundle import Bundle
@@ -43,16 +44,19 @@ DOCS_PAGE = f"""<!doctype html>
 def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document; with the names that `bundle`, the one in service, allows."""
     keys = bool(settings.api_keys.get_secret_value()) or settings.api_key_file is not None
+    graded = bundle is not None and bundle.readout is not None
     content: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Emotion service",
             "version": "1",
-            "description": "Calibrated multi-label emotion probabilities of English text.",
+            "description": "Intensities of emotions in English text, with intervals."
+            if graded
+            else "Calibrated multi-label emotion probabilities of English text.",
         },
         "servers": [{"url": "."}],
         "paths": {
-            "/predict": {"post": _predict(settings)},
+            "/predict": {"post": _predict(settings, graded=graded)},
             "/": {
                 "post": _post(
                     "Scores of every label, as Hugging Face's Inference API and text-embeddings-inference give them.",
@@ -76,13 +80,17 @@ def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]
         },
         "components": {"schemas": _schemas(settings, bundle)},
     }
+    if graded:  # the forms of other servers have a place for probabilities alone
+        for path in ("/", "/classify"):
+            del content["paths"][path]
     if keys:
         content["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
         for path, method in (("/predict", "post"), ("/", "post"), ("/classify", "post"), ("/model", "get")):
-            content["paths"][path][method]["security"] = [{"bearer": []}, {"key": []}]
+            if path in content["paths"]:
+                content["paths"][path][method]["security"] = [{"bearer": []}, {"key": []}]
     return content
 
 
@@ -106,7 +114,12 @@ def _schemas(settings: Settings, bundle: Bundle | None) -> dict[str, Any]:
     fields["texts"] = many | described["texts"]
     _limit(schemas["HuggingFaceRequest"]["properties"]["inputs"], text, settings)
     _limit(schemas["InfinityRequest"]["properties"]["input"], text, settings)
-    if bundle is not None:
+    if bundle is not None and bundle.readout is not None:
+        for name in (*MADE_FOR_LABELS, "context"):
+            del fields[name]
+        fields["long_texts"] = _or_null({"enum": ["head_tail"]}) | described["long_texts"]
+        fields["profile"] = _or_null({"enum": list(bundle.profile_names)}) | described["profile"]
+    elif bundle is not None:
         schemas["HuggingFaceParameters"]["properties"]["function_to_apply"]["anyOf"][0]["enum"] = [
             bundle.calibration.activation
         ]
@@ -140,14 +153,15 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _predict(settings: Settings) -> dict[str, Any]:
+def _predict(settings: Settings, *, graded: bool) -> dict[str, Any]:
+    example = {"texts": _EXAMPLE["texts"]} if graded else _EXAMPLE
     return {
         "summary": "Emotions of one or more texts.",
         "operationId": "predict",
         "description": f"The header `X-Request-Timeout-Ms` (1 to {settings.deadline_ms}) sets a deadline of one's own.",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _reference("PredictRequest"), "example": _EXAMPLE}},
+            "content": {"application/json": {"schema": _reference("PredictRequest"), "example": example}},
         },
         "responses": {
             "200": _json_response("One result a text, in order.", "PredictResponse"),

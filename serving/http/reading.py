@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
+from serving.http.intensities import check_intensity_request, read_intensities
 from serving.http.reasons import parts, reasons, without
 from serving.http.responses import DecisionRules, error_body, facts_of, grouped, labels_of, read_by_profile, rules_for
 from serving.http.schemas import DIGITS, PredictRequest
@@ -21,6 +22,7 @@ from serving.text_checks import MIN_COVERAGE, OTHER_LANGUAGE, TOO_SHORT, TRUNCAT
 from shared.bundle import Bundle
 from shared.context import context_of, with_context
 from shared.errors import InvalidInputError, RequestError
+from shared.intensity import Readout
 from shared.segments import LANGUAGE, Offsets, split
 from shared.thresholds import decide
 
@@ -86,6 +88,8 @@ def read(
     Raises:
         InvalidInputError: when the request does not fit the bundle, or has more pieces than are taken at once.
     """
+    if bundle.readout is not None:
+        return (yield from _intensities(texts, request, bundle, bundle.readout, most_pieces))
     rules = rules_for(request, bundle)
     cut = [_cut(text, request) for text in texts]
     readable = [each for each in cut if isinstance(each, _Text)]
@@ -109,6 +113,37 @@ def read(
         else _reading(each, rules, bundle, segmented=request.segments is not None)
         for each in found
     ]
+
+
+def _intensities(
+    texts: Sequence[str | RequestError], request: PredictRequest, bundle: Bundle, readout: Readout, most_pieces: int
+) -> Generator[Pieces, Rows, list[Reading]]:
+    """The same of a bundle of intensities, which reads every text in one piece and decides nothing."""
+    asking = read_intensities(texts, request, bundle, readout)
+    rows: Rows | None = None
+    while True:
+        try:
+            wanted = next(asking) if rows is None else asking.send(rows)
+        except StopIteration as done:
+            nothing = np.zeros(len(readout.labels), dtype=np.bool_)
+            return [
+                Reading(result, error=row) if isinstance(row, RequestError) else Reading(result, row, nothing)
+                for result, row in done.value
+            ]
+        _check_number(len(wanted), most_pieces, "texts")
+        rows = yield Pieces(wanted, False)
+
+
+def check_request(request: PredictRequest, bundle: Bundle) -> None:
+    """Refuse a request that does not fit a bundle, before anything is read.
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    if bundle.readout is not None:
+        check_intensity_request(request)
+    else:
+        rules_for(request, bundle)
 
 
 def _by_profile(rows: Rows, served: Bundle, bundle: Bundle) -> Iterator[Row | RequestError]:

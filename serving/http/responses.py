@@ -19,6 +19,7 @@ from shared.aggregation import aggregate
 from shared.bundle import Bundle
 from shared.environment import package_versions
 from shared.errors import InvalidInputError, OverloadedError, RequestError
+from shared.intensity import Readout
 from shared.labels import Taxonomy, group_decisions, taxonomies_for
 from shared.profiles import DEFAULT
 from shared.thresholds import ARGMAX, decide
@@ -177,8 +178,10 @@ def error_response(error: RequestError) -> tuple[int, bytes, dict[str, str]]:
 
 def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
     """The bundle in service, as JSON."""
-    bundle, model = active.bundle, active.model
+    bundle = active.bundle
     manifest, policies = bundle.manifest, bundle.policies
+    if bundle.readout is not None:
+        return _described_intensities(active, settings, bundle.readout)
     return {
         "seal": bundle.seal,
         "labels": list(manifest.labels),
@@ -198,6 +201,37 @@ def describe_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
         "drift": _drift(active),
         "thresholds_fitted_on": policies.fitted_on,
         "calibration": {"method": bundle.calibration.method, "fitted_on": bundle.calibration.fitted_on},
+        **_described_model(active, settings),
+    }
+
+
+def _described_intensities(active: ActiveModel, settings: Settings, readout: Readout) -> dict[str, Any]:
+    """A bundle of intensities in service, as JSON; it has no policies and no taxonomies."""
+    bundle = active.bundle
+    widths = [None if np.isinf(width) else float(width) for width in readout.half_widths]
+    return {
+        "seal": bundle.seal,
+        "labels": list(bundle.manifest.labels),
+        "task": bundle.manifest.task,
+        "scale": readout.scale.to_json(),
+        "intervals": {
+            "level": readout.interval_level,
+            "method": readout.method,
+            "fitted_on": readout.fitted_on,
+            "half_widths": dict(zip(readout.labels, widths, strict=True)),
+        },
+        "taxonomies": {}, "policies": {}, "default_policy": None, "context": None,
+        "profiles": {}, "default_profile": DEFAULT,
+        "drift": _drift(active),
+        **_described_model(active, settings),
+    }  # fmt: skip
+
+
+def _described_model(active: ActiveModel, settings: Settings) -> dict[str, Any]:
+    """What is said of a model whatever it answers."""
+    bundle, model = active.bundle, active.model
+    manifest = bundle.manifest
+    return {
         "max_length": manifest.max_length,
         "head_tokens": manifest.head_tokens,
         "normalisation": manifest.normalisation,

@@ -214,6 +214,24 @@ class NearestLabel(BaseModel):
     distance: float
 
 
+class IntensityScore(BaseModel):
+    """One label of a model of intensities: how intense it is on the model's scale."""
+
+    label: str
+    intensity: float
+    low: float = Field(description="Lower end of the interval, which holds the true one as often as `interval_level`.")
+    high: float = Field(description="Upper end of the interval.")
+    level: float | None = Field(default=None, description="The level decided, where the scale has levels.")
+
+
+class ScaleBody(BaseModel):
+    """What intensities lie between; `step` where the scale has levels."""
+
+    low: float
+    high: float
+    step: float | None = None
+
+
 Reasons = dict[str, list[WordScore]]
 """Decided label -> words, the one that adds most first."""
 
@@ -234,6 +252,9 @@ class TextResult(BaseModel):
     """The answer for one text: labels, or an error of its own."""
 
     labels: list[LabelScore] | None = Field(default=None, description="Most probable first.")
+    intensities: list[IntensityScore] | None = Field(
+        default=None, description="In place of `labels` from a model of intensities; most intense first."
+    )
     probabilities: dict[str, float] | None = Field(default=None, description="Of every label, when asked for.")
     probably: NearestLabel | None = Field(default=None, description="The most probable label, where none is decided.")
     reasons: Reasons | None = Field(default=None, description="With `explain`, of a text that is read in one piece.")
@@ -253,8 +274,13 @@ class PredictResponse(BaseModel):
 
     results: list[TextResult]
     profile: str
-    policy: str
-    taxonomy: str
+    policy: str | None = Field(default=None, description="From a model that decides labels.")
+    taxonomy: str | None = Field(default=None, description="From a model that decides labels.")
+    task: Literal["intensity"] | None = Field(default=None, description="From a model of intensities.")
+    scale: ScaleBody | None = Field(default=None, description="Of the intensities.")
+    interval_level: float | None = Field(
+        default=None, description="Share of the intervals that hold the true intensity, on texts like those measured."
+    )
     model: str = Field(description="Seal of the bundle that answered, see GET /model.")
 
 

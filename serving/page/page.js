@@ -3,6 +3,7 @@
 import { clearBars, showBars, showTimeline } from "./bars.js";
 import { clearEntry, showEntry } from "./entry.js";
 import { remember, whenOpened } from "./history.js";
+import { askIntensities, scaleWords, showIntensityBars } from "./intensities.js";
 import { ask, byId, complain, element, listed, predict, state } from "./service.js";
 import { policyName, policyWords, taxonomyName, taxonomyWords, warningWords } from "./words.js";
 import "./compare.js";
@@ -24,6 +25,7 @@ async function loadModel() {
   }
   complain(null);
   byId("unlock").hidden = true;
+  if (state.model.task === "intensity") return showIntensityModel();
   const { labels, precision, policies, default_policy: first, profiles, taxonomies } = state.model;
   byId("model").textContent = `${labels.length} labels · ${precision}`;
   policy.replaceChildren(...Object.keys(policies).map((name) => new Option(policyName(name), name, false, name === first)));
@@ -33,6 +35,17 @@ async function loadModel() {
   byId("taxonomies").querySelector(".segments")?.remove();
   byId("taxonomies").append(choices(Object.keys(taxonomies)));
   explainSettings();
+  read();
+}
+
+/** A model of intensities decides nothing: no settings, no comparison of labels, no table of decisions. */
+function showIntensityModel() {
+  const { labels, precision, scale, intervals } = state.model;
+  byId("model").textContent = `${labels.length} intensities · ${precision}`;
+  document.body.classList.add("graded");
+  for (const hidden of document.querySelectorAll("[data-view=compare], [data-view=table], .settings, .thresholds")) hidden.hidden = true;
+  byId("scale-words").textContent = scaleWords(scale, intervals.level);
+  byId("scale-words").hidden = false;
   read();
 }
 
@@ -70,6 +83,13 @@ async function read({ kept = false } = {}) {
   under = new AbortController();
   byId("bars").classList.add("stale");
   try {
+    if (state.model.task === "intensity") {
+      const { results } = await askIntensities(value, under.signal);
+      complain(null);
+      showIntensities(results[0]);
+      if (kept) remember(value, verdict.textContent);
+      return;
+    }
     const { results } = await predict({ text: value, segments: "sentence", top_k: 1000 }, under.signal);
     complain(null);
     show(value, results[0]);
@@ -90,6 +110,16 @@ function clear() {
   complain(null);
   verdict.textContent = "The emotions appear here as you type.";
   verdict.classList.add("waiting");
+}
+
+function showIntensities(result) {
+  const [first] = result.intensities;
+  verdict.textContent = `Most intense: ${first.label}, ${first.intensity.toFixed(2)}.`;
+  verdict.classList.remove("waiting");
+  byId("bars").classList.remove("stale");
+  showWarnings(result.warnings);
+  clearEntry();
+  showIntensityBars(result.intensities, state.model.scale);
 }
 
 function show(value, result) {

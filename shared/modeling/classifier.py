@@ -21,8 +21,11 @@ from shared.modeling.tokenizer_files import load_tokenizer_json
 __all__ = ["HeadOptions", "build_classifier", "head_modules", "load_classifier", "resolve_checkpoint"]
 
 Pooling = Literal["cls", "mean"]
-Task = Literal["multi_label", "single_label"]
-_PROBLEM_TYPES = {"multi_label": "multi_label_classification", "single_label": "single_label_classification"}
+Task = Literal["multi_label", "single_label", "intensity"]
+_PROBLEM_TYPES = {
+    "multi_label": "multi_label_classification", "single_label": "single_label_classification",
+    "intensity": "multi_label_classification",  # a pipeline of transformers gives the sigmoid: the share of the scale
+}  # fmt: skip
 
 
 def build_classifier(

@@ -105,7 +105,7 @@ def test_another_schema_version_is_refused(tmp_path):
     folder = sealed(tmp_path / "bundle").path
     manifest = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(BundleFormatError, match="schema version '99'; this version reads 1 to 3"):
+    with pytest.raises(BundleFormatError, match="schema version '99'; this version reads 1 to 4"):
         Bundle.read(folder)
     del manifest["labels"]
     (folder / "bundle.json").write_text(json.dumps(manifest))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.bundle import Bundle
 from shared.errors import ConfigError
 from shared.files import replacing_folder, write_json
+from shared.task import require_labels
 from training.audit.behaviour import check_behaviour
 from training.audit.eec import read_eec
 from training.audit.fairness import SIGNIFICANCE, TOLERATED_GAP, counterfactual_gaps, group_metrics
@@ -52,6 +53,7 @@ def audit_bundle(path: Path, options: AuditOptions, *, logits: LogitsOf | None =
         )
     options.data.check_path("Name a table and its column of groups, or leave it out.")
     bundle = Bundle.read(path)
+    require_labels(bundle.task, "emotion audit")
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
 
     def answer(texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

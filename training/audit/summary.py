@@ -15,13 +15,14 @@ log = logging.getLogger("training")
 
 
 def measure_fairness(trained: Trained, config: Config) -> dict[str, Any] | None:
-    """What `emotion audit` says of fairness, from fewer sentences; None where the configuration asks for none.
+    """What `emotion audit` says of fairness, from fewer sentences; None where the configuration asks for none, and
+    for intensities, which decide nothing.
 
     Args:
         trained: the model with its calibration and thresholds.
         config: `eval.fairness_sentences` says how many sentences are asked.
     """
-    if not config.eval.fairness_sentences:
+    if not config.eval.fairness_sentences or not config.task.decides:
         return None
     sentences = variants(config.eval.fairness_sentences)
     tokens = trained.tokenizer.tokens

@@ -25,8 +25,9 @@ MOST_CONFLICTS, FEWEST_CONFLICTS = 0.5, 10
 
 def data_checks(data: Splits, tokenizer: TextTokenizer) -> list[Check]:
     """Checks of the splits."""
+    check = check_labels if data.scale is None else check_intensities
     return [
-        Check("labels", lambda: check_labels(data.train, data.labels)),
+        Check("labels", lambda: check(data.train, data.labels)),
         Check("conflicts", lambda: check_conflicts(data)),
         Check("leaks", lambda: check_leaks(data)),
         Check("lengths", lambda: check_lengths(data.train.texts, tokenizer)),
@@ -68,6 +69,32 @@ def check_labels(train: Corpus, labels: LabelSet) -> str:
     )
 
 
+def check_intensities(train: Corpus, labels: LabelSet) -> str:
+    """Whether the intensities of every label are annotated and vary.
+
+    Raises:
+        PreflightError: for labels that no row annotates, or whose rows have one value.
+    """
+    problems, spreads = [], []
+    for name, targets, known in zip(labels.names, train.targets.T, train.known.T, strict=True):
+        values = targets[known]
+        spreads.append(float(values.std()) if len(values) else 0.0)
+        if not len(values):
+            problems.append(f"{name} is annotated in no training row")
+        elif (values == values[0]).all():
+            problems.append(f"{name} has the same value in all {len(values):,} training rows")
+    if problems:
+        raise PreflightError(
+            f"intensities that cannot be learnt: {'; '.join(problems)}.",
+            hint="Name the labels to learn with --data.labels, or add a corpus.",
+        )
+    least = int(np.argmin(spreads))
+    return (
+        f"{len(labels)} labels with intensities in {len(train):,} rows, {train.known.mean():.0%} of the entries "
+        f"annotated; deviation from {spreads[least]:.2f} of the scale ({labels.names[least]}) to {max(spreads):.2f}"
+    )
+
+
 def check_conflicts(data: Splits) -> str:
     """How many texts had copies with different labels.
 
@@ -75,6 +102,8 @@ def check_conflicts(data: Splits) -> str:
         PreflightError: when most had: then each row is a rating, or the labels are not in the column that was read.
     """
     conflicts = sum(count.conflicts for count in data.report.counts)
+    if data.scale is not None:
+        return f"{conflicts:,} texts had copies with other intensities; theirs are averaged"
     for count in data.report.counts:
         texts = count.read - count.empty - count.duplicates
         if count.conflicts >= FEWEST_CONFLICTS and count.conflicts > MOST_CONFLICTS * texts:

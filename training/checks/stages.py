@@ -65,7 +65,7 @@ def check_data(data: Splits, tokenizer: TokenizerPair, config: Config) -> None:
         DataFormatError: when rows do not have the labels that the loss is for.
         PreflightError: for labels that cannot be learnt, leaks, or texts that are mostly cut.
     """
-    check_task(data, config.loss.task)
+    check_task(data, config.task)
     _log_checks(data_checks(data, tokenizer.tokens), config)
 
 

@@ -12,7 +12,7 @@ from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, Posi
 
 SourceKind = Literal[
     "sample", "goemotions", "table", "semeval2018_ec", "isear", "meld", "brighter", "tweet_eval", "dair_emotion", "xed",
-    "emoevent", "empathetic_dialogues", "dailydialog",
+    "emoevent", "empathetic_dialogues", "dailydialog", "emoint", "semeval2018_ei",
 ]  # fmt: skip
 """The kinds of sources; `training.data.sources.READERS` holds one reader for each."""
 
@@ -63,6 +63,11 @@ class LabelKeys(TableKeys):
     do, or by its share of them (soft labels); such a table is refused when left out."""
     split_column: str | None = None
     """Tables: the column that names each row's split ("none": none does); detected when left out."""
+    intensity_columns: str | None = None
+    """Tables, with data.task intensity: the columns of intensities, one a label, separated by commas."""
+    scale: str | None = None
+    """Tables, with data.task intensity: what their values lie between, low:high, or low:high:step for an ordinal scale,
+    such as 0:1 or 0:3:1."""
     date_column: str | None = None
     """Tables: the column of each row's date, for data.temporal_split and metrics over time."""
     group_column: str | None = None
@@ -136,6 +141,8 @@ class SamplingConfig:
 class DataConfig(LabelKeys):
     """Where texts come from, how they are split and how they are cut into tokens."""
 
+    task: Literal["labels", "intensity"] = "labels"
+    """Whether labels hold or not, or how intense each of them is: a number on a scale (docs/intensity.md)."""
     source: SourceKind = "sample"
     """Kind of corpus when there is just one: sample (embedded), table (any file), or a corpus by its name."""
     path: str | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.errors import ConfigError
 from training.config.data import DataConfig, SourceKind
-from training.config.types import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
+from training.config.types import NonNegativeFloat, NonNegativeInt, OpenShare, PositiveInt, Share
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,15 @@ class EvalConfig:
     """Rows in one forward pass of evaluation."""
     patience: PositiveInt | None = 3
     """Stop after this many evaluations on dev in which none of `stop_metrics` got better; never when null."""
-    stop_metrics: list[Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1", "brier", "loss"]] = field(
-        default_factory=lambda: ["macro_f1"]
-    )
+    stop_metrics: list[
+        Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1", "brier", "pearson", "spearman", "loss"]
+    ] = field(default_factory=lambda: ["macro_f1"])
     """What has to stall for a stop, all of it together; F1 with thresholds tuned on dev, before calibration, and of the
-    most probable label with loss.name cross_entropy, which accuracy and weighted_f1 need."""
-    best_by: Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1"] = "macro_f1"
-    """Which metric on dev decides whose weights are kept; accuracy and weighted_f1 need loss.name cross_entropy."""
+    most probable label with loss.name cross_entropy, which accuracy and weighted_f1 need. With data.task intensity
+    pearson and spearman are measured, and pearson stands in for macro_f1."""
+    best_by: Literal["macro_f1", "micro_f1", "accuracy", "weighted_f1", "pearson", "spearman"] = "macro_f1"
+    """Which metric on dev decides whose weights are kept; accuracy and weighted_f1 need loss.name cross_entropy,
+    pearson (which stands in for macro_f1 then) and spearman data.task intensity."""
     bootstrap_samples: NonNegativeInt = 1000
     """Resamples for the intervals of the report; 0 leaves the intervals out."""
     show_texts: bool = True
@@ -50,6 +52,8 @@ class CalibrationConfig:
     per_language: bool = False
     """Whether each language of dev with 50 rows or more gets thresholds of policy f1 of its own, shrunk towards the
     shared ones; they are chosen by `language` in a request."""
+    interval_level: OpenShare = 0.9
+    """data.task intensity: share of the intervals that are to hold the true intensity."""
 
 
 _OF_ROWS = ("source", "split", "ids_of_bundle", "text_column", "label_column")

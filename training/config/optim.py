@@ -20,9 +20,12 @@ from training.config.types import (
 class LossConfig:
     """What is minimised."""
 
-    name: Literal["bce", "weighted_bce", "focal", "asymmetric", "combined", "cross_entropy"] = "bce"
+    name: Literal[
+        "bce", "weighted_bce", "focal", "asymmetric", "combined", "cross_entropy", "mse", "cumulative_link", "coral"
+    ] = "bce"
     """"bce": binary cross-entropy of every known label; "combined": asymmetric, focal and a share of bce;
-    "cross_entropy": softmax, for tasks where a text has exactly one label."""
+    "cross_entropy": softmax, for tasks where a text has exactly one label. With data.task intensity: "bce" or "mse" of
+    the share of the scale, or for ordinal scales "cumulative_link" (proportional odds) or "coral"."""
     smoothing: ShareBelowOne = 0.0
     """Label smoothing e: targets 0 and 1 become e/2 and 1 - e/2 (cross_entropy: e is spread over all L labels)."""
     weighting: Literal["inverse_frequency", "balanced"] = "inverse_frequency"
@@ -48,8 +51,13 @@ class LossConfig:
     """combined: bce is added with this weight."""
 
     @property
+    def ordinal(self) -> bool:
+        """Whether the head is a cumulative link, with cuts between the levels of a scale."""
+        return self.name in ("cumulative_link", "coral")
+
+    @property
     def task(self) -> Literal["multi_label", "single_label"]:
-        """Whether a text has exactly one label."""
+        """Whether a text has exactly one label; see `Config.task` for intensities."""
         return "single_label" if self.name == "cross_entropy" else "multi_label"
 
     @property

@@ -11,8 +11,10 @@ import yaml
 
 from shared.errors import ConfigError
 from shared.files import replacing_file
+from shared.task import Task
 from training.config.data import AugmentConfig, DataConfig
 from training.config.evaluate import CalibrationConfig, EvalConfig
+from training.config.intensity import LABEL_METRICS, check_intensity
 from training.config.model import ModelConfig, TuningConfig
 from training.config.optim import DistillConfig, LossConfig, OptimConfig
 from training.config.run import PreflightConfig, RunConfig, WatchConfig
@@ -59,6 +61,24 @@ class Config:
         """Folder of this run."""
         return Path(self.run.output_dir) / self.run.name
 
+    @property
+    def task(self) -> Task:
+        """What the model is for: what `data.task` says, and for labels the loss."""
+        return Task.INTENSITY if self.data.task == "intensity" else Task(self.loss.task)
+
+    @property
+    def best_by(self) -> str:
+        """`eval.best_by` as this task measures it."""
+        return self._measured(self.eval.best_by)
+
+    @property
+    def stop_metrics(self) -> list[str]:
+        """`eval.stop_metrics` as this task measures them."""
+        return [self._measured(name) for name in self.eval.stop_metrics]
+
+    def _measured(self, name: str) -> str:
+        return "pearson" if name == "macro_f1" and not self.task.decides else name
+
     def check(self) -> None:
         """Refuse values that do not go together; those of a single key are checked by its type.
 
@@ -74,6 +94,7 @@ class Config:
                 "give both, or neither."
             )
         self._check_patience()
+        check_intensity(self)
         self._check_metrics()
         if self.tuning.unfreeze == "plateau" and self.tuning.unfreeze_every % 1:
             raise ConfigError(
@@ -96,6 +117,10 @@ class Config:
         """Refuse metrics of one label a text where a text may have several."""
         for key, names in (("eval.best_by", [self.eval.best_by]), ("eval.stop_metrics", self.eval.stop_metrics)):
             for name in names:
+                if name in ("pearson", "spearman") and self.task.decides:
+                    raise ConfigError(f"{key} has {name}, which is measured with data.task intensity alone.")
+                if name in LABEL_METRICS and not self.task.decides:
+                    raise ConfigError(f"{key} has {name}, and data.task is intensity; allowed: pearson, spearman.")
                 if name in ("accuracy", "weighted_f1") and self.loss.task != "single_label":
                     raise ConfigError(
                         f"{key} has {name}, which needs one label a text; loss.name is {self.loss.name}.",

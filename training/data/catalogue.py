@@ -104,6 +104,10 @@ DOWNLOADS: Mapping[str, Download] = {
 BY_HAND: Mapping[str, str] = {
     "semeval2018_ec": "its tweets may not be redistributed: accept the terms at https://competitions.codalab.org/"
     "competitions/17751 and unpack 2018-E-c-En-{train,dev,test-gold}.txt into one folder",
+    "semeval2018_ei": "its tweets may not be redistributed: accept the terms at https://competitions.codalab.org/"
+    "competitions/17751 and give the folder of EI-reg or of EI-oc as data.path",
+    "emoint": "its tweets may not be redistributed: the files are at http://saifmohammad.com/WebPages/"
+    "EmotionIntensity-SharedTask.html; put anger-ratings-0to1.train.txt and its like into one folder",
     "isear": "it is given out by the Swiss Center for Affective Sciences (https://www.unige.ch/cisa/research/"
     "materials-and-online-research/research-material/): put isear.csv into a folder",
     "brighter": "its files are given out with the task at https://github.com/emotion-analysis-project/"

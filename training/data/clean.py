@@ -41,7 +41,7 @@ class Merged:
 
 def merge_duplicates(
     keys: Sequence[str], targets: NDArray[np.float32], known: NDArray[np.bool_] | None = None, *,
-    single_label: bool = False,
+    single_label: bool = False, graded: bool = False,
 ) -> Merged:  # fmt: skip
     """Keep the first row of every text and let its copies vote on the labels.
 
@@ -55,6 +55,7 @@ def merge_duplicates(
         targets: shape (N, L).
         known: annotated entries, shape (N, L); all when None.
         single_label: whether a text has exactly one label.
+        graded: whether targets are intensities, which are averaged.
     """
     repeats = repeated_groups(keys)
     later = [row for rows in repeats for row in rows[1:]]
@@ -69,7 +70,7 @@ def merge_duplicates(
         if (copies == copies[0]).all() and (asked == asked[0]).all():
             continue
         seen[position] = asked.any(axis=0)
-        merged[position] = _vote(copies, asked)
+        merged[position] = _vote(copies, asked, graded=graded)
         if not _differ(copies, asked):
             continue
         conflicts += 1
@@ -87,11 +88,11 @@ def _differ(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> bool:
     return bool(((high != low) & asked.any(axis=0)).any())
 
 
-def _vote(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _vote(copies: NDArray[np.float32], asked: NDArray[np.bool_], *, graded: bool = False) -> NDArray[np.float32]:
     answers = asked.sum(axis=0)
     total = (copies * asked).sum(axis=0, dtype=np.float32)
     share: NDArray[np.float32] = np.divide(total, answers, out=np.zeros_like(total), where=answers > 0)
-    if not np.isin(copies, (0.0, 1.0)).all():
+    if graded or not np.isin(copies, (0.0, 1.0)).all():
         return share
     winners = (share > 0) & (share >= min(0.5, float(share.max())))
     return np.asarray(winners, dtype=np.float32)
@@ -140,14 +141,14 @@ def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.i
     return np.flatnonzero([key not in held_out for key in keys])
 
 
-def without_repeats(rows: Corpus, *, single_label: bool = False) -> Corpus:
+def without_repeats(rows: Corpus, *, single_label: bool = False, graded: bool = False) -> Corpus:
     """Without empty texts; without duplicates too, unless the rows are those of an official held-out split."""
     total = len(rows)
     rows = rows.take(filled_rows(rows.keys))
     empty = total - len(rows)
     if rows.split in (DEV, TEST):
         return rows.counted(empty=empty, duplicates=repeated_rows(rows.keys))
-    merged = merge_duplicates(rows.keys, rows.targets, rows.known, single_label=single_label)
+    merged = merge_duplicates(rows.keys, rows.targets, rows.known, single_label=single_label, graded=graded)
     rows = rows.take(merged.rows, targets=merged.targets, known=merged.known)
     return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts, ties=merged.ties)
 

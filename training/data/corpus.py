@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.context import Context, context_of, turns_to_json
+from shared.intensity import Scale
 from shared.labels import LabelSet
 from shared.text import normalise
 from training.data.report import DataReport, SourceInfo, SplitCounts
@@ -43,7 +44,7 @@ class Corpus:
     Attributes:
         texts: N texts as they are in the source, with the turns before them where those are asked for
             (`shared.context.Utterance`); the tokenizer normalises them.
-        targets: 0/1, or shares in 0..1 for soft labels, shape (N, L); 0 where unknown.
+        targets: 0/1, or shares in 0..1 for soft labels and of the scale of intensities, shape (N, L); 0 where unknown.
         known: entries that are annotated; the others are masked in the loss and count in no metric, shape (N, L).
         ids: N row names.
         source: N kinds of source.
@@ -123,6 +124,11 @@ class Corpus:
         counts = self.hard_targets.sum(axis=0)
         return {name: int(count) for name, count in zip(labels.names, counts, strict=True)}
 
+    def annotated(self, labels: LabelSet) -> dict[str, int]:
+        """Rows in which each label is annotated."""
+        counts = self.known.sum(axis=0)
+        return {name: int(count) for name, count in zip(labels.names, counts, strict=True)}
+
     def take(self, rows: Sequence[int] | NDArray[np.integer], **changes: Any) -> Corpus:
         """Some of the rows, in the order given and with other fields changed on the way; a row may be taken twice."""
         chosen = np.asarray(rows, dtype=np.intp)
@@ -159,6 +165,8 @@ class Splits:
     test: Corpus | None
     labels: LabelSet
     report: DataReport
+    scale: Scale | None = None
+    """Of intensities, whose shares 0..1 the targets are then."""
 
     @cached_property
     def fingerprint(self) -> str:

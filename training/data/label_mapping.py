@@ -43,6 +43,8 @@ def map_labels(raw: RawCorpus, keys: LabelKeys) -> RawCorpus:
     labels = tuple(dict.fromkeys(name for name in groups.values()))
     if not labels:
         raise ConfigError(f"no label of {raw.kind} {raw.origin} is left; it has {', '.join(raw.labels)}.")
+    if raw.scale is not None and len(labels) < len(groups):
+        raise ConfigError("data.rename and data.taxonomy cannot bring intensities together: those are one a label.")
     changed = [f"{old} -> {new}" for old, new in groups.items() if new != old]
     notes += [f"labels are mapped: {'; '.join(changed)}"] if changed else []
     notes += [f"labels left out by data.drop: {', '.join(sorted(dropped))}"] if dropped else []

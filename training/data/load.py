@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.context import ContextFormat
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
+from shared.intensity import Scale
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import near_duplicates, remove_leaks
@@ -40,9 +41,11 @@ def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
     config.check_fractions()
     named = named_labels(config)
     sources = _sources(config, named)
-    corpora = [map_labels(read_source(source, named.names if named else ()), source) for source in sources]
+    corpora = [
+        map_labels(read_source(source, named.names if named else (), task=config.task), source) for source in sources
+    ]
     check_context(corpora, config)
-    labels = choose_labels(named, corpora)
+    labels, scale = choose_labels(named, corpora), common_scale(corpora)
 
     parts = [
         part
@@ -55,7 +58,7 @@ def load_data(config: DataConfig, *, single_label: bool = False) -> Splits:
     train, dev = (_require(parts, name, corpora) for name in (TRAIN, DEV))
     test = _join(parts, TEST)
     report = _report(corpora, parts, labels, config, {TRAIN: train, DEV: dev, TEST: test})
-    return Splits(train, dev, test, labels, report)
+    return Splits(train, dev, test, labels, report, scale)
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,29 @@ class EvaluationRows:
         split: train, dev or test; all for the whole of a source without official splits.
         read: rows in the files.
         notes: what was decided while reading, and what may be wrong about it.
+        scale: of intensities, whose shares the targets are then.
     """
 
     rows: Corpus
     split: str
     read: int
     notes: tuple[str, ...]
+    scale: Scale | None = None
+
+
+def common_scale(corpora: Sequence[RawCorpus]) -> Scale | None:
+    """The scale of the intensities of all corpora; None where the labels hold or not.
+
+    Raises:
+        DataFormatError: when they have several.
+    """
+    scales = {raw.scale for raw in corpora}
+    if len(scales) > 1:
+        described = "; ".join(f"{raw.kind} {raw.origin}: {raw.scale}" for raw in corpora)
+        raise DataFormatError(
+            f"the sources have intensities on several scales ({described}).", hint="Train on sources of one scale."
+        )
+    return scales.pop() if scales else None
 
 
 def load_eval_split(
@@ -98,7 +118,9 @@ def load_eval_split(
     config.check_fractions()
     sources = _sources(config, named_labels(config))
     corpora = [
-        map_labels(_with_names(read_source(source, labels.names), labels, said=ids_are_positions), source)
+        map_labels(
+            _with_names(read_source(source, labels.names, task=config.task), labels, said=ids_are_positions), source
+        )
         for source in sources
     ]
     check_bundle_reads(config, context)
@@ -122,7 +144,8 @@ def load_eval_split(
             f"{chosen} is the part that a run holds out of a source without official splits; data.split all takes it "
             "whole"
         )
-    return EvaluationRows(rows, chosen, sum(count.read for count in counts), tuple(notes))
+    scale = common_scale(corpora)
+    return EvaluationRows(rows, chosen, sum(count.read for count in counts), tuple(notes), scale)
 
 
 def _doubts(raw: RawCorpus, source: SourceConfig, labels: LabelSet) -> list[str]:
@@ -244,7 +267,10 @@ def _report(
             notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
     if train is not None and (said := describe_languages(train)):
         notes.append(said)
-    support = {name: corpus.support(labels) for name, corpus in splits.items() if corpus is not None}
+    support = {
+        name: corpus.support(labels) if config.task == "labels" else corpus.annotated(labels)
+        for name, corpus in splits.items() if corpus is not None
+    }  # fmt: skip
     for name in (DEV, TEST):
         absent = [label for label, count in support.get(name, {}).items() if not count and support[TRAIN][label]]
         if absent:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shared.intensity import Scale
 from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
 from training.data.corpus import Corpus, Splits
@@ -26,6 +27,11 @@ def overview(splits: Splits, tokenizer: TextTokenizer | None = None) -> list[str
     """
     named = {TRAIN: splits.train, DEV: splits.dev, TEST: splits.test}
     corpora = {name: corpus for name, corpus in named.items() if corpus is not None}
+    if splits.scale is not None:
+        return [
+            *splits.report.lines(), "", *intensity_table(corpora, splits.labels, splits.scale), "",
+            *length_table(corpora, tokenizer), "", f"data fingerprint {splits.fingerprint}",
+        ]  # fmt: skip
     return [
         *splits.report.lines(),
         "",
@@ -56,6 +62,21 @@ def support_table(corpora: Mapping[str, Corpus], labels: LabelSet) -> list[str]:
     lines.append(f"{'rows without a label':{width}}{bare}")
     mean = "".join(f"{corpus.hard_targets.sum(axis=1).mean():9.2f}" for corpus in corpora.values())
     return [*lines, f"{'labels per row':{width}}{mean}"]
+
+
+def intensity_table(corpora: Mapping[str, Corpus], labels: LabelSet, scale: Scale) -> list[str]:
+    """Rows that annotate each label in every split, and mean and deviation of its intensities."""
+    width = max(len(name) for name in labels.names)
+    lines = [f"Intensities on the scale {scale}: rows, mean, deviation"]
+    lines.append(f"{'':{width}}" + "".join(f"{name:>26}" for name in corpora))
+    for column, label in enumerate(labels.names):
+        cells = []
+        for corpus in corpora.values():
+            values = scale.values(corpus.targets[corpus.known[:, column], column])
+            spread = f"{values.mean():8.3f}{values.std():8.3f}" if len(values) else f"{'-':>8}{'-':>8}"
+            cells.append(f"{len(values):10,}{spread}")
+        lines.append(f"{label:{width}}{''.join(cells)}")
+    return lines
 
 
 def co_occurrence(corpus: Corpus, labels: LabelSet, top: int = TOP_PAIRS) -> list[str]:

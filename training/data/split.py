@@ -46,7 +46,7 @@ def split_source(
             groups=split.groups or (split.dialogues if context else None), languages=languages_of(split, raw),
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
-        parts.append(without_repeats(rows, single_label=single_label))
+        parts.append(without_repeats(rows, single_label=single_label, graded=raw.scale is not None))
     groups = context is not None
     if [part.split for part in parts] == [WHOLE]:
         if undivided:

@@ -15,6 +15,8 @@ from training.config import Config
 from training.data.corpus import Corpus, Splits, label_frequencies
 from training.evaluation import device
 from training.evaluation.by_language import metrics_by_language
+from training.evaluation.calibrate_intensities import calibrate_intensities
+from training.evaluation.intensity_scoring import ScoredIntensities
 from training.evaluation.levels import levels_of
 from training.evaluation.publish import Trained
 from training.evaluation.scoring import SplitPredictions, score
@@ -28,7 +30,7 @@ log = logging.getLogger("training")
 
 def calibrate_and_evaluate(
     model: Any, tokenizer: TokenizerPair, config: Config, data: Splits
-) -> tuple[Trained, list[Scored]]:
+) -> tuple[Trained, list[Scored]] | tuple[Trained, list[ScoredIntensities]]:
     """Temperatures and thresholds from dev, then the metrics of every held-out split, all on the CPU in float32.
 
     These logits are those of the sealed weights on any machine. How far the device of the training is from them is in
@@ -40,6 +42,8 @@ def calibrate_and_evaluate(
         config: the whole configuration.
         data: the splits.
     """
+    if not config.task.decides:
+        return calibrate_intensities(model, tokenizer, config, data)
     name = device.device_name(model)
     compared = device.sample_rows(len(data.dev))
     texts = [row.ids for row in tokenizer.tokens.encode([data.dev.texts[i] for i in compared])]

@@ -15,6 +15,7 @@ from shared.context import MOST_TURNS, context_of
 from shared.errors import ConfigError, DataFormatError
 from shared.files import replacing_folder, write_json
 from shared.labels import LabelSet
+from shared.task import require_labels
 from training.config.evaluate import CompareOptions
 from training.data.load import load_eval_split
 from training.evaluation.comparison import LOWER_IS_BETTER, Candidate, compare
@@ -93,6 +94,8 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
         )
     named = [Named.parse(word) for word in words]
     bundles = [Bundle.read(one.path) for one in named]
+    for bundle in bundles:
+        require_labels(bundle.task, "emotion compare")
     labels = _shared_labels(bundles)
     rows = _rows(bundles, labels, options)
     candidates = [

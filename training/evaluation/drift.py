@@ -15,6 +15,7 @@ from shared.drift import Histograms, population_stability_index
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.files import replacing_folder, write_json
 from shared.tables import open_table
+from shared.task import require_labels
 from training.config.evaluate import DriftOptions
 from training.data.sources.dates import read_dates
 from training.evaluation import plots
@@ -39,6 +40,7 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
         EmptyDataError: when no row has probabilities.
     """
     bundle = Bundle.read(path, weights=False)
+    require_labels(bundle.task, "emotion drift")
     if not log.is_file():
         raise DataNotFoundError(
             f"no table at {log.absolute()}.", hint="Make one with: emotion predict --input F --output G"

@@ -18,13 +18,13 @@ from shared.files import read_json, replacing_folder, write_json
 from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
-from training.data.sources.base import TEST, WHOLE
 from training.evaluation.by_language import metrics_by_language
+from training.evaluation.evaluate_intensities import evaluate_intensity_bundle
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
 from training.evaluation.over_time import drift_over_periods, metrics_over_periods, months
-from training.evaluation.own_data import held_out, resembling, training_splits
+from training.evaluation.own_data import without_training_rows
 from training.evaluation.report import render_report
 from training.evaluation.rows_file import write_rows
 from training.evaluation.scoring import SplitPredictions, score
@@ -67,6 +67,10 @@ def evaluate_bundle(
         ConfigError: for a level that the bundle's labels do not have.
     """
     bundle = Bundle.read(path)
+    if not bundle.task.decides:
+        return evaluate_intensity_bundle(bundle, options, logits=logits, precision=precision)
+    if options.data.task == "intensity":
+        raise ConfigError(f"data.task is intensity, and {path} is a bundle of decided labels.", hint="Leave it out.")
     _check_level(bundle, options.level)
     parts = list(_parts(options))
     loaded = [_rows(bundle, part, options.level) for part in parts]
@@ -115,24 +119,7 @@ def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
     )
     if level is None:
         data = replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
-    if data.split != WHOLE:
-        return data
-    names = resembling(bundle, config)
-    splits = training_splits(bundle, config) if names else None
-    if splits is not None:
-        test = held_out(data.rows, splits) if part.split is None else None
-        if test is not None:
-            note = "the bundle was trained on this source: scored is the part that was held out as test"
-            return replace(data, rows=test, split=TEST, notes=(*data.notes, note))
-        note = "the bundle was trained on this source, so that most of these rows are training rows"
-        return replace(data, notes=(*data.notes, note))
-    if names:
-        note = (
-            f"the bundle was trained on a source of this name ({', '.join(names)}); whether on these rows cannot be "
-            "said, so that all are scored: where it was, most of them are training rows"
-        )
-        return replace(data, notes=(*data.notes, note))
-    return data
+    return without_training_rows(bundle, config, part.split, data)
 
 
 def _at_level(config: EvaluationData, level: str) -> EvaluationData:

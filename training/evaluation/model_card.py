@@ -47,40 +47,49 @@ def render_model_card(
         tokenizer: its truncation is described.
         fairness: gaps between persons, where they were measured.
     """
-    environment = Environment(
-        loader=PackageLoader("training.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
-    environment.filters["number"], environment.filters["md"] = number, escaped
     honest = min(scored, key=lambda item: item.fitted_here)
     worst = sorted((row for row in slice_rows(honest) if row["interval"]), key=lambda row: row["micro_f1"])
     kinds = [info.kind for info in data.sources]
     name, single_label = config.model.name, config.loss.task == "single_label"
     shown = ({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN
     title = f"{config.run.name} emotion classifier"
-    return environment.get_template("model_card.md.j2").render(
-        metadata=_metadata(title, _hub_name(name), kinds, scored, shown, native=pooling_of(config.model) == "cls"),
-        name=title,
-        checkpoint=_described(name),
-        splits={item.name: item.metrics for item in scored},
-        honest=honest.metrics,
-        honest_name=honest.name,
-        slices=worst[:WORST_SLICES],
-        shown=shown,
-        single_label=single_label,
-        labels=data.labels.names,
-        tuning=config.tuning.method,
-        pooling=pooling_of(config.model),
-        native=pooling_of(config.model) == "cls",
-        policy=policies.default,
-        fitted_on=policies.fitted_on,
-        max_length=tokenizer.max_length,
-        head_tokens=tokenizer.head_tokens,
-        emoji_names=tokenizer.normalisation == "emoji_names",
-        context=tokenizer.context,
-        sources=data.sources,
-        fairness=fairness,
+    return (
+        card_environment()
+        .get_template("model_card.md.j2")
+        .render(
+            metadata=_metadata(title, _hub_name(name), kinds, scored, shown, native=pooling_of(config.model) == "cls"),
+            name=title,
+            checkpoint=described_checkpoint(name),
+            splits={item.name: item.metrics for item in scored},
+            honest=honest.metrics,
+            honest_name=honest.name,
+            slices=worst[:WORST_SLICES],
+            shown=shown,
+            single_label=single_label,
+            labels=data.labels.names,
+            tuning=config.tuning.method,
+            pooling=pooling_of(config.model),
+            native=pooling_of(config.model) == "cls",
+            policy=policies.default,
+            fitted_on=policies.fitted_on,
+            max_length=tokenizer.max_length,
+            head_tokens=tokenizer.head_tokens,
+            emoji_names=tokenizer.normalisation == "emoji_names",
+            context=tokenizer.context,
+            sources=data.sources,
+            fairness=fairness,
+        )
     )
+
+
+def card_environment() -> Environment:
+    """Jinja with our templates for Markdown; a name that is missing is an error."""
+    environment = Environment(
+        loader=PackageLoader("training.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters["number"], environment.filters["md"] = number, escaped
+    return environment
 
 
 def _metadata(
@@ -131,7 +140,7 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", " ".join(text.split()))
 
 
-def _described(checkpoint: str) -> str:
+def described_checkpoint(checkpoint: str) -> str:
     """The base model as the card says it: a starter with what it was made from."""
     if checkpoint not in ORIGINS:
         return checkpoint

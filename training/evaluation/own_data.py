@@ -15,7 +15,8 @@ from shared.files import file_digests
 from training.config.data import DataConfig, SourceConfig
 from training.config.parser import load as load_config
 from training.data.corpus import Corpus, Splits
-from training.data.load import load_data
+from training.data.load import EvaluationRows, load_data
+from training.data.sources.base import TEST, WHOLE
 
 
 def training_splits(bundle: Bundle, config: DataConfig) -> Splits | None:
@@ -93,6 +94,37 @@ def resembling(bundle: Bundle, config: DataConfig) -> list[str]:
         Path(path).absolute().name for path in paths
         if Path(path).absolute().name in names or any(_same_content(path, source) for source in sealed)
     )  # fmt: skip
+
+
+def without_training_rows(
+    bundle: Bundle, config: DataConfig, asked: str | None, data: EvaluationRows
+) -> EvaluationRows:
+    """The rows to score: where they are certainly those the bundle was trained on, the part held out as test alone.
+
+    Args:
+        bundle: with its provenance.
+        config: where the rows come from.
+        asked: the split that was asked for; None for the default one.
+        data: the rows.
+    """
+    if data.split != WHOLE:
+        return data
+    names = resembling(bundle, config)
+    splits = training_splits(bundle, config) if names else None
+    if splits is not None:
+        test = held_out(data.rows, splits) if asked is None else None
+        if test is not None:
+            note = "the bundle was trained on this source: scored is the part that was held out as test"
+            return replace(data, rows=test, split=TEST, notes=(*data.notes, note))
+        note = "the bundle was trained on this source, so that most of these rows are training rows"
+        return replace(data, notes=(*data.notes, note))
+    if names:
+        note = (
+            f"the bundle was trained on a source of this name ({', '.join(names)}); whether on these rows cannot be "
+            "said, so that all are scored: where it was, most of them are training rows"
+        )
+        return replace(data, notes=(*data.notes, note))
+    return data
 
 
 def held_out(rows: Corpus, splits: Splits) -> Corpus | None:

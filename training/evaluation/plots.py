@@ -183,6 +183,23 @@ def label_bars(scores: Mapping[str, float], intervals: Mapping[str, Sequence[flo
     return _svg(draw, width=7.0, height=0.8 + 0.22 * len(order))
 
 
+def scatter(gold: NDArray[np.float64], found: NDArray[np.float64], ends: tuple[float, float]) -> str:
+    """Predicted against annotated intensities.
+
+    Args:
+        gold: annotated, shape (N,).
+        found: predicted, shape (N,).
+        ends: of the scale.
+    """
+
+    def draw(axes: Axes) -> None:
+        axes.plot(ends, ends, linestyle=":", color=_INK, linewidth=1)
+        axes.plot(gold, found, linestyle="", marker="o", markersize=3, alpha=0.35, color=_COLOURS[0])
+        axes.set(xlabel="annotated", ylabel="predicted", xlim=ends, ylim=ends)
+
+    return _svg(draw, width=4.2, height=3.6)
+
+
 def _svg(draw: Any, *, width: float, height: float) -> str:
     """The drawing as an SVG element without a document around it."""
     return _svg_figure(lambda figure: draw(figure.add_subplot()), width=width, height=height)

@@ -19,6 +19,7 @@ from shared.calibration import Calibration
 from shared.environment import package_versions, source_revision
 from shared.errors import ModelError
 from shared.files import file_digests, replacing_folder, sha256_file, write_json
+from shared.intensity import Readout
 from shared.modeling.checkpoints import resolve_checkpoint
 from shared.modeling.classifier import load_classifier
 from shared.modeling.token_types import KEY as SEPARATOR_KEY
@@ -35,7 +36,18 @@ from training.model.classifier import TokenizerPair, pooling_of
 from training.model.inference import predict_logits
 from training.runtime.resources import disk_errors
 
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "datasets", "emoji")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "accelerate",
+    "numpy",
+    "scipy",
+    "datasets",
+    "emoji",
+    "crepes",
+)
 RELOAD_ROWS = 64
 RELOAD_TOLERANCE = 1e-3
 """Largest difference of a logit, as a share of the largest, between the trained model and the one read back from the
@@ -55,6 +67,7 @@ class Trained:
         dev: labels and logits of the dev split.
         aggregation: how segments become a text.
         profiles: decisions of single languages, by name.
+        readout: what the logits mean in the task intensity, which has no calibration, policies and aggregation.
     """
 
     model: PreTrainedModel
@@ -65,6 +78,18 @@ class Trained:
     dev: SplitPredictions
     aggregation: Aggregation = field(default_factory=Aggregation)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    readout: Readout | None = None
+
+    def write_readings(self, folder: Path) -> None:
+        """Write what the logits mean: calibration and decisions, or scale and intervals of intensities."""
+        if self.readout is not None:
+            self.readout.write(folder)
+            return
+        self.calibration.write(folder / "calibration.json")
+        self.policies.write(folder / "thresholds.json")
+        self.aggregation.write(folder)
+        for name, profile in self.profiles.items():
+            profile.write(folder / PROFILES / name)
 
 
 def publish(
@@ -95,28 +120,25 @@ def publish(
         trained.model.save_pretrained(folder, max_shard_size="1TB")
         typed = getattr(trained.model.config, SEPARATOR_KEY, None) is not None
         save_tokenizer(trained.tokenizer.source, folder, max_length=tokens.max_length, token_types=typed)
-        trained.calibration.write(folder / "calibration.json")
-        trained.policies.write(folder / "thresholds.json")
-        trained.aggregation.write(folder)
-        for name, profile in trained.profiles.items():
-            profile.write(folder / PROFILES / name)
+        trained.write_readings(folder)
         write_json(folder / "metrics.json", trained.metrics)
-        reference(data.dev, trained.dev).write(folder / "reference.npz")
+        reference(data.dev, trained.dev, graded=trained.readout is not None).write(folder / "reference.npz")
         for name, content in pages.items():
             (folder / name).write_text(content, encoding="utf-8")
         for path in (path for path in folder.iterdir() if path.is_file()):
             path.chmod(0o644)  # safetensors writes for the owner alone
         _check_reload(folder, trained, data.dev)
         seal(
-            folder, labels=data.labels.names, task=config.loss.task, pooling=pooling_of(config.model),
+            folder, labels=data.labels.names, task=config.task.value, pooling=pooling_of(config.model),
             max_length=tokens.max_length, head_tokens=tokens.head_tokens, normalisation=tokens.normalisation,
             provenance=provenance, context=tokens.context,
+            scale=None if trained.readout is None else trained.readout.scale,
         )  # fmt: skip
     return Bundle.read(target, check_files=False)
 
 
-def reference(corpus: Corpus, split: SplitPredictions) -> Reference:
-    """The rows kept for verification."""
+def reference(corpus: Corpus, split: SplitPredictions, *, graded: bool = False) -> Reference:
+    """The rows kept for verification; `graded` keeps the intensities too."""
     return Reference(
         row_ids=np.array(corpus.ids, dtype=np.str_),
         texts=list(corpus.texts),
@@ -124,6 +146,7 @@ def reference(corpus: Corpus, split: SplitPredictions) -> Reference:
         known=split.known,
         logits=split.logits,
         split=split.name,
+        shares=split.targets if graded else None,
     )
 
 

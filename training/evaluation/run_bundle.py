@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -13,6 +13,9 @@ from shared.bundle import Bundle
 from training.config import Config
 from training.data.corpus import Splits
 from training.distillation import describe_teachers
+from training.evaluation.intensity_card import render_intensity_card
+from training.evaluation.intensity_report import render_intensity_report
+from training.evaluation.intensity_scoring import ScoredIntensities
 from training.evaluation.model_card import render_model_card
 from training.evaluation.publish import Trained, describe_origin, publish
 from training.evaluation.report import render_report
@@ -26,7 +29,7 @@ from training.runtime.run_folder import RunFolder
 def publish_run(
     folder: RunFolder,
     trained: Trained,
-    scored: list[Scored],
+    scored: list[Scored] | list[ScoredIntensities],
     *,
     config: Config,
     data: Splits,
@@ -54,19 +57,30 @@ def publish_run(
     names = path_names(config, data)
     provenance = portable(describe_origin(config, data, training), names)
     resolved = portable(config.to_dict(), names)
-    report = render_report(
-        f"{config.run.name}: {config.model.name}",
+    title = f"{config.run.name}: {config.model.name}"
+    subtitle = (
         f"{config.tuning.method} tuning, {pooling_of(config.model)} pooling; weights of step {progress.best_step} of "
-        f"{progress.steps}; {provenance['created']}",
-        scored, texts=config.eval.show_texts,
-        train_support=data.train.support(data.labels), history=progress.history,
-        data_lines=portable(data.report.lines(), names),
-        details={
+        f"{progress.steps}; {provenance['created']}"
+    )
+    origin: dict[str, Any] = {
+        "data_lines": portable(data.report.lines(), names),
+        "details": {
             "Configuration": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
             "Provenance": yaml.safe_dump(provenance, sort_keys=False, allow_unicode=True),
         },
-    )  # fmt: skip
-    card = render_model_card(config, data, scored, trained.policies, trained.tokenizer.tokens, fairness=fairness)
+    }
+    if trained.readout is not None:
+        intensities = cast("list[ScoredIntensities]", scored)
+        report = render_intensity_report(title, subtitle, intensities, **origin)
+        card = render_intensity_card(config, data, intensities, trained.readout, trained.tokenizer.tokens)
+    else:
+        labelled = cast("list[Scored]", scored)
+        report = render_report(
+            title, subtitle, labelled, texts=config.eval.show_texts,
+            train_support=data.train.support(data.labels), history=progress.history, **origin,
+        )  # fmt: skip
+        tokens = trained.tokenizer.tokens
+        card = render_model_card(config, data, labelled, trained.policies, tokens, fairness=fairness)
     pages = {
         "report.html": report, "README.md": portable(card, names),
         "training.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),

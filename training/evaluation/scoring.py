@@ -39,17 +39,19 @@ class SplitPredictions:
         truth: shape (N, L); soft targets count from 0.5 on.
         known: annotated entries, shape (N, L).
         logits: shape (N, L).
+        targets: as they are in the corpus, shape (N, L): shares of the scale, where the rows have intensities.
     """
 
     name: str
     truth: Bools
     known: Bools
     logits: NDArray[np.float32]
+    targets: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, name: str, corpus: Corpus, logits: NDArray[np.float32]) -> SplitPredictions:
         """A corpus beside its logits."""
-        return cls(name, corpus.hard_targets, corpus.known, logits)
+        return cls(name, corpus.hard_targets, corpus.known, logits, corpus.targets)
 
 
 def score(

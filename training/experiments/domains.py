@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataNotFoundError
+from shared.task import require_labels
 from training.config.data import SourceConfig
 from training.config.evaluate import DomainsOptions, EvaluateOptions
 from training.data.languages import languages_of
@@ -50,6 +51,7 @@ def run_domains(bundles: Sequence[str], options: DomainsOptions) -> str:
     for word in bundles:
         path = Path(word) / "bundle" if (Path(word) / "bundle" / "bundle.json").is_file() else Path(word)
         bundle = Bundle.read(path)
+        require_labels(bundle.task, "emotion domains")
         logits = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
         provenance = bundle.manifest.provenance.get("data", {}).get("sources", [])
         trained_on = {_identity(source["kind"], source.get("origin")) for source in provenance}

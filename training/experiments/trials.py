@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.errors import ConfigError
+from shared.task import require_labels
 from training.config import Config
 from training.run import run
 from training.runtime import processes
@@ -57,7 +58,12 @@ class Outcome:
 
 
 def base_config(options: Config) -> Config:
-    """The configuration of runs out of a command's options, without the command's own section."""
+    """The configuration of runs out of a command's options, without the command's own section.
+
+    Raises:
+        ConfigError: for a task without the metrics that experiments compare.
+    """
+    require_labels(options.task, "An experiment over several runs")
     return Config(**{field.name: getattr(options, field.name) for field in fields(Config)})
 
 

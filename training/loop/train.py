@@ -15,13 +15,14 @@ from torch import nn
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
-from shared.calibration import Calibration
+from shared.calibration import Calibration, sigmoid
 from shared.errors import ConfigError
+from shared.intensity_metrics import pearson, spearman
 from shared.metrics import accuracy, brier, macro_f1, micro_f1, weighted_f1
 from shared.thresholds import decide
 from training.calibration.policies import count_on_grid, f1_thresholds
 from training.callbacks.monitors import Watch
-from training.config import Config, EvalConfig
+from training.config import Config
 from training.data.collate import Collator
 from training.loop.memory import train_within_memory
 from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled, has_stalled
@@ -97,7 +98,7 @@ def train(
             made.add_callback(callback)  # type: ignore[no-untyped-call]
         return made
 
-    if resume_from is not None and _had_stopped_early(resume_from, config.eval):
+    if resume_from is not None and _had_stopped_early(resume_from, config):
         trainer = make(config)
         _restore_finished(trainer, resume_from)
     else:
@@ -139,14 +140,12 @@ def build_trainer(
         scaled=arguments.fp16, sharded=sharding() is not None,
     )  # fmt: skip
     callbacks = [
-        ProgressCallback(
-            folder.logs / "train.jsonl", enabled=arguments.process_index == 0, best_by=config.eval.best_by
-        ),
+        ProgressCallback(folder.logs / "train.jsonl", enabled=arguments.process_index == 0, best_by=config.best_by),
         SaveCallback(config.run.save_every_steps, request or StopRequest()),
     ]
     callbacks += watch.callbacks
     if config.eval.patience is not None:
-        callbacks.append(StopWhenStalled(config.eval.stop_metrics, config.eval.patience))
+        callbacks.append(StopWhenStalled(config.stop_metrics, config.eval.patience))
     if config.tuning.method == "progressive":
         callbacks.append(build_unfreezing(model, config.tuning))
     collator = Collator(rows.tokenizer, None if compiled is None else MULTIPLE)
@@ -160,8 +159,10 @@ def build_trainer(
         train_dataset=rows.train,
         eval_dataset=_longest_first(rows.dev),
         data_collator=collator.__call__,  # the object's tokenizer is not one that Trainer can save
-        compute_metrics=lambda prediction: dev_scores(
-            prediction, config.calibration.threshold_shrinkage, config.loss.activation
+        compute_metrics=lambda prediction: (
+            dev_scores(prediction, config.calibration.threshold_shrinkage, config.loss.activation)
+            if config.task.decides
+            else dev_correlations(prediction)
         ),
         callbacks=callbacks,
     )
@@ -197,10 +198,11 @@ def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:
     return encoded.select(np.argsort(-lengths, kind="stable"))
 
 
-def _had_stopped_early(checkpoint: Path, config: EvalConfig) -> bool:
+def _had_stopped_early(checkpoint: Path, config: Config) -> bool:
     """Whether the run was at its end when this checkpoint was written, for lack of progress."""
     history = (read_state(checkpoint) or {}).get("log_history", [])
-    return config.patience is not None and has_stalled(history, config.stop_metrics, config.patience)
+    patience = config.eval.patience
+    return patience is not None and has_stalled(history, config.stop_metrics, patience)
 
 
 def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
@@ -236,3 +238,20 @@ def dev_scores(prediction: EvalPrediction, shrinkage: float, activation: str = "
         **{name: measure(truth, decisions, known) for name, measure in shares.items()},
         "brier": brier(truth, probabilities, known),
     }
+
+
+def dev_correlations(prediction: EvalPrediction) -> dict[str, float]:
+    """Pearson and Spearman of intensities, means over the labels where they are defined; -1, the worst, where nowhere.
+
+    Args:
+        prediction: logits of shape (N, L), or (N, L * (K-1)) of an ordinal head, and as label ids shares of the scale
+            and known entries, each of shape (N, L).
+    """
+    targets, known = (np.asarray(array) for array in prediction.label_ids)
+    shares = sigmoid(prediction.predictions).reshape(*targets.shape, -1).mean(axis=-1)
+    found = {}
+    for name, correlation in {"pearson": pearson, "spearman": spearman}.items():
+        of_labels = [correlation(targets[rows, place], shares[rows, place]) for place, rows in enumerate(known.T)]
+        defined = [value for value in of_labels if value is not None]
+        found[name] = float(np.mean(defined)) if defined else -1.0
+    return found

@@ -157,7 +157,7 @@ class EmotionTrainer(Trainer):
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
             metrics = super().evaluate(*args, **options)
         if self.is_in_train and isinstance(self.lr_scheduler, PlateauSchedule):
-            self.lr_scheduler.observe(metrics["eval_macro_f1"])
+            self.lr_scheduler.observe(metrics["eval_macro_f1" if self.config.task.decides else "eval_pearson"])
         return metrics
 
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
@@ -216,7 +216,7 @@ def training_arguments(config: Config, output: Path, precision: Precision, **cha
         save_strategy="epoch",
         save_total_limit=run.keep_checkpoints,
         load_best_model_at_end=True,
-        metric_for_best_model=config.eval.best_by,
+        metric_for_best_model=config.best_by,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_steps=run.log_every_steps,

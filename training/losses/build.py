@@ -16,10 +16,13 @@ from training.losses.elementwise import (
     weighted_binary_cross_entropy,
     weighted_sum,
 )
+from training.losses.ordinal import coral, cumulative_link, mean_squared_error
 
 
 def build_loss(config: LossConfig, counts: LabelCounts | None = None) -> Loss:
     """The loss that `config` names, as a function of logits, targets and known entries, each (N, L), to a scalar.
+
+    Those of ordinal intensities take logits of shape (N, L * (K-1)), see `training.losses.ordinal`.
 
     Args:
         config: name and options.
@@ -30,6 +33,8 @@ def build_loss(config: LossConfig, counts: LabelCounts | None = None) -> Loss:
     """
     if config.name == "cross_entropy":
         return softmax_cross_entropy(config.smoothing)
+    if config.ordinal:
+        return coral() if config.name == "coral" else cumulative_link()
     return over_known_entries(_entry_loss(config, counts), config.smoothing)
 
 
@@ -38,6 +43,8 @@ def _entry_loss(config: LossConfig, counts: LabelCounts | None) -> EntryLoss:
         if counts is None:
             raise ConfigError("loss.name is 'weighted_bce', which needs the label counts of training rows.")
         return weighted_binary_cross_entropy(label_weights(counts, config.weighting, config.weight_cap))
+    if config.name == "mse":
+        return mean_squared_error
     if config.name == "focal":
         return focal(config.gamma, config.alpha)
     if config.name == "asymmetric":

@@ -72,7 +72,7 @@ def build_model(config: Config, labels: Sequence[str], frequencies: NDArray[np.f
             activation=head_activation_of(options),
             dropout=options.head_dropout,
         ),
-        task=config.loss.task,
+        task=config.task.value,
         extra_tokens=EXTRA_TOKENS,
         hidden_dropout=options.hidden_dropout,
         attention_dropout=options.attention_dropout,

@@ -9,9 +9,11 @@ from peft import PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, set_seed
 
+from shared.errors import ConfigError
 from training.config import Config, TuningConfig
 from training.data.corpus import Splits, label_frequencies
 from training.model.classifier import build_model
+from training.model.cumulative import make_cumulative, starting_cuts
 from training.model.lora import lora_config
 from training.model.partial import train_top_layers
 from training.model.unfreezing import UnfreezeCallback
@@ -25,7 +27,31 @@ def build_tuned(config: Config, data: Splits) -> nn.Module:
         ConfigError: when an option does not fit the architecture.
     """
     set_seed(config.run.seed)
-    return apply_tuning(build_model(config, data.labels.names, label_frequencies(data.train)), config.tuning)
+    return apply_tuning(_new_model(config, data), config.tuning)
+
+
+def _new_model(config: Config, data: Splits) -> PreTrainedModel:
+    """The classifier for the labels of `data`, untrained, with a cumulative link where the loss is ordinal.
+
+    Raises:
+        ConfigError: when the scale of the intensities is not ordinal.
+    """
+    model = build_model(config, data.labels.names, label_frequencies(data.train))
+    if config.loss.ordinal:
+        levels = data.scale.num_levels if data.scale else None
+        if levels is None:
+            raise ConfigError(
+                f"loss.name is {config.loss.name}, for ordinal scales, and the intensities are continuous "
+                f"({data.scale}).",
+                hint="Use --loss.name bce or mse.",
+            )
+        if levels < 3:
+            raise ConfigError(
+                f"loss.name is {config.loss.name}, and the scale ({data.scale}) has two levels.",
+                hint="Use --loss.name bce.",
+            )
+        make_cumulative(model, starting_cuts(data.train, levels))
+    return model
 
 
 def apply_tuning(model: PreTrainedModel, config: TuningConfig) -> nn.Module:
@@ -67,7 +93,7 @@ def build_unfreezing(model: nn.Module, config: TuningConfig) -> UnfreezeCallback
 
 def build_from(checkpoint: Path, config: Config, data: Splits) -> nn.Module:
     """The classifier for the labels of `data` with the weights of a training checkpoint, whole and on the CPU."""
-    return load_tuned(build_model(config, data.labels.names, label_frequencies(data.train)), checkpoint)
+    return load_tuned(_new_model(config, data), checkpoint)
 
 
 def load_tuned(model: PreTrainedModel, checkpoint: Path) -> nn.Module:

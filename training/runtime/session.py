@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,13 @@ def process_as_found() -> Iterator[None]:
 
 def _hub_bars() -> bool:
     return not are_progress_bars_disabled()
+
+
+def _correlations(metrics: Mapping[str, Any]) -> str:
+    """Metrics of intensities in one line; a dash for what is not defined."""
+    shown = {"pearson": "Pearson", "spearman": "Spearman", "mae": "mean absolute error", "coverage": "in the interval"}
+    values = (f"{title} {'–' if metrics[key] is None else format(metrics[key], '.4f')}" for key, title in shown.items())
+    return f"{', '.join(values)} ({metrics['num_examples']} rows)"
 
 
 @dataclass
@@ -155,6 +162,9 @@ class Session:
         """Mark the run as finished and log its metrics."""
         self.folder.finish(link_latest=self.link_latest)
         for name, metrics in bundle.metrics().items():
+            if not bundle.task.decides:
+                log.info("%s: %s", name, _correlations(metrics))
+                continue
             log.info(
                 "%s: %smacro F1 %.4f, micro F1 %.4f, Brier %.4f, NLL %.4f, ECE %.4f (%d rows)", name,
                 f"accuracy {metrics['accuracy']:.4f}, " if "accuracy" in metrics else "",

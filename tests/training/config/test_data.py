@@ -6,7 +6,7 @@ from docstring_parser import parse_from_object
 
 from shared.errors import ConfigError
 from training.config.data import DataConfig, SamplingConfig, SourceConfig, SourceKind
-from training.data.sources import READERS
+from training.data.sources import INTENSITY_READERS, READERS
 
 
 @pytest.mark.parametrize("kind", [SourceConfig, DataConfig, SamplingConfig])
@@ -17,7 +17,7 @@ def test_every_key_says_what_it_means(kind):
 
 
 def test_every_kind_of_source_has_a_reader():
-    assert set(typing.get_args(SourceKind)) == set(READERS)
+    assert set(typing.get_args(SourceKind)) == set(READERS) | set(INTENSITY_READERS)
 
 
 def test_short_keys_describe_one_source():

@@ -11,8 +11,10 @@ from training.config.data import SourceConfig
 from training.data.sources.base import RawCorpus
 from training.data.sources.dialogues import read_dailydialog, read_empathetic_dialogues
 from training.data.sources.goemotions import read_goemotions
+from training.data.sources.intensities import read_emoint, read_semeval_ei
+from training.data.sources.intensity_table import read_intensity_table
 from training.data.sources.isear import read_isear
-from training.data.sources.languages import read_brighter, read_xed
+from training.data.sources.languages import read_brighter, read_brighter_intensities, read_xed
 from training.data.sources.meld import read_meld
 from training.data.sources.sample import read_sample
 from training.data.sources.semeval2018_ec import read_semeval
@@ -34,28 +36,48 @@ READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
     "empathetic_dialogues": read_empathetic_dialogues,
     "dailydialog": read_dailydialog,
 }
-"""The reader of every kind in `training.config.data.SourceKind`."""
+"""The reader of every kind in `training.config.data.SourceKind` that has labels."""
+
+INTENSITY_READERS: Mapping[str, Callable[[SourceConfig], RawCorpus]] = {
+    "emoint": read_emoint,
+    "semeval2018_ei": read_semeval_ei,
+    "brighter": read_brighter_intensities,
+    "table": read_intensity_table,
+}
+"""The reader of every kind that has intensities."""
 
 ENGLISH = frozenset({
     "sample", "goemotions", "semeval2018_ec", "isear", "meld", "tweet_eval", "dair_emotion", "empathetic_dialogues",
-    "dailydialog",
+    "dailydialog", "emoint",
 })  # fmt: skip
 """Kinds whose texts are all English."""
 
 
-def read_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
+def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str = "labels") -> RawCorpus:
     """Read one corpus.
 
     Args:
         source: what the user says.
         wanted: labels of the model, where they are known: they help to find those of a table.
+        task: `data.task`: labels or intensity.
 
     Raises:
+        ConfigError: when the kind has none of what the task is about.
         DataNotFoundError: when it is not where it was looked for.
         DataFormatError: when a file is not in its format.
         EmptyDataError: when a file has no content.
     """
-    raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
+    readers = READERS if task == "labels" else INTENSITY_READERS
+    if source.kind not in readers:
+        has, other = ("intensities", "intensity") if task == "labels" else ("labels", "labels")
+        raise ConfigError(
+            f"the source {source.kind} has {has} alone, and data.task is {task}.",
+            hint=f"Say --data.task {other}, or choose one of {', '.join(readers)}.",
+        )
+    if task == "intensity":
+        raw = INTENSITY_READERS[source.kind](source)
+    else:
+        raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
     return _with_language(raw, source)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.context import Context
+from shared.intensity import Scale
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 WHOLE = "all"
@@ -62,6 +63,7 @@ class RawCorpus:
         refused: rows the source itself left out, by reason.
         notes: choices made while reading, to be shown.
         language: code of the language of all rows, where they are of one and the source says so.
+        scale: of intensities, whose shares 0..1 the targets are then; None where the labels hold or not.
     """
 
     kind: str
@@ -76,3 +78,4 @@ class RawCorpus:
     refused: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     language: str | None = None
+    scale: Scale | None = None

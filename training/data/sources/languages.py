@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.errors import DataFormatError, DataNotFoundError, InvalidInputError
+from shared.intensity import Scale
 from shared.labels import LabelSet
 from shared.languages import language_code
 from training.config.data import SourceConfig
@@ -21,6 +22,8 @@ BRIGHTER_LICENCE = "CC BY 4.0 (Muhammad et al., ACL 2025); texts keep their own 
 BRIGHTER_HOW = "`emotion data get brighter` says how to get it; give its folder (or that of one track) as data.path."
 ALL = "all"
 TRACKS = ("track_a", "track_b", "track_c")
+GRADES = Scale(0.0, 3.0, 1.0)
+"""Of track B: none, low, moderate and high."""
 XED_LABELS = ("anger", "anticipation", "disgust", "fear", "joy", "sadness", "surprise", "trust")
 """Of the ids 1 to 8."""
 XED_LICENCE = "CC BY 4.0 (Öhman et al., COLING 2020); subtitles from OPUS"
@@ -36,11 +39,26 @@ def read_brighter(source: SourceConfig) -> RawCorpus:
         DataNotFoundError: when the folder or the language is missing.
         DataFormatError: when the language is not named and there are several, or a cell is not 0..3.
     """
+    return _read_brighter(source, TRACKS)
+
+
+def read_brighter_intensities(source: SourceConfig) -> RawCorpus:
+    """Read track B of BRIGHTER, `{train,dev,test}/<language>.csv`, with intensities 0..3; others as `read_brighter`."""
+    corpus = _read_brighter(source, TRACKS[1:2], scale=GRADES)
+    if not any((split.targets > GRADES.shares(1.5)).any() for split in corpus.splits.values()):
+        raise DataFormatError(
+            f"{corpus.origin} has no intensity above 1: it is not track B.", hint="Give the folder of track B."
+        )
+    return corpus
+
+
+def _read_brighter(source: SourceConfig, tracks_read: Sequence[str], *, scale: Scale | None = None) -> RawCorpus:
+    """The languages asked for of the first of these tracks that is there, or of the folder itself."""
     if source.path is None:
         raise DataNotFoundError("data.source=brighter needs data.path.", hint=BRIGHTER_HOW)
     folder = existing(Path(source.path), "BRIGHTER", BRIGHTER_HOW)
     notes = []
-    tracks = [track for track in TRACKS if (folder / track).is_dir()]
+    tracks = [track for track in tracks_read if (folder / track).is_dir()]
     if tracks:
         folder = folder / tracks[0]
         notes.append(f"read is {tracks[0]}; give the folder of another track as data.path for that one")
@@ -56,7 +74,8 @@ def read_brighter(source: SourceConfig) -> RawCorpus:
         files = {split: file for split, all_files in found.items() for file in all_files if file.stem == language}
         tables = {split: read_table(file, source) for split, file in files.items()}
         missing = {split: f"no {split}/{language}.csv in {folder.absolute()}" for split in found if split not in files}
-        corpora.append(_of_language(_brighter(folder, tables, source, missing, [f"language {language}"]), language))
+        raw = _brighter(folder, tables, source, missing, [f"language {language}"], scale=scale)
+        corpora.append(_of_language(raw, language))
     joined = _joined(corpora)
     return replace(joined, notes=(*joined.notes, *notes))
 
@@ -111,8 +130,9 @@ def _joined(corpora: Sequence[RawCorpus]) -> RawCorpus:
 
 
 def _brighter(
-    folder: Path, tables: Mapping[str, Table], source: SourceConfig, missing: dict[str, str], notes: list[str]
-) -> RawCorpus:
+    folder: Path, tables: Mapping[str, Table], source: SourceConfig, missing: dict[str, str], notes: list[str],
+    *, scale: Scale | None = None,
+) -> RawCorpus:  # fmt: skip
     lower = {split: {name.strip().lower(): name for name in table.columns} for split, table in tables.items()}
     labels = tuple(name for name in BRIGHTER_LABELS if any(name in columns for columns in lower.values()))
     splits, graded = {}, False
@@ -127,8 +147,12 @@ def _brighter(
         if not known.any():
             missing[split] = f"{table.path.name} of {split} holds no labels"
             continue
-        graded = graded or bool((values[known] > 1).any())
-        targets = (np.nan_to_num(values) >= (source.positive_from or 1)).astype(np.float32)
+        filled = np.nan_to_num(values)
+        if scale is None:
+            graded = graded or bool((values[known] > 1).any())
+            targets = (filled >= (source.positive_from or 1)).astype(np.float32)
+        else:
+            targets = np.where(known, scale.shares(filled), 0.0).astype(np.float32)
         ids = [str(name) for name in table.columns[columns["id"]]] if "id" in columns else None
         splits[split] = RawSplit(
             [None if text is None else str(text) for text in table.columns[columns["text"]]], targets,
@@ -137,7 +161,14 @@ def _brighter(
     if graded:
         notes.append(f"intensities 0..3 are a yes from {source.positive_from or 1:g} on (data.positive_from)")
     return RawCorpus(
-        "brighter", str(folder.absolute()), labels, splits, BRIGHTER_LICENCE, missing=missing, notes=tuple(notes)
+        "brighter",
+        str(folder.absolute()),
+        labels,
+        splits,
+        BRIGHTER_LICENCE,
+        missing=missing,
+        notes=tuple(notes),
+        scale=scale,
     )
 
 

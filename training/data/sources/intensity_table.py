@@ -1,0 +1,164 @@
+"""Any table with a column of intensities for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from shared.intensity import Scale
+from shared.tables import find_splits
+from training.config.data import SourceConfig
+from training.data.files import existing
+from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
+from training.data.sources.cells import MISSING
+from training.data.sources.table import LICENCE
+from training.data.sources.tabular import Table, read_table
+
+HOW = "Give a CSV, TSV, JSONL or Parquet file, or a folder with one for each split, as data.path."
+TEXT_NAMES = ("text", "tweet", "sentence", "content", "utterance")
+ID_NAMES = ("id", "text_id")
+
+
+def read_intensity_table(source: SourceConfig) -> RawCorpus:
+    """Read the columns that `intensity_columns` names, whose values lie on `scale`; an empty cell is unknown.
+
+    Raises:
+        ConfigError: when the columns or the scale are not named.
+        DataNotFoundError: when nothing is there.
+        DataFormatError: when a column is missing, or a value is no number on the scale.
+    """
+    if source.path is None:
+        raise DataNotFoundError("data.source=table needs data.path.", hint=HOW)
+    path = existing(Path(source.path), "the table", HOW)
+    found = find_splits(path)
+    tables = {split: read_table(files, source) for split, files in found.files.items()}
+    first = next(iter(tables.values()))
+    names = _column_names(first, source)
+    if source.scale is None:
+        raise ConfigError(
+            f"data.scale does not say what the values of {', '.join(names)} lie between.",
+            hint=_scale_hint(first, names),
+        )
+    scale = Scale.parse(source.scale)
+    text = _text_column(first, source)
+    splits = {split: _split(table, text, names, scale) for split, table in tables.items()}
+    missing = (
+        {}
+        if WHOLE in splits
+        else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
+    )
+    empty = sum(int((~split.known).sum()) for split in splits.values() if split.known is not None)
+    notes = [f"texts are the column '{text}', intensities {', '.join(names)} on the scale {scale}"]
+    notes += [f"{empty:,} empty cells are unknown, and masked"] if empty else []
+    return RawCorpus(
+        "table", str(path.absolute()), names, splits, LICENCE, missing=missing, scale=scale,
+        notes=(*notes, *found.notes, *(note for table in tables.values() for note in table.notes)),
+    )  # fmt: skip
+
+
+def _column_names(table: Table, source: SourceConfig) -> tuple[str, ...]:
+    if source.intensity_columns is None:
+        numeric = [name for name, values in table.columns.items() if _numbers(values) is not None]
+        raise ConfigError(
+            f"data.intensity_columns does not name the columns of {table.path} that hold intensities.",
+            hint=f"Columns of numbers are: {', '.join(numeric) or 'none'}; name one a label, separated by commas.",
+        )
+    names = tuple(name.strip() for name in source.intensity_columns.strip("[] ").split(",") if name.strip())
+    absent = [name for name in names if name not in table.columns]
+    if absent or not names:
+        raise DataFormatError(
+            f"{table.path} has no column {', '.join(absent) or '(none is named)'}, which data.intensity_columns names; "
+            f"it has {', '.join(table.columns)}."
+        )
+    return names
+
+
+def _text_column(table: Table, source: SourceConfig) -> str:
+    if source.text_column is not None:
+        if source.text_column not in table.columns:
+            raise DataFormatError(
+                f"{table.path} has no column '{source.text_column}', which data.text_column names; it has "
+                f"{', '.join(table.columns)}."
+            )
+        return source.text_column
+    found = [name for name in table.columns if name.strip().lower() in TEXT_NAMES]
+    if len(found) != 1:
+        said = "several columns" if found else "no column"
+        raise DataFormatError(
+            f"{table.path}: {said} may be the text ({', '.join(found or table.columns)}).",
+            hint="Name it with data.text_column.",
+        )
+    return found[0]
+
+
+def _scale_hint(table: Table, names: Sequence[str]) -> str:
+    numbers = [number for name in names for number in _numbers(table.columns[name]) or () if number is not None]
+    if not numbers:
+        return "Say --data.scale low:high, or low:high:step."
+    low, high = min(numbers), max(numbers)
+    step = ":1" if all(number.is_integer() for number in numbers) else ""
+    return f"The values go from {low:g} to {high:g}: say --data.scale {low:g}:{high:g}{step} if those are its ends."
+
+
+def _numbers(values: Sequence[Any]) -> list[float | None] | None:
+    """The numbers of a column, None for an empty cell; None where a cell is something else, or all are empty."""
+    found: list[float | None] = []
+    for value in values:
+        word = "" if value is None else str(value).strip()
+        if word.lower() in MISSING:
+            found.append(None)
+            continue
+        try:
+            found.append(float(word))
+        except ValueError:
+            return None
+    return found if any(number is not None for number in found) else None
+
+
+def _split(table: Table, text: str, names: Sequence[str], scale: Scale) -> RawSplit:
+    lacking = [name for name in (text, *names) if name not in table.columns]
+    if lacking:
+        raise DataFormatError(
+            f"{table.path} lacks the columns {', '.join(lacking)}; it has {', '.join(table.columns)}."
+        )
+    columns = [_on_scale(table, name, scale) for name in names]
+    targets = np.stack(columns, axis=1)
+    known = ~np.isnan(targets)
+    return RawSplit(
+        [None if value is None else str(value) for value in table.columns[text]],
+        np.nan_to_num(targets).astype(np.float32), _ids(table), known=known,
+    )  # fmt: skip
+
+
+def _on_scale(table: Table, name: str, scale: Scale) -> NDArray[np.float64]:
+    """Shares 0..1 of the scale, shape (N,); NaN for an empty cell."""
+    shares = np.full(len(table), np.nan)
+    for row, value in enumerate(table.columns[name]):
+        numbers = _numbers([value])
+        if numbers is None:
+            if value is None or str(value).strip().lower() in MISSING:
+                continue
+            raise DataFormatError(f"{table.path}, column '{name}', row {row + 1}: {value!r} is no number.")
+        share = float(scale.shares(numbers[0] or 0.0))
+        level = share * ((scale.num_levels or 2) - 1)
+        if not -1e-9 <= share <= 1 + 1e-9 or (scale.step is not None and abs(level - round(level)) > 1e-6):
+            raise DataFormatError(
+                f"{table.path}, column '{name}', row {row + 1}: {value!r} is not on the scale {scale}.",
+                hint="Say what the values lie between with --data.scale low:high, or low:high:step.",
+            )
+        shares[row] = min(max(share, 0.0), 1.0)
+    return shares
+
+
+def _ids(table: Table) -> list[str]:
+    for name, values in table.columns.items():
+        if name.strip().lower() in ID_NAMES:
+            ids = [str(value) for value in values]
+            if len(set(ids)) == len(ids):
+                return ids
+    return [f"{table.path.stem}:{row}" for row in range(1, len(table) + 1)]
