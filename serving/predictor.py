@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.exported import ExportedModel, choose_models
-from serving.runtime import CPU, CUDA, active_provider, open_session, resolve_provider, run_options
+from serving.runtime import CPU, CUDA, active_provider, open_session, records_graphs, resolve_provider, run_options
 from shared.bundle import Bundle
-from shared.errors import VerificationError
+from shared.errors import BundleFormatError, VerificationError
 from shared.labels import label_difference
 from shared.manifest import MANIFEST
 from shared.thresholds import Policies
@@ -100,7 +100,7 @@ class Predictor:
         found = cls._open(bundle, precision, wanted, threads, cuda)
         if found.provider == CPU != wanted and precision is None:
             found = cls._open(bundle, None, CPU, threads, None)
-        if cuda is not None and cuda.graphs and found.provider == CUDA:
+        if records_graphs(found.session):
             found = replace(found, bound=BoundRuns(found.session, OUTPUT, len(found.labels)))
         return found
 
@@ -111,7 +111,7 @@ class Predictor:
         """The best model that gives here what it gave when it was verified."""
         problems = []
         for model in choose_models(bundle, precision=precision, provider=provider):
-            session = open_session(model.path, threads=threads, provider=provider, cuda=cuda)
+            session = _open_session(model.path, threads, provider, cuda)
             check_metadata(session, bundle, model.precision)
             predictor = cls(bundle, model, session, bundle.tokenizer())
             difference = self_check_difference(model.report, bundle, predictor.logits)
@@ -184,6 +184,17 @@ class Predictor:
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (N, L), of logits of shape (N, L)."""
         return self.bundle.calibration.apply(logits)
+
+
+def _open_session(path: Path, threads: int | None, provider: str, cuda: CudaOptions | None) -> ort.InferenceSession:
+    """A session as asked for; without CUDA graphs where ONNX Runtime says that it cannot record the model."""
+    try:
+        return open_session(path, threads=threads, provider=provider, cuda=cuda)
+    except BundleFormatError as error:
+        if cuda is None or not cuda.graphs:
+            raise
+        logger.warning("batches are NOT replayed as CUDA graphs: %s", error)
+        return open_session(path, threads=threads, provider=provider, cuda=replace(cuda, graphs=False))
 
 
 def record_self_check(texts: Sequence[str], logits: Logits) -> dict[str, str]:

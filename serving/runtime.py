@@ -102,6 +102,11 @@ def run_options(*, graph: int = -1, shrink: bool = False) -> ort.RunOptions:
     return options
 
 
+def records_graphs(session: ort.InferenceSession) -> bool:
+    """Whether a session records its runs as CUDA graphs."""
+    return session.get_provider_options().get(CUDA, {}).get("enable_cuda_graph") == "1"
+
+
 def active_provider(session: ort.InferenceSession) -> str:
     """The provider a session really runs on: only the session itself knows."""
     return str(session.get_providers()[0])

@@ -161,9 +161,9 @@ def page(results: dict[str, Any]) -> str:
     lines += ["", "| inference | ms | largest difference | HF half / this |", "|---|---|---|---|"]
     cells = {name: cell for name, cell in results.get("inference", {}).items() if cell and "failed" not in cell}
     for batch, cell in cells.items():
-        stock = cell["HF eager half"]["ms"]
-        lines += [f"| {batch}: {name} | {found['ms']} | {found['difference']} | {stock / found['ms']:.2f} |"
-                  for name, found in cell.items()]  # fmt: skip
+        for name, found in cell.items():
+            ratio = f"{cell['HF eager half']['ms'] / found['ms']:.2f}" if "ms" in found else found["failed"]
+            lines.append(f"| {batch}: {name} | {found.get('ms')} | {found.get('difference')} | {ratio} |")
     rest = {part: results.get(part) for part in ("parity", "many steps", "run", "skipped", "versions")}
     return "\n".join([*lines, "", "```json", json.dumps(rest, indent=1), "```"]) + "\n"
 

@@ -11,8 +11,9 @@ from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.export import export_bundle
 from serving.predictor import OUTPUT, Predictor
-from serving.runtime import open_session, run_options
+from serving.runtime import open_session, records_graphs, run_options
 from shared.bundle import Bundle
+from shared.errors import BundleFormatError
 from tests.serving.exportable import exportable_bundle, sample_texts
 
 SHAPES = ((1, 8), (4, 16))
@@ -67,6 +68,18 @@ def test_shapes_that_differ_are_not_replayed(predictor, monkeypatch, caplog):
     assert bound(ones(1, 4)) is None
 
 
+def test_a_model_that_onnx_runtime_cannot_record_is_served_with_plain_runs(predictor, monkeypatch, caplog):
+    def refusing(path, *, threads, provider, cuda):
+        if cuda.graphs:
+            raise BundleFormatError("This session cannot use the graph capture feature.")
+        return open_session(path, threads=threads, provider=provider, cuda=cuda)
+
+    monkeypatch.setattr("serving.predictor.open_session", refusing)
+    found = Predictor.load(predictor.bundle.path, cuda=CudaOptions(graphs=True))
+    assert found.bound is None
+    assert "NOT replayed as CUDA graphs: This session cannot use" in caplog.text
+
+
 def test_what_a_session_may_use_of_a_device_reaches_onnx_runtime():
     assert CudaOptions(memory_mb=2048).for_provider()["gpu_mem_limit"] == "2147483648"
     assert CudaOptions(graphs=True).for_provider()["enable_cuda_graph"] == "1"
@@ -78,4 +91,4 @@ def test_what_a_session_may_use_of_a_device_reaches_onnx_runtime():
 def test_without_a_device_its_options_change_nothing(predictor):
     options = CudaOptions(memory_mb=64, graphs=True)
     assert Predictor.load(predictor.bundle.path, cuda=options).bound is None
-    assert open_session(predictor.model.path, provider="cpu", cuda=options).get_providers() == ["CPUExecutionProvider"]
+    assert not records_graphs(open_session(predictor.model.path, provider="cpu", cuda=options))
