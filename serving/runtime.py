@@ -104,7 +104,7 @@ def run_options(*, graph: int = -1, shrink: bool = False) -> ort.RunOptions:
 
 def records_graphs(session: ort.InferenceSession) -> bool:
     """Whether a session records its runs as CUDA graphs."""
-    return session.get_provider_options().get(CUDA, {}).get("enable_cuda_graph") == "1"
+    return bool(session.get_provider_options().get(CUDA, {}).get("enable_cuda_graph") == "1")
 
 
 def active_provider(session: ort.InferenceSession) -> str:
