@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -47,6 +47,7 @@ def row(text, *turns, **options):
     return words(tokenizer(**options).encode([said(text, *turns)])[0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), max_size=6))
 def test_texts_without_turns_have_the_same_rows_as_without_context(texts):
     plain, aware = TextTokenizer(word_tokenizer(), max_length=9), tokenizer(9, 3)
