@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", help="train, dev, test or all")
     parser.add_argument("--rows", type=positive, nargs="+", default=[50, 200], help="numbers of labelled rows")
     parser.add_argument("--draws", type=positive, default=5)
+    parser.add_argument("--head", action="store_true", help="the level head too: many times longer")
     parser.add_argument("--setfit", metavar="ENCODER", help="also train SetFit from this encoder's folder")
     parser.add_argument("--threads", type=positive)
     options = parser.parse_args(arguments)
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         half = min(MOST_TEXTS, len(order) // 2)
         pool, judge = rows.take(order[:half]), rows.take(order[half : 2 * half])
         for count in options.rows:
-            for name, fit in contenders(parent, pool, count, draw, options.setfit).items():
+            for name, fit in contenders(parent, pool, count, draw, head=options.head, encoder=options.setfit).items():
                 started = time.perf_counter()
                 score = fit(judge)
                 found.setdefault((name, count), []).append((score, time.perf_counter() - started))
@@ -93,14 +94,14 @@ def read_rows(predictor: Predictor, data: EvaluationData, split: str | None) -> 
 
 
 def contenders(
-    parent: Parent, pool: Rows, count: int, seed: int, encoder: str | None
+    parent: Parent, pool: Rows, count: int, seed: int, *, head: bool, encoder: str | None
 ) -> dict[str, Callable[[Rows], float]]:
     """Name -> what fits on the pool and gives its macro F1 on other rows."""
     texts = pool.evidence.logits
     random = np.random.default_rng(1000 + seed).choice(len(texts), count, replace=False)
     alone = replace(pool.evidence.take(np.arange(0)), unlabelled=texts)
     scores = adapt(parent, alone).calibration.scores(texts)
-    chosen = suggest(scores, pool.evidence.pooled, pool.texts, count)
+    chosen = suggest(scores, pool.evidence.pooled, pool.texts, count, seed=seed)
     drawn, suggested = pool.evidence.take(random), pool.evidence.take(chosen)
     shares = replace(alone, unlabelled=texts[:0], frequencies=pool.evidence.truth.mean(axis=0).clip(1e-4, 1 - 1e-4))
 
@@ -115,9 +116,12 @@ def contenders(
         "thresholds, random rows and the texts": judged(lambda: adapt(parent, replace(drawn, unlabelled=texts))),
         "thresholds, suggested rows": judged(lambda: adapt(parent, suggested)),
         "thresholds, suggested rows and the texts": judged(lambda: adapt(parent, replace(suggested, unlabelled=texts))),
-        "head, random rows": judged(lambda: adapt_head(parent, drawn)),
-        "head, suggested rows and the texts": judged(lambda: adapt_head(parent, replace(suggested, unlabelled=texts))),
     }
+    if head:
+        found["head, random rows"] = judged(lambda: adapt_head(parent, drawn))
+        found["head, suggested rows and the texts"] = judged(
+            lambda: adapt_head(parent, replace(suggested, unlabelled=texts))
+        )
     if encoder is not None:
         for threshold in SETFIT_THRESHOLDS:
             found[f"SetFit at {threshold}"] = _setfit(encoder, pool.take(random), threshold, seed)

@@ -51,7 +51,7 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
     except ExportError as error:
         sys.stderr.write(f"note: texts are compared by their logits: {error.message}.\n")
         vectors, alike = scores, NEAR_DUPLICATE_LOGITS
-    chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike)
+    chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike, seed=options.seed)
     with target.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerows([COLUMNS, *((texts[row], "") for row in chosen)])

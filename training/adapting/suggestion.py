@@ -21,6 +21,9 @@ Ints = NDArray[np.intp]
 PRIOR_INFORMATION = 1.0
 """What is known of a label's shift before a row is labelled, as the inverse of its variance in logits."""
 
+EVENLY = 0.3
+"""Share of the rows that all texts have the same chance for: they find out what a model is wrongly sure of."""
+
 NEAR_DUPLICATE = 0.9
 """Cosine of two centred vectors above which texts say much the same."""
 
@@ -39,13 +42,17 @@ def suggest(
     *,
     labelled: int = 0,
     near_duplicate: float = NEAR_DUPLICATE,
+    seed: int = 0,
 ) -> Ints:
-    """Row numbers of up to `count` texts to label, the most telling one first.
+    """Row numbers of up to `count` texts to label, drawn with unequal chances.
 
-    Each step takes the text that tells most of how the labels are shifted: sum over labels of log(1 + p (1 - p) / I),
-    with I what the texts before it tell of the label (Bayesian D-optimal design for the shifts of logistic regression,
-    Chaloner and Verdinelli 1995). It grows near the thresholds and for labels that little is known of. It counts by the
-    distance to the nearest text that was taken; near duplicates of one are left out.
+    A text tells p (1 - p) of a label's shift (its Fisher information in logistic regression): much near the thresholds.
+    Its chance grows with the share that it has of what all texts tell, label by label, so that rare labels get as
+    much as frequent ones, and labels that little is known of more. `EVENLY` of the chances are the same for all texts.
+    The draw is systematic (Madow 1949) along an order of the texts by label and by likeness, so that it covers both.
+
+    Chances, not a ranking: the texts that a model is least sure of are not like the rest, and what is fitted on them
+    alone is wrong for the rest (Farquhar, Gal and Rainforth 2021, https://arxiv.org/abs/2101.11665).
 
     Args:
         scores: calibrated logits, shape (M, L).
@@ -54,26 +61,59 @@ def suggest(
         count: how many to take.
         labelled: the first so many rows are labelled already: they count as taken, and are not suggested.
         near_duplicate: cosine of two vectors above which the second text is left out.
+        seed: of the draw.
     """
-    p = sigmoid(scores)
-    information = p * (1 - p)
-    known = PRIOR_INFORMATION + information[:labelled].sum(axis=0)
-    directions = _directions(vectors)
-    nearest = np.full(len(scores), -1.0)
-    words = [_words(text) for text in texts]
+    random, information = np.random.default_rng(seed), _information(scores)
+    directions, words = _directions(vectors), np.array([_words(text) for text in texts], dtype=object)
+    order = _order(scores, directions)
+    chances = _chances(information, PRIOR_INFORMATION + information[:labelled].sum(axis=0))
     free = np.arange(len(scores)) >= labelled
-    taken: list[int] = []
-    for row in range(labelled):
-        nearest = np.maximum(nearest, directions @ directions[row])
-    free &= ~np.isin(np.array(words, dtype=object), words[:labelled])
-    while len(taken) < count and (free & (nearest <= near_duplicate)).any():
-        gain = np.log1p(information / known).sum(axis=1) * (1 - np.maximum(nearest, 0))
-        row = int(np.argmax(np.where(free & (nearest <= near_duplicate), gain, -np.inf)))
-        taken.append(row)
-        known = known + information[row]
-        nearest = np.maximum(nearest, directions @ directions[row])
-        free &= np.array([other != words[row] for other in words])
-    return np.array(taken, dtype=np.intp)
+    taken: list[int] = list(range(labelled))
+    kept = directions[:labelled]
+    free &= ~np.isin(words, words[:labelled])
+    while len(taken) - labelled < count and free.any():
+        for row in random.permutation(_systematic(chances, order[free[order]], count + labelled - len(taken), random)):
+            if free[row] and (len(kept) == 0 or (kept @ directions[row]).max() <= near_duplicate):
+                taken.append(int(row))
+                kept = np.vstack([kept, directions[row]])
+                free &= words != words[row]
+            free[row] = False
+    return np.array(taken[labelled:], dtype=np.intp)
+
+
+def _information(scores: Floats) -> Floats:
+    p = sigmoid(scores)
+    return np.asarray(p * (1 - p))
+
+
+def _chances(information: Floats, known: Floats) -> Floats:
+    """How likely each text is to be drawn, shape (M,), up to a factor."""
+    shares = information / np.maximum(information.sum(axis=0), 1e-12)
+    wanted = 1 / known
+    return np.asarray(EVENLY / len(shares) + (1 - EVENLY) * shares @ (wanted / wanted.sum()))
+
+
+def _order(scores: Floats, directions: Floats) -> Ints:
+    """The texts by the label that each stands out for, and by the first principal axis of their vectors within it."""
+    p = sigmoid(scores)
+    label = np.argmax(p / np.maximum(p.mean(axis=0), 1e-12), axis=1)
+    axis = np.linalg.eigh(directions.T @ directions)[1][:, -1]
+    return np.asarray(np.lexsort((directions @ axis, label)))
+
+
+def _systematic(chances: Floats, order: Ints, count: int, random: np.random.Generator) -> Ints:
+    """`count` of the rows in `order`, by `chances`, at even steps from a random start."""
+    if len(order) <= count:
+        return order
+    certain, steps = np.zeros(len(order), bool), chances[order]
+    while True:  # no row is drawn twice: what fills a step by itself is taken, and the others share the rest
+        sizes = np.where(certain, 1.0, steps * (count - certain.sum()) / steps[~certain].sum())
+        if not (over := (sizes > 1) & ~certain).any():
+            break
+        certain |= over
+    ends = np.cumsum(sizes)
+    places = np.searchsorted(ends, random.random() + np.arange(count))
+    return np.asarray(order[np.unique(np.minimum(places, len(order) - 1))])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from iterstrat.ml_stratifiers import IterativeStratification
 from numpy.typing import NDArray
 
 from shared.context import ContextFormat
@@ -111,6 +110,8 @@ def stratified_split(targets: NDArray[np.floating], fractions: Sequence[float], 
         fractions: share of rows of each part; they sum to 1.
         seed: the same seed gives the same parts.
     """
+    from iterstrat.ml_stratifiers import IterativeStratification  # noqa: PLC0415  (scikit-learn: 2 s of CPU time)
+
     random = np.random.RandomState(seed)
     order = random.permutation(len(targets))
     hard = targets[order] >= 0.5

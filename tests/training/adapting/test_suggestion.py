@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 
 from tests.training.adapting.worlds import World, evidence, parent_of, shifted, world
-from training.adapting.adapt import adapt, present_macro_f1
-from training.adapting.suggestion import PRIOR_INFORMATION, learning_curve, suggest
+from training.adapting.adapt import adapt
+from training.adapting.suggestion import EVENLY, _chances, _systematic, learning_curve, suggest
 
 HOME = world()
 AWAY = World(shifted(HOME.rates), HOME.separations * 0.6, HOME.believed, slope=0.7)
@@ -16,22 +16,43 @@ def names(count: int) -> list[str]:
     return [f"text {number}" for number in range(count)]
 
 
-def test_the_first_text_is_the_one_that_tells_most_by_hand():
-    scores = np.array([[0.0, -4.0], [-1.0, -1.0], [4.0, 4.0]])
+def test_texts_are_drawn_with_the_chances_by_hand():
+    scores = np.random.default_rng(1).normal(-1.5, 1.5, size=(40, 3))
     p = expit(scores)
-    gains = np.log1p(p * (1 - p) / PRIOR_INFORMATION).sum(axis=1)
-    assert suggest(scores, np.eye(3), names(3), 1).tolist() == [int(np.argmax(gains))]
+    told = p * (1 - p)
+    chances = EVENLY / 40 + (1 - EVENLY) * (told / told.sum(axis=0)).mean(axis=1)  # nothing is labelled: labels alike
+    assert (8 * chances < 1).all()
+    drawn = np.zeros(40)
+    for seed in range(1500):
+        chosen = suggest(scores, np.eye(40), names(40), 8, seed=seed)
+        assert len(set(chosen.tolist())) == 8
+        drawn[chosen] += 1
+    np.testing.assert_allclose(drawn / 1500, 8 * chances, atol=0.05)
 
 
-def test_every_label_gets_texts_and_none_twice():
+def test_a_label_that_much_is_known_of_counts_less():
+    told = np.array([[0.2, 0.0], [0.0, 0.2], [0.1, 0.1]])
+    chances = _chances(told, np.array([1.0, 3.0]))
+    shares = told / 0.3  # weights 3 / 4 and 1 / 4
+    np.testing.assert_allclose(chances, EVENLY / 3 + (1 - EVENLY) * (0.75 * shares[:, 0] + 0.25 * shares[:, 1]))
+
+
+def test_a_text_that_fills_a_step_is_always_drawn_and_the_others_share_the_rest():
+    chances, drawn = np.array([10.0, 1.0, 1.0, 1.0, 1.0]), np.zeros(5)
+    for seed in range(800):
+        drawn[_systematic(chances, np.arange(5), 3, np.random.default_rng(seed))] += 1
+    np.testing.assert_allclose(drawn / 800, [1, 0.5, 0.5, 0.5, 0.5], atol=0.06)
+
+
+def test_every_label_is_told_more_of_than_by_random_texts_and_none_is_taken_twice():
     scores, _ = AWAY.draw(800, 1)
-    chosen = suggest(scores, scores, names(800), 40)
-    assert len(set(chosen.tolist())) == 40
     p = expit(scores)
-    told = (p * (1 - p))[chosen].sum(axis=0)
-    random = np.array([(p * (1 - p))[np.random.default_rng(seed).permutation(800)[:40]].sum(axis=0)
-                       for seed in range(20)]).mean(axis=0)  # fmt: skip
-    assert (told > random).all()
+    told = []
+    for seed in range(40):
+        chosen = suggest(scores, scores, names(800), 40, near_duplicate=2.0, seed=seed)
+        assert len(set(chosen.tolist())) == 40
+        told.append((p * (1 - p))[chosen].mean(axis=0))
+    assert (np.mean(told, axis=0) > (p * (1 - p)).mean(axis=0)).all()
 
 
 def test_near_duplicates_of_a_text_that_is_taken_or_labelled_are_left_out():
@@ -50,15 +71,13 @@ def test_near_duplicates_of_a_text_that_is_taken_or_labelled_are_left_out():
 @pytest.mark.slow
 def test_suggested_rows_with_the_texts_they_are_from_beat_random_ones():
     parent, gains = parent_of(HOME), []
-    for seed in range(6):
+    for seed in range(20):
         logits, truth = AWAY.draw(1000, seed)
-        others, true = AWAY.draw(3000, 500 + seed)
         scores = adapt(parent, evidence(logits[:0], unlabelled=logits)).calibration.scores(logits)
-        known = np.ones(true.shape, bool)
-        chosen = suggest(scores, scores, names(1000), 50)
+        chosen = suggest(scores, scores, names(1000), 50, near_duplicate=2.0, seed=seed)
         drawn = np.random.default_rng(seed).choice(1000, 50, replace=False)
         found = [
-            present_macro_f1(true, adapt(parent, rows).decisions(others), known)
+            AWAY.macro_f1(adapt(parent, rows))
             for rows in (evidence(logits[chosen], truth[chosen], unlabelled=logits),
                          evidence(logits[drawn], truth[drawn]))
         ]  # fmt: skip

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from shared.calibration import Calibration
 from shared.thresholds import Policies
-from training.adapting.adapt import Evidence, Parent
+from training.adapting.adapt import Adapted, Evidence, Parent
 from training.calibration.policies import fit_policies
 from training.config import CalibrationConfig
 
@@ -33,6 +34,15 @@ class World:
         truth = random.random((count, len(self.rates))) < self.rates
         evidence = np.where(truth, self.separations / 2, -self.separations / 2) + random.normal(size=truth.shape)
         return self.slope * (logit(self.believed) + self.separations * evidence), truth
+
+    def macro_f1(self, decided: Parent | Adapted) -> float:
+        """Of decisions on all texts there are: rates of decided positives and negatives by the normal distribution."""
+        calibration, thresholds = decided.calibration, decided.policies.get()
+        logits = calibration.temperatures * (logit(thresholds) - calibration.biases)
+        least = (logits / self.slope - logit(self.believed)) / self.separations
+        right = self.rates * norm.sf(least - self.separations / 2)
+        wrong = (1 - self.rates) * norm.sf(least + self.separations / 2)
+        return float((2 * right / (right + wrong + self.rates)).mean())
 
     def elsewhere(self, rates: np.ndarray, separation: float = 1.0) -> World:
         """Other texts: other rates, evidence of another strength; the logits believe what they did."""
