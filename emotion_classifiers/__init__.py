@@ -17,6 +17,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emotion_classifiers.bulk import score_dataset as score_dataset
+    from emotion_classifiers.bulk import score_files as score_files
     from emotion_classifiers.bundles import Bundle as Bundle
     from emotion_classifiers.bundles import export as export
     from emotion_classifiers.bundles import train as train
@@ -48,6 +50,8 @@ _HOME = {
     "IntensityMetrics": "emotion_classifiers.metrics",
     "Model": "emotion_classifiers.model",
     "load": "emotion_classifiers.model",
+    "score_files": "emotion_classifiers.bulk",
+    "score_dataset": "emotion_classifiers.bulk",
     "LabelScore": "emotion_classifiers.prediction",
     "Intensity": "emotion_classifiers.prediction",
     "Prediction": "emotion_classifiers.prediction",

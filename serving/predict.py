@@ -32,6 +32,7 @@ examples:
   BUNDLE --input data/ --output scored/                        every table below data/, each complete or absent
   BUNDLE --input 'data/2026-*/*.jsonl' --output scored/ --output_format parquet
   BUNDLE --input s3://bucket/in --output s3://bucket/out       needs fsspec and s3fs
+  BUNDLE --input /shared/in --output /shared/out --engine ray  on the cluster that RAY_ADDRESS names
 files, partitions, resuming, bad rows, object storage: docs/bulk.md
 """
 
@@ -56,8 +57,10 @@ def _scored(options: argparse.Namespace) -> str:
     turns = _turns(options)
     if turns is not None or STDIN in (*options.input, options.output):
         return _piped(job, options, turns)
-    from serving.bulk.local import score_files
-
+    if options.engine == "ray":
+        from serving.bulk.on_ray import score_files
+    else:
+        from serving.bulk.local import score_files
     return score_files(
         job, options.input, options.output,
         form=options.output_format, restart=options.restart, processes=options.processes,
@@ -69,6 +72,8 @@ def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> s
     from serving.bulk.scoring import Scorer
     from serving.predict_file import output_format, predict_table
 
+    if options.engine == "ray":
+        raise ConfigError("--engine ray scores files whose rows stand alone.", hint="Leave --engine ray out.")
     if turns is not None and _is_many(options.input):
         raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
     if len(options.input) > 1:
@@ -156,7 +161,10 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         "inputs, whose subfolders it then has, or -",
     )
     parser.add_argument("--output_format", choices=WRITTEN, help="of the outputs (default: each its input's)")
-    parser.add_argument("--processes", type=positive, help="that score (default: one a core; one on a GPU)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster (extra ray)")
+    parser.add_argument(
+        "--processes", type=positive, help="that score, or actors on Ray (default: one a core; one a GPU)"
+    )
     parser.add_argument(
         "--bad_rows", choices=("error", "aside"),
         help="rows that cannot be read: stop at the first (default for one file), or leave them out and write them, "

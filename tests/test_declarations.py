@@ -19,7 +19,7 @@ ROOMS = {
     "emotion_classifiers": ("train", "serve", "client", "hub"),
     "shared": ("train", "serve", "excel", "remote"),
     "training": ("train", "search", "export"),  # optimum is asked, where it is, what it can export
-    "serving": ("serve", "export", "sign"),
+    "serving": ("serve", "export", "sign", "ray"),
     "benchmarks": ("bench", "train", "export", "serve"),
     "tests": tuple(EXTRAS),
 }

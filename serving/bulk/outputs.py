@@ -4,6 +4,7 @@
     OUTPUT/.emotion/FILE/input.json  the input of an output: path, size, version
     OUTPUT/.emotion/FILE/part-...    number, rows, empty texts and bad rows of a part are in its name
     OUTPUT/.emotion/FILE/bad-...     the bad rows of a part
+    OUTPUT/.emotion/FILE/try-...     a part was begun, where actors on other machines may be lost with it
     OUTPUT/.emotion/FILE/done.json   the output is complete; its parts are gone
 
 Every file is written whole or not at all, so that a process may be killed at any moment. For a single output file F the
@@ -111,6 +112,17 @@ class FileState:
         """Note which state of the input the parts belong to."""
         if read_object(self._store, join(self.path, "input.json")) is None:
             write_object(self._store, join(self.path, "input.json"), self.file.version(), self.path)
+        for name in self._store.names(self.path):
+            if name.startswith("try-"):  # of a run before
+                self._store.remove(join(self.path, name))
+
+    def attempt(self, number: int, most: int) -> bool:
+        """Note that a part is begun; whether that is one of the first `most` times."""
+        for name in (f"try-{number:06d}-{time}" for time in range(most)):
+            if not self._store.exists(join(self.path, name)):
+                write_object(self._store, join(self.path, name), {}, self.path)
+                return True
+        return False
 
     def parts(self) -> dict[int, PartRecord]:
         """Number -> what is in each part that is done."""
@@ -143,6 +155,8 @@ class FileState:
         Raises:
             DataFormatError: when the input has changed since the first part was read.
         """
+        if completed := self.done():  # by an attempt that was lost before it could say so
+            return completed
         records = self.parts()
         if sorted(records) != list(range(num_parts)) or self._changed():
             self._store.remove(self.path)

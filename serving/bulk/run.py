@@ -16,7 +16,7 @@ from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
 from serving.exported import choose_model
 from serving.progress import Progress
-from serving.runtime import CPU, resolve_provider
+from serving.runtime import CPU, PROVIDERS, resolve_provider
 from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.errors import DataError, DataFormatError
@@ -51,13 +51,21 @@ class Run:
         output: see there.
         form: of the outputs.
         restart: whether what an earlier run has done is thrown away.
+        here: whether this machine scores; else the provider is taken as it is said.
 
     Raises:
         EmotionError: for inputs, outputs or a bundle that cannot be used; nothing has been scored then.
     """
 
     def __init__(
-        self, job: Job, inputs: Sequence[str], output: str, *, form: Format | None = None, restart: bool = False
+        self,
+        job: Job,
+        inputs: Sequence[str],
+        output: str,
+        *,
+        form: Format | None = None,
+        restart: bool = False,
+        here: bool = True,
     ) -> None:
         self.job, self.output = job, output
         self.files, single, self.passed_over = find_files(inputs, output, job.reading, form)
@@ -68,7 +76,7 @@ class Run:
         bundle = Bundle.read(job.bundle, weights=False).with_profile(job.profile)
         check_decisions(bundle, policy=job.policy, segments=job.segments)
         self.job = job = replace(job, graded=bundle.readout is not None)
-        provider = resolve_provider(job.provider)
+        provider = resolve_provider(job.provider) if here else PROVIDERS[job.provider or "cpu"]
         self.model = f"{choose_model(bundle, precision=job.precision, provider=provider).precision}, {provider}"
         self.labels = bundle.manifest.labels
         for table in self.tables.values():
@@ -78,7 +86,7 @@ class Run:
         self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())
         self._sizes = [file.source.size for file in self.files]
         self._shares = [0.0] * len(self.files)
-        self._left: dict[int, set[int]] = {}
+        self._arrived: dict[int, set[int]] = {}
         self._ends: dict[int, FileEnd] = {}
         self._noted: set[str] = set()
 
@@ -97,26 +105,33 @@ class Run:
     def parts(self) -> Iterator[Part]:
         """All parts that are not done, file by file; a file that cannot be read is noted, and the run goes on."""
         for number in self.unfinished():
-            state = self.states[number]
-            state.begin()
-            records = state.parts()
-            self.progress.before += (before := sum(record.rows for record in records.values()))
-            self.progress.rows += before
-            self._left[number] = set()
+            records = self.begin_file(number)
             try:
                 file, table = self.files[number], self.tables.pop(number, None)
                 for found in read_parts(number, file, self.job, self.labels, done=records, table=table):
                     self.note(found.layout.notes)
                     if isinstance(found, Part):
-                        self._left[number].add(found.number)
                         self._shares[number] = found.share
                         yield found
                     else:
                         self.read_to_end(found)
             except DataError as error:
-                if self.state.single:
-                    raise
-                self.counts.problems.append(str(error))
+                self.fail(error)
+
+    def begin_file(self, number: int) -> dict[int, PartRecord]:
+        """The parts of a file that are done already, by their numbers."""
+        self.states[number].begin()
+        records = self.states[number].parts()
+        self.progress.before += (before := sum(record.rows for record in records.values()))
+        self.progress.rows += before
+        self._arrived[number] = set(records)
+        return records
+
+    def fail(self, error: DataError) -> None:
+        """Note a file that cannot be read; raise, where it is the only one."""
+        if self.state.single:
+            raise error
+        self.counts.problems.append(str(error))
 
     def read_to_end(self, end: FileEnd) -> None:
         """All parts of a file are known; it is completed where all are done."""
@@ -126,14 +141,21 @@ class Run:
     def part_done(self, number: int, record: PartRecord) -> None:
         """A part has been written."""
         self.progress.rows += record.rows
-        self._left[number].discard(record.number)
+        self._arrived[number].add(record.number)
         self._complete_if_done(number)
 
     def _complete_if_done(self, number: int) -> None:
-        if number in self._ends and not self._left[number]:
-            end = self._ends.pop(number)
-            self.counts.add(self.states[number].complete(end.layout, end.parts, self.model))
-            self._shares[number] = 1.0
+        if number in self._ends and len(self._arrived[number]) == self._ends[number].parts:
+            self.complete(self.states[number], self._ends.pop(number))
+
+    def complete(self, state: FileState, end: FileEnd) -> None:
+        """Put an output together from its parts."""
+        self.completed(end.file, state.complete(end.layout, end.parts, self.model))
+
+    def completed(self, number: int, counted: dict[str, Any]) -> None:
+        """An output is there."""
+        self.counts.add(counted)
+        self._shares[number] = 1.0
 
     def note(self, notes: Sequence[str]) -> None:
         """Show choices that were made while reading, each once."""

@@ -1,0 +1,76 @@
+"""Files and data sets scored in bulk: by several processes, or on a Ray cluster (docs/bulk.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from shared.tables import Format
+
+Place = str | PathLike[str]
+
+
+def score_files(
+    bundle: Place, inputs: Place | Sequence[Place], output: Place, *, text: str = "text", policy: str | None = None,
+    profile: str | None = None, precision: str | None = None, provider: str | None = None,
+    bad_rows: Literal["error", "aside"] = "error", output_format: Format | None = None, restart: bool = False,
+    processes: int | None = None, engine: Literal["local", "ray"] = "local",
+) -> str:  # fmt: skip
+    """Score files into files, each complete or absent; called again after a kill, it goes on from there.
+
+    Args:
+        bundle: its folder.
+        inputs: files, folders or patterns; paths or URLs that fsspec reaches.
+        output: a file for a single input file, else a folder.
+        text: the column of the texts.
+        policy: of the decisions; the bundle's when None.
+        profile: of the bundle, to decide by.
+        precision: fp32, int8, fp16, or None for the best one.
+        provider: cpu, cuda, or None for the best one here.
+        bad_rows: whether rows that cannot be read are errors, or left out and written to `OUTPUT.bad.jsonl`.
+        output_format: csv, tsv, jsonl, json or parquet; each its input's when None.
+        restart: whether to throw away what an earlier call has done.
+        processes: how many, or how many actors on Ray; one a core when None.
+        engine: "local", or "ray".
+
+    Returns:
+        What was done, in one line.
+
+    Raises:
+        EmotionError: when the bundle, an input or the output cannot be used.
+    """
+    from serving.bulk.job import Job  # noqa: PLC0415  ONNX Runtime is loaded when something is scored
+    from shared.tables import TableOptions  # noqa: PLC0415
+
+    if engine == "ray":
+        from serving.bulk.on_ray import score_files as score  # noqa: PLC0415
+    else:
+        from serving.bulk.local import score_files as score  # noqa: PLC0415
+    reading = TableOptions(prefix="--", tolerant=bad_rows == "aside")
+    job = Job(
+        fspath(bundle), precision, provider, profile=profile, policy=policy, text_column=text, reading=reading
+    )  # fmt: skip
+    places = [inputs] if isinstance(inputs, (str, PathLike)) else inputs
+    return score(
+        job, [fspath(place) for place in places], fspath(output), form=output_format, restart=restart,
+        processes=processes,
+    )  # fmt: skip
+
+
+def score_dataset(dataset: Any, bundle: Place, *, text: str = "text", **options: Any) -> Any:
+    """A `ray.data.Dataset` with `predicted_labels` and `p_<label>` after its own columns; lazy, as the others are.
+
+    Args:
+        dataset: rows with a column of texts.
+        bundle: its folder, on every node.
+        text: the column of the texts; an empty or null one has no prediction.
+        options: policy, profile, precision, provider ("cuda" gives every actor a GPU), and the number of `actors`.
+
+    Raises:
+        ConfigError: when Ray is not installed.
+    """
+    from serving.bulk.on_ray import score_dataset as score  # noqa: PLC0415
+
+    return score(dataset, bundle, text=text, **options)
