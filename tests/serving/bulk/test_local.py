@@ -6,12 +6,14 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import emotion_classifiers as ec
 from serving import predict
 from serving.bulk import pool
 from serving.predictor import Predictor
@@ -278,3 +280,25 @@ def test_object_storage_holds_inputs_outputs_and_state(bundle, tmp_path):
     kept = [path for path in memory.find("/bulk/out") if "/part-" in path or "/bad-" in path]
     assert kept == []
     memory.rm("/bulk", recursive=True)
+
+
+def test_ray_is_for_files_alone(bundle, tmp_path):
+    write(tmp_path / "in.csv", frame(3))
+    with pytest.raises(ConfigError, match=r"--engine ray scores files whose rows stand alone\. Leave --engine ray out"):
+        score(bundle, "--input", tmp_path / "in.csv", "--output", "-", "--engine", "ray")
+
+
+def test_without_ray_its_engine_says_how_to_install_it(bundle, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    write(tmp_path / "in.csv", frame(3))
+    with pytest.raises(ConfigError, match=r"needs the package ray, which is not installed\. Run: pip install 'emotion"):
+        score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--engine", "ray")
+    with pytest.raises(ConfigError, match="needs the package ray"):
+        ec.score_dataset(None, bundle)
+
+
+def test_files_are_scored_from_python_too(bundle, tmp_path):
+    write(tmp_path / "in" / "a.csv", frame(70))
+    said = ec.score_files(bundle, tmp_path / "in", tmp_path / "out", output_format="jsonl", processes=1)
+    assert said.startswith(f"70 rows from 1 files written to {tmp_path}/out")
+    assert [row["id"] for row in read(tmp_path / "out" / "a.jsonl")] == frame(70)["id"].tolist()
