@@ -277,8 +277,7 @@ class _TableScorer:
         """The table with the added columns."""
         import pyarrow as pa  # noqa: PLC0415
 
-        added = [PREDICTED, *(f"p_{name}" for name in self._scorer.predictor.labels)]
-        check_free("the data set", table.column_names, added)
+        check_free("the data set", table.column_names, self._scorer.added)
         prepared = self._scorer.prepare(table.column(self._scorer.job.text_column).to_pylist())
         for name, values in self._scorer.columns(prepared).items():
             kind = pa.list_(pa.string()) if name == PREDICTED else pa.float64()
