@@ -28,6 +28,9 @@ class RunConfig:
     """Seed of the new weights, the order of the rows, dropout and bootstrap intervals."""
     resume: bool = False
     """Continue the run of this name exactly where its last checkpoint was written."""
+    resume_if_there: bool = False
+    """Continue the run of this name where there is one, and start it where there is none: for a command that a cluster
+    starts again after a machine is lost."""
     overwrite: bool = False
     """Start again although the run of this name is unfinished; its checkpoints are lost."""
     save_every_steps: PositiveInt | None = None

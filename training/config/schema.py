@@ -20,8 +20,8 @@ from training.config.optim import DistillConfig, LossConfig, OptimConfig
 from training.config.run import PreflightConfig, RunConfig, WatchConfig
 
 CHANGES_NOTHING = frozenset({
-    "run.name", "run.output_dir", "run.resume", "run.overwrite", "run.threads", "run.workers", "run.keep_checkpoints",
-    "run.save_every_steps", "run.log_every_steps", "data.cache_dir", "preflight.skip",
+    "run.name", "run.output_dir", "run.resume", "run.resume_if_there", "run.overwrite", "run.threads", "run.workers",
+    "run.keep_checkpoints", "run.save_every_steps", "run.log_every_steps", "data.cache_dir", "preflight.skip",
     "watch.trackers", "watch.gradients", "watch.notes",
 })  # fmt: skip
 """Keys that change nothing in what is computed, so that a resumed run, or a finished one that is taken, may differ."""
@@ -88,6 +88,8 @@ class Config:
         self.data.resolved_sources()
         self.data.check_fractions()
         self.data.check_folds()
+        if self.run.overwrite and self.run.resume_if_there:
+            raise ConfigError("run.overwrite and run.resume_if_there are both true: each says what becomes of a run.")
         if (self.model.bottom_dropout is None) != (self.model.top_dropout is None):
             raise ConfigError(
                 f"model.bottom_dropout is {self.model.bottom_dropout} and model.top_dropout {self.model.top_dropout}; "

@@ -34,6 +34,8 @@ def text_keys(texts: Sequence[str | None]) -> list[str]:
 def _key(text: str) -> str:
     words = normalise(text)
     said = context_of(text) if words else ()
+    if not said:
+        return text if words == text else words  # most texts are their own key: one string in memory in place of two
     return "".join((words, *(f"{_TURN}{turn.speaker or ''}{_TURN}{normalise(turn.text)}" for turn in said)))
 
 
@@ -132,6 +134,8 @@ class Corpus:
     def take(self, rows: Sequence[int] | NDArray[np.integer], **changes: Any) -> Corpus:
         """Some of the rows, in the order given and with other fields changed on the way; a row may be taken twice."""
         chosen = np.asarray(rows, dtype=np.intp)
+        if not changes and np.array_equal(chosen, np.arange(len(self))):
+            return self  # nothing is copied where all rows stay, as in most steps of cleaning
         fields: dict[str, Any] = {
             "texts": [self.texts[row] for row in chosen],
             "targets": self.targets[chosen],

@@ -87,7 +87,7 @@ def _tokenise(texts: Sequence[str], tokenizer: TextTokenizer) -> tuple[NDArray[n
     for start in range(0, len(texts), CHUNK):
         rows = tokenizer.encode(texts[start : start + CHUNK])
         lengths[start : start + len(rows)] = [len(row.ids) for row in rows]
-        ids += [row.ids for row in rows]
+        ids += [np.concatenate([row.ids for row in rows])]  # one array a chunk: an array a row weighs more than its ids
     return lengths, np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import distributed
 
 from shared.cli import default_threads
 from shared.modeling.device import has_cuda
+
+T = TypeVar("T")
 
 
 def is_main() -> bool:
@@ -47,6 +49,15 @@ def main_first() -> Iterator[None]:
     yield
     if is_main():
         barrier()
+
+
+def from_main(value: T) -> T:
+    """What the first process says, on every process; all of them wait for it."""
+    if not distributed.is_initialized():
+        return value
+    said = [value]
+    distributed.broadcast_object_list(said, src=0)
+    return said[0]
 
 
 def barrier() -> None:

@@ -71,7 +71,7 @@ class RunFolder:
                 configuration.
         """
         checkpoint = self.last_checkpoint()
-        if config.run.resume:
+        if config.run.resume or (config.run.resume_if_there and self.config.is_file()):
             self._check_there()
             self._check_same(config)
         elif self.is_unfinished() and not config.run.overwrite:

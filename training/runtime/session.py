@@ -20,7 +20,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from transformers.utils import logging as hf_logging
 
 from shared.bundle import Bundle
-from shared.errors import EmotionError
+from shared.errors import ConfigError, EmotionError
 from training.config import Config
 from training.data.corpus import Splits
 from training.runtime import processes
@@ -114,10 +114,15 @@ class Session:
 
     def prepare(self) -> Path | None:
         """Make the run's folder ready on the process that writes; the checkpoint to resume from, if any."""
-        with processes.main_first():
-            if not processes.is_main():
-                return self.folder.last_checkpoint() if self.config.run.resume else None
-            resume_from = self.folder.prepare(self.config)
+        there = self.folder.config.is_file()
+        resume_from = processes.from_main(self.folder.prepare(self.config) if processes.is_main() else None)
+        if resume_from is not None and not resume_from.is_dir():
+            raise ConfigError(
+                f"the first process resumes from {resume_from}, which is not on this machine.",
+                hint="Let run.output_dir be a folder that all machines share.",
+            )
+        if not processes.is_main():
+            return resume_from
         file = logging.FileHandler(self.folder.logs / "run.log", encoding="utf-8")
         file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is an error where it matters
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
@@ -125,7 +130,7 @@ class Session:
         log.addHandler(file)
         if resume_from is not None:
             log.info("Resuming from %s", resume_from)
-        elif self.config.run.resume:
+        elif self.config.run.resume or (self.config.run.resume_if_there and there):
             log.info("No complete checkpoint in %s: starting from the beginning", self.folder.checkpoints)
         return resume_from
 

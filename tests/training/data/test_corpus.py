@@ -7,7 +7,7 @@ import pytest
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError
 from shared.labels import GOEMOTIONS, LabelSet
 from training.config.data import DataConfig, SourceConfig
-from training.data.corpus import Corpus
+from training.data.corpus import Corpus, text_keys
 from training.data.load import load_data, load_eval_split
 
 
@@ -300,3 +300,16 @@ def test_taken_rows_may_repeat():
 def test_fingerprint_tells_a_moved_boundary_between_texts():
     first, second = corpus([[1], [1]], texts=["ab", "c"]), corpus([[1], [1]], texts=["a", "bc"])
     assert first.fingerprint != second.fingerprint
+
+
+def test_what_stays_whole_is_not_copied():
+    rows = corpus([[1], [0], [1]])
+    assert rows.take([0, 1, 2]) is rows
+    assert rows.take([2, 1, 0]).ids == ["2", "1", "0"]
+    assert len(rows.take([0, 1])) == 2
+    changed = rows.take([0, 1, 2], source=["other"] * 3)
+    assert (changed is not rows, changed.source[0]) == (True, "other")
+    clean, spaced = "a clean text", "a  spaced   text"
+    keys = text_keys([clean, spaced, None])
+    assert keys == ["a clean text", "a spaced text", ""]
+    assert keys[0] is clean
