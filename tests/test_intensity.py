@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -26,6 +28,7 @@ from shared.bundle import Bundle
 from shared.errors import BundleFormatError, ConfigError, DataFormatError, EmotionError, InvalidInputError
 from shared.modeling.classifier import load_classifier
 from tests.intensity_rows import LABELS, arguments, write_brighter, write_emoint
+from tests.serving.browser import browsing, installed
 from tests.serving.servers import serving
 from training.config.evaluate import AuditOptions, CompareOptions, DomainsOptions, DriftOptions, EvaluateOptions
 from training.config.parser import parse_options
@@ -355,3 +358,27 @@ def test_a_real_server_answers_intensities_with_intervals(trained, tmp_path):
         )
         assert "emotion_texts_total" in client.get("/metrics").text
         assert "intensities" in client.get("/page/intensities.js").text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not installed(), reason="no chromium and chromedriver here")
+def test_the_page_shows_bars_with_intervals_and_says_that_it_shows_intensities(trained, tmp_path):
+    with serving(tmp_path / "server", trained) as server, browsing(tmp_path / "profile") as page:
+        page.size(1180, 860)
+        page.open(server.url + "/")
+        page.wait("!document.getElementById('scale-words').hidden")
+        assert "intensities from 0 to 3" in page.run("document.getElementById('scale-words').textContent")
+        page.fill("text", TEXTS[0])
+        page.wait("document.querySelectorAll('#bars .row .interval').length === 4")
+        assert page.run("document.querySelector('#bars .row').dataset.label") == "joy"
+        assert page.run("document.getElementById('verdict').textContent").startswith("Most intense: joy")
+        keys = "['--low', '--p', '--high'].map(k => Number(r.style.getPropertyValue(k)))"
+        ends = f"[...document.querySelectorAll('#bars .row')].map(r => {keys})"
+        assert all(0 <= low <= p <= high <= 1 for low, p, high in page.run(ends))
+        hidden = "['compare', 'table'].every(v => document.querySelector(`[data-view=${v}]`).hidden)"
+        assert page.run(f"{hidden} && document.querySelector('.settings').hidden")
+        page.wait("document.getAnimations().length === 0")
+        page.load((Path(find_spec("axe_core_python").submodule_search_locations[0]) / "axe.min.js").read_text("utf-8"))
+        assert page.run("axe.run().then(found => found.violations.map(v => v.id + ': ' + v.nodes[0].html))") == []
+        page.screenshot(Path(os.environ.get("EMOTION_SCREENSHOTS") or tmp_path) / "intensities.png")
+        assert page.log() == []

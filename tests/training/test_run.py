@@ -38,7 +38,7 @@ def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished)
     assert names == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "bundle.json",
         "aggregation.json", "calibration.json", "thresholds.json", "metrics.json", "training.yaml", "reference.npz",
-        "report.html", "README.md",
+        "report.html", "README.md", "fairness.json",
     }  # fmt: skip
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in (finished / "bundle").iterdir())
 
