@@ -172,6 +172,8 @@ class EmotionTrainer(Trainer):
             self.ema.save(Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self.args.device.type == "cpu":  # in one of several processes it is cpu:0, which torch.load does not know
+            vars(self.args)["_setup_devices"] = torch.device("cpu")
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
         if self.ema is not None and checkpoint is not None:
             self.ema.load(Path(checkpoint))

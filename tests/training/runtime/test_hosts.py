@@ -1,4 +1,4 @@
-"""Two hosts, each with a launcher of its own: the losses of one, and a run that goes on where there is one.
+"""Two hosts, each with a launcher of its own: the losses of one, and a run that goes on when a host is lost.
 
 The hosts are process groups of one machine that meet at an address, as machines do; they share a folder.
 """
@@ -6,11 +6,13 @@ The hosts are process groups of one machine that meet at an address, as machines
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,12 @@ def ended_well(process: subprocess.Popen[bytes], log: Path) -> None:
     assert process.wait(END_S) == 0, log.read_text(errors="replace")[-4000:]
 
 
+def curve(folder: Path) -> dict[int, float]:
+    """Step -> loss; of a step that was done twice, the last."""
+    entries = [json.loads(line) for line in (folder / "logs/train.jsonl").read_text().splitlines()]
+    return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
+
+
 @pytest.fixture(scope="module")
 def single(tiny_model, tmp_path_factory):
     """Arguments of all runs, and the folder of the run of one host at the same rows a step."""
@@ -73,7 +81,7 @@ def single(tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
     arguments = [
         *run_arguments(tiny_model, write_table(folder / "table.jsonl"), folder / "runs"), *NO_DROPOUT,
-        "--data.max_train_rows=80", "--run.log_every_steps=1", "--optim.epochs=12", "--run.save_every_steps=3",
+        "--data.max_train_rows=80", "--run.log_every_steps=1", "--optim.epochs=6", "--run.save_every_steps=3",
         "--eval.patience=null", "--watch.trackers=[]",
     ]  # fmt: skip
     main([*arguments, "--run.name=one", "--optim.batch_size=16"])
@@ -103,6 +111,42 @@ def test_two_hosts_give_the_losses_and_the_bundle_of_one(single):
     ours, theirs = (Bundle.read(runs / name / "bundle") for name in ("two", "one"))
     assert np.allclose(ours.reference().logits, theirs.reference().logits, atol=1e-3)
     assert ours.manifest.provenance["training"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_lost_host_costs_the_steps_since_the_last_checkpoint(single):
+    """The other host ends in an error, the cluster starts the same command again, and the run goes on."""
+    arguments, folder = single
+    command = [*arguments, "--run.name=three", "--optim.batch_size=8", "--run.resume_if_there=true"]
+    run, logs = folder / "runs/three", [folder / f"lost{rank}.log" for rank in (0, 1)]
+    with both(logs, command) as hosts:
+        wait_for_checkpoint(run, 9, hosts, logs)
+        kill(hosts[1])
+        assert hosts[0].wait(END_S) != 0
+    reached = max(curve(run))
+    assert reached < 30, "the host was lost too late"
+    again = [folder / f"again{rank}.log" for rank in (0, 1)]
+    with both(again, command) as hosts:
+        for process, log in zip(hosts, again, strict=True):
+            ended_well(process, log)
+    said = again[0].read_text(errors="replace")
+    (resumed,) = [int(line.rsplit("-", 1)[1]) for line in said.splitlines() if "Resuming from" in line]
+    assert 9 <= resumed <= reached
+    assert resumed >= reached - 3
+    whole, broken = curve(folder / "runs/one"), curve(run)
+    assert broken.keys() == whole.keys()
+    assert [broken[step] for step in whole] == pytest.approx(list(whole.values()), abs=1e-4)
+    ours, theirs = (Bundle.read(folder / f"runs/{name}/bundle").reference().logits for name in ("three", "one"))
+    assert np.allclose(ours, theirs, atol=1e-3)
+
+
+def wait_for_checkpoint(run: Path, step: int, hosts: list[subprocess.Popen[bytes]], logs: list[Path]) -> None:
+    end = time.monotonic() + END_S
+    while not any(int(path.name.rsplit("-", 1)[1]) >= step for path in run.glob("checkpoints/checkpoint-*")):
+        for process, log in zip(hosts, logs, strict=False):
+            assert process.poll() is None, log.read_text(errors="replace")[-4000:]
+        assert time.monotonic() < end, "no checkpoint came"
+        time.sleep(0.01)
 
 
 def test_a_run_is_continued_where_there_is_one_and_started_where_there_is_none(arguments, tmp_path, capfd):
