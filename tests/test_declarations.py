@@ -34,6 +34,8 @@ DISTRIBUTION_OF = {
 
 UNDECLARED = {
     "setfit": "a peer of benchmarks.adapting, installed by who wants to compare",
+    "flashdeberta": "a peer of benchmarks.gpu, the same",
+    "disentangled_flash": "a peer of benchmarks.gpu, the same",
     "nowhere_to_be_found": "a package that is not there, for the test of what is said then",
 }
 

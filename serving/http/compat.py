@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from serving.batching.jobs import Row
-from serving.http.schemas import DIGITS, describe
+from serving.http.response_schemas import DIGITS
+from serving.http.schemas import describe
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
+from serving.http.response_schemas import DIGITS
 from serving.http.responses import NO_CONTEXT, error_body, facts_of
-from serving.http.schemas import DIGITS, PredictRequest
+from serving.http.schemas import PredictRequest
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError, RequestError
 from shared.intensity import Readout

@@ -6,7 +6,8 @@ from typing import Any
 
 from serving.http.compat import HuggingFaceRequest, InfinityRequest, InfinityResponse, Score
 from serving.http.intensities import MADE_FOR_LABELS
-from serving.http.schemas import ErrorBody, PredictRequest, PredictResponse
+from serving.http.response_schemas import ErrorBody, PredictResponse
+from serving.http.schemas import PredictRequest
 from serving.settings import Settings
 from shared.bundle import Bundle
 from shared.labels import taxonomies_for

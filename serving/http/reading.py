@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from serving.batching.jobs import Row
 from serving.http.intensities import check_intensity_request, read_intensities
 from serving.http.reasons import parts, reasons, without
+from serving.http.response_schemas import DIGITS
 from serving.http.responses import DecisionRules, error_body, facts_of, grouped, labels_of, read_by_profile, rules_for
-from serving.http.schemas import DIGITS, PredictRequest
+from serving.http.schemas import PredictRequest
 from serving.text_checks import MIN_COVERAGE, OTHER_LANGUAGE, TOO_SHORT, TRUNCATED, UNKNOWN_TOKENS
 from shared.bundle import Bundle
 from shared.context import context_of, with_context

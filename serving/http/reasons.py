@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.http.response_schemas import DIGITS
 from serving.http.responses import DecisionRules, grouped
-from serving.http.schemas import DIGITS
 from shared.bundle import Bundle
 from shared.thresholds import decide
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
-from serving.http.schemas import DIGITS, PredictRequest
+from serving.http.response_schemas import DIGITS
+from serving.http.schemas import PredictRequest
 from serving.telemetry.drift import NONE_NEAR, mean_index, nearest_profile
 from serving.text_checks import recorded_languages
 from shared.aggregation import aggregate

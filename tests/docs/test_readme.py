@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from emotion_classifiers.cli import VERBS
-from serving.http.schemas import TextResult
+from serving.http.response_schemas import TextResult
 from tests.docs.pages import ROOT, blocks, commands
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.servers import serving

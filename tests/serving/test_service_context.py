@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 import emotion_classifiers as ec
-from serving.http.schemas import PredictResponse
+from serving.http.response_schemas import PredictResponse
 from shared.context import MOST_TURNS, ContextFormat
 from shared.errors import InvalidInputError
 from tests.serving.bundles import stand_in_bundle

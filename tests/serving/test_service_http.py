@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.http.schemas import PredictResponse
+from serving.http.response_schemas import PredictResponse
 from serving.predictor import Predictor
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
 from tests.serving.servers import metric, serving

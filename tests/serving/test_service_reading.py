@@ -8,7 +8,8 @@ import pytest
 
 import emotion_classifiers as ec
 from serving.http.app import LONG_CHARACTERS
-from serving.http.schemas import MOST_OFFSETS, PredictResponse
+from serving.http.response_schemas import PredictResponse
+from serving.http.schemas import MOST_OFFSETS
 from shared.errors import InvalidInputError
 from shared.labels import GOEMOTIONS
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from serving.batching.jobs import Row
+from serving.http.response_schemas import TextResult
 from serving.http.responses import error_body, read_by_profile, result, rules_for
-from serving.http.schemas import PredictRequest, TextResult
+from serving.http.schemas import PredictRequest
 from shared.bundle import Bundle
 from shared.calibration import Calibration
 from shared.errors import InvalidInputError, OverloadedError
