@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -62,17 +63,23 @@ def simulate(arrivals: Iterable[float], service_s: Callable[[], float], rule: Sc
     """
     free = [0.0] * rule.least  # when each replica has read what it was given
     heapq.heapify(free)
-    begun: deque[float] = deque()  # when reading begins of texts that wait
+    queue: deque[float] = deque()  # when the texts came that wait; the next free replica takes the oldest
     enough: deque[tuple[float, int]] = deque()  # what was desired within the last down_s
     waits: list[float] = []
     largest, paid, look, last = rule.least, 0.0, rule.every_s, 0.0
-    for now in arrivals:
-        while look <= now:
+
+    def read(until: float) -> None:
+        while queue and free[0] <= until:
+            start = max(free[0], queue[0])
+            waits.append(start - queue.popleft())
+            heapq.heapreplace(free, start + service_s())
+
+    for now in chain(arrivals, [math.inf]):
+        while look <= now and (now < math.inf or queue):  # after the last text it goes on until all are read
+            read(look)
             paid += len(free) * (look - last)
             last = look
-            while begun and begun[0] <= look:
-                begun.popleft()
-            enough.append((look, min(rule.most, max(rule.least, math.ceil(len(begun) / rule.target)))))
+            enough.append((look, min(rule.most, max(rule.least, math.ceil(len(queue) / rule.target)))))
             while enough[0][0] < look - rule.down_s:
                 enough.popleft()
             wanted = max(number for _, number in enough)
@@ -81,10 +88,9 @@ def simulate(arrivals: Iterable[float], service_s: Callable[[], float], rule: Sc
             while len(free) > wanted and free[0] <= look:  # one that is idle goes
                 heapq.heappop(free)
             largest, look = max(largest, len(free)), look + rule.every_s
-        start = max(now, heapq.heappop(free))
-        heapq.heappush(free, start + service_s())
-        waits.append(start - now)
-        begun.append(start)
+        if now < math.inf:
+            queue.append(now)
+            read(now)
     found, end = np.array(waits), max(free)
     hours = (paid + len(free) * max(0.0, end - last)) / 3600
     p99 = float(np.percentile(found, 99))

@@ -122,6 +122,10 @@ def _opened(output: str, progress: Progress) -> Iterator[BinaryIO]:
     target = Path(output)
     partial = target.with_name(f"{target.name}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
+    if partial.is_dir():
+        raise ConfigError(
+            f"{partial} holds the work of a run over files that was stopped.", hint="Finish that run, or remove it."
+        )
     try:
         with _packed(partial, target) as stream:
             yield stream

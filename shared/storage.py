@@ -103,6 +103,13 @@ def plain(place: str) -> str:
     return re.sub(r"^(?:file|local)://(?=/)", "", place, flags=re.IGNORECASE)
 
 
+def whole_path(place: str) -> str:
+    """A local path from the root on, links followed, so that two names of a file are equal; a URL as it is."""
+    scheme = _URL.match(place)
+    local = scheme is None or scheme[1].lower() in ("file", "local")
+    return os.path.realpath(plain(place)) if local else place
+
+
 class LocalStorage:
     """Files of this machine."""
 
@@ -115,7 +122,7 @@ class LocalStorage:
             return [self._found(path, Path(place)) for path in sorted(Path(place).rglob("*")) if path.is_file()]
         if not _WILDCARD.search(place):
             return []
-        root = Path(_fixed_part(place) or ".")
+        root = Path(_fixed_part(place) or ("/" if place.startswith("/") else "."))
         paths = sorted(Path(name) for name in glob.glob(place, recursive=True))  # noqa: PTH207  "**" and "[...]"
         return [self._found(path, root) for path in paths if path.is_file()]
 
@@ -201,7 +208,7 @@ class RemoteStorage:
     def _found(self, name: str, info: dict[str, Any], root: str) -> FoundFile:
         version = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
         relative = name.removeprefix(root.rstrip("/")).lstrip("/")
-        return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info["size"]), version)
+        return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info.get("size") or 0), version)
 
     def is_folder(self, path: str) -> bool:
         """See `Storage`."""
@@ -248,6 +255,7 @@ class RemoteFile:
     def __init__(self, storage: RemoteStorage, path: str) -> None:
         self._storage, self._path = storage, path
         self.name, self.suffixes = PurePosixPath(path).name, PurePosixPath(path).suffixes
+        self._size: int | None = None
 
     def __str__(self) -> str:
         return self._path
@@ -261,8 +269,10 @@ class RemoteFile:
         return self._storage.exists(self._path)
 
     def stat(self) -> SimpleNamespace:
-        """Its size."""
-        return SimpleNamespace(st_size=self._storage.find(self._path)[0].size)
+        """Its size, asked for once: progress needs it again and again."""
+        if self._size is None:
+            self._size = self._storage.find(self._path)[0].size
+        return SimpleNamespace(st_size=self._size)
 
     def open(self, mode: str) -> io.BufferedReader:
         """Its bytes."""

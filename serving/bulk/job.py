@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataNotFoundError
-from shared.storage import FoundFile, join, plain, storage_of
+from shared.storage import FoundFile, join, plain, storage_of, whole_path
 from shared.tables import FORMATS, Format, TableOptions, format_of
 from shared.tables.writing import WRITTEN
 
@@ -84,13 +84,21 @@ class Job:
     part_rows: int = PART_ROWS
     graded: bool = False
 
-    def identity(self, seal: str) -> dict[str, Any]:
-        """What the content of an output depends on, besides its input; for a resumed run to compare."""
-        found = asdict(self) | {"bundle": seal}
-        for key in ("threads", "reading", "graded"):
+    def identity(self, seal: str, model: str, form: Format | None) -> dict[str, Any]:
+        """What the content of an output depends on, besides its input; for a resumed run to compare, as JSON has it.
+
+        Args:
+            seal: of the bundle.
+            model: precision and provider that were chosen, here and now.
+            form: of the outputs; each its input's when None.
+        """
+        found = asdict(self) | {"bundle": seal, "model": model, "output_format": form}
+        for key in ("threads", "reading", "graded", "precision", "provider"):
             del found[key]
         reading = {key: value for key, value in asdict(self.reading).items() if key not in ("prefix", "tolerant")}
-        return found | {f"table.{key}": value for key, value in reading.items() if value is not None}
+        found |= {f"table.{key}": value for key, value in reading.items() if value is not None}
+        same: dict[str, Any] = json.loads(json.dumps(found))  # a tuple is a list in what is read back
+        return same
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,7 @@ def _written(name: str, problem: str) -> Format:
 
 def _check_apart(place: str, output: str, single: bool) -> None:
     """Outputs among the inputs would be scored in the next run."""
-    inside = f"{plain(output).rstrip('/')}/".startswith(f"{plain(place).rstrip('/')}/")
+    inside = f"{whole_path(output).rstrip('/')}/".startswith(f"{whole_path(place).rstrip('/')}/")
     if not single and inside and storage_of(place).is_folder(place):
         raise ConfigError(f"the outputs, {output}, are within the inputs, {place}.", hint="Name another folder.")
 
@@ -221,7 +229,7 @@ def _check_apart(place: str, output: str, single: bool) -> None:
 def _check_different(files: Sequence[ScoredFile]) -> None:
     seen: dict[str, str] = {}
     for file in files:
-        if plain(file.source.path) == plain(file.target):
+        if whole_path(file.source.path) == whole_path(file.target):
             raise ConfigError(f"{file.target} is an input, too.", hint="Name another output.")
         if file.target in seen:
             raise ConfigError(

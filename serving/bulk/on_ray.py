@@ -20,7 +20,7 @@ from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_free, read_parts
 from serving.bulk.run import Run
 from serving.bulk.scoring import Scorer
-from shared.errors import ConfigError, DataError, EmotionError
+from shared.errors import ConfigError, DataError, DataFormatError, EmotionError
 from shared.tables import Format
 
 MOST_ATTEMPTS = 5
@@ -278,7 +278,13 @@ class _TableScorer:
         import pyarrow as pa  # noqa: PLC0415
 
         check_free("the data set", table.column_names, self._scorer.added)
-        prepared = self._scorer.prepare(table.column(self._scorer.job.text_column).to_pylist())
+        text = self._scorer.job.text_column
+        if text not in table.column_names:
+            raise DataFormatError(
+                f"the data set has no column '{text}' (columns: {', '.join(table.column_names)}).",
+                hint="Name the column with text.",
+            )
+        prepared = self._scorer.prepare(table.column(text).to_pylist())
         for name, values in self._scorer.columns(prepared).items():
             kind = pa.list_(pa.string()) if name == PREDICTED else pa.float64()
             table = table.append_column(name, pa.array(values, kind))

@@ -52,21 +52,27 @@ class RunState:
 
     def __init__(self, output: str, *, single: bool) -> None:
         self.path = f"{output}.partial" if single else join(output, FOLDER)
-        self.single = single
+        self.single, self.taken_up = single, False
         self._store = storage_of(output)
 
     def begin(self, identity: dict[str, Any], *, restart: bool) -> None:
         """Take up the run that was begun here, or begin one.
 
         Raises:
-            ConfigError: when another one was begun here.
+            ConfigError: when another one was begun here, or a file of that name is in the way.
         """
         if restart:
             self._store.remove(self.path)
+        if self._store.exists(self.path):
+            raise ConfigError(
+                f"{self.path} is a file, which holds the rows of a run that was stopped.",
+                hint="Move it away, or give --restart to throw it away.",
+            )
         before = read_object(self._store, join(self.path, "run.json"))
         if before is None:
             write_object(self._store, join(self.path, "run.json"), identity, self.path)
-        elif before != identity:
+        self.taken_up = before is not None
+        if before not in (None, identity):
             raise ConfigError(
                 f"{self.path} holds the work of another run ({differences(identity, before)}).",
                 hint="Name another output, or give --restart to throw that work away.",

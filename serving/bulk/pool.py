@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -151,10 +152,15 @@ class Pool:
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, "PYTHONPATH": paths, "TOKENIZERS_PARALLELISM": "false"}
         ours, theirs = Pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
-            stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
-        )  # fmt: skip
+        # Ctrl-C goes to the whole group: a process that is still importing must not die of it with a traceback
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", MODULE, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
+                stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
+            )  # fmt: skip
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)

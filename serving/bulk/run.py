@@ -81,11 +81,13 @@ class Run:
         self.labels = bundle.manifest.labels
         for table in self.tables.values():
             check_columns(table, job, added_columns(self.labels, graded=job.graded))
-        self.state.begin(job.identity(bundle.seal), restart=restart)
+        written = self.files[0].form if single else form
+        self.state.begin(job.identity(bundle.seal, self.model, written), restart=restart)
         self.states = [FileState(self.state, file) for file in self.files]
         self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())
-        self._sizes = [file.source.size for file in self.files]
+        self._total = sum(file.source.size for file in self.files)
         self._shares = [0.0] * len(self.files)
+        self._read = 0.0
         self._arrived: dict[int, set[int]] = {}
         self._ends: dict[int, FileEnd] = {}
         self._noted: set[str] = set()
@@ -97,7 +99,7 @@ class Run:
             if done := state.done():
                 self.counts.add(done)
                 self.counts.before += 1
-                self._shares[number] = 1.0
+                self._at(number, 1.0)
             else:
                 found.append(number)
         return found
@@ -111,7 +113,7 @@ class Run:
                 for found in read_parts(number, file, self.job, self.labels, done=records, table=table):
                     self.note(found.layout.notes)
                     if isinstance(found, Part):
-                        self._shares[number] = found.share
+                        self._at(number, found.share)
                         yield found
                     else:
                         self.read_to_end(found)
@@ -155,7 +157,12 @@ class Run:
     def completed(self, number: int, counted: dict[str, Any]) -> None:
         """An output is there."""
         self.counts.add(counted)
-        self._shares[number] = 1.0
+        self._at(number, 1.0)
+
+    def _at(self, number: int, share: float) -> None:
+        """So much of a file is read; the sum over all files is kept, as there may be many."""
+        self._read += self.files[number].source.size * (share - self._shares[number])
+        self._shares[number] = share
 
     def note(self, notes: Sequence[str]) -> None:
         """Show choices that were made while reading, each once."""
@@ -166,9 +173,7 @@ class Run:
 
     def show_progress(self) -> None:
         """Draw the line of progress anew, on a terminal."""
-        total = sum(self._sizes)
-        done = sum(size * share for size, share in zip(self._sizes, self._shares, strict=True))
-        self.progress.show(done / total if total else None, self.counts.files, len(self.files))
+        self.progress.show(self._read / self._total if self._total else None, self.counts.files, len(self.files))
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
@@ -183,7 +188,7 @@ class Run:
                 sys.stderr.write(
                     f"{rows:,} rows are done and kept in {self.state.path}; the same command goes on from there\n"
                 )
-            else:
+            elif self.state.single or not self.state.taken_up:  # or what was complete before might not be counted yet
                 self.state.end(unused=True)
             raise
 

@@ -38,7 +38,7 @@ class ArrowReader:
         start = 1
         for batch in self._batches(rows):
             for offset in range(0, batch.num_rows, rows):
-                part = batch.slice(offset, rows)
+                part = batch if batch.num_rows <= rows else compact(batch.slice(offset, rows))
                 yield Chunk(ArrowColumns(part), self.name, range(start, start + part.num_rows), "row", arrow=part)
                 start += part.num_rows
 
@@ -101,6 +101,16 @@ class ArrowColumns(Mapping[str, list[Any]]):
 
     def __len__(self) -> int:
         return int(self._batch.num_columns)
+
+
+def compact(part: Any) -> Any:
+    """A slice of a record batch with its own rows alone: sent to another process, a slice takes all rows along."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, part.schema) as writer:
+        writer.write_batch(part)
+    return pa.ipc.open_stream(stream.getvalue()).read_next_batch()
 
 
 def _readable_type(kind: Any) -> Any:

@@ -26,6 +26,8 @@ class BadRow:
 
 MOST_CONTENT = 200
 """Characters of a bad row that are kept."""
+MOST_BAD = 100_000
+"""Bad rows for which there are hardly any good ones: more, and the file is no table of the kind it is read as."""
 
 
 class Aside:
@@ -45,8 +47,14 @@ class Aside:
         """Keep a row.
 
         Raises:
-            DataFormatError: where bad rows are errors.
+            DataFormatError: where bad rows are errors, or where there is hardly anything else.
         """
+        if len(self._held) >= MOST_BAD:
+            raise DataFormatError(
+                f"{self._name}: {MOST_BAD:,} rows since {self._unit} {self._held[0].number} cannot be read, "
+                f"the first as: {self._held[0].reason}.",
+                hint="Is it a table of another kind?",
+            )
         if not self.tolerant:
             raise DataFormatError(f"{self._name}, {self._unit} {number}: {reason}.", hint=hint)
         self._held.append(BadRow(number, reason, encodable(content[:MOST_CONTENT])))

@@ -138,6 +138,11 @@ class DelimitedReader:
             if given is None:
                 given = tuple(f"column_{place}" for place in range(1, len(first) + 1))
                 self.notes.append(f"{self.name} has no header: its columns are called {', '.join(given)}")
+        if given is None and (reason := unreadable("".join(first), self._text.encoding)):
+            raise DataFormatError(
+                f"{self.name}: the header is no text: {reason}.",
+                hint=f"Give {self._options.key('encoding')} its real encoding, such as cp1252.",
+            )
         return checked_names(given or first, self.name, self._options)
 
     def chunks(self, rows: int) -> Iterator[Chunk]:

@@ -118,9 +118,15 @@ class JsonReader:
             yield from self._from_lines(pieces, aside)
         elif self._shape == "list":
             for number, (value, text) in enumerate(JsonList(pieces, DECODER, self.name).values(), 1):
-                yield number, value, text
+                if aside.tolerant and (reason := unreadable(text, self._text.encoding)):
+                    aside.put(number, reason, content=text)
+                else:
+                    yield number, value, text
         else:
-            yield from self._from_object("".join(pieces))
+            whole = "".join(pieces)
+            if aside.tolerant and (reason := unreadable(whole, self._text.encoding)):
+                raise DataFormatError(f"{self.name} {reason}, and is one object, of which no row can be left out.")
+            yield from self._from_object(whole)
 
     def _from_lines(self, lines: Iterable[str], aside: Aside) -> Iterator[tuple[int, Any, str]]:
         for number, line in enumerate(lines, 1):

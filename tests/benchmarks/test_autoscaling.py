@@ -50,7 +50,15 @@ def test_replicas_come_after_their_start_and_go_after_the_window():
 
 def test_no_more_than_the_most_and_no_fewer_than_the_least():
     rule = Scaling(target=1, least=2, most=3, every_s=1, start_s=0, down_s=0)
-    found = simulate([0.0] * 1000, lambda: 1.0, rule)
-    assert found.most_replicas == 2  # nobody looks before the first second
+    found = simulate([0.0] * 2, lambda: 1.0, rule)
+    assert found.most_replicas == 2
     found = simulate([k / 100 for k in range(1000)], lambda: 1.0, rule)
     assert found.most_replicas == 3
+
+
+def test_a_new_replica_reads_the_texts_that_waited_before_it_came():
+    # 100 texts at once: one is begun at 0 s, then ten a second, as nine replicas come when one first looks at 1 s
+    rule = Scaling(target=10, most=10, every_s=1, start_s=0, down_s=60)
+    found = simulate([0.0] * 100, lambda: 1.0, rule)
+    assert (found.texts, found.most_replicas, found.largest_wait_s) == (100, 10, 10.0)
+    assert found.mean_wait_s == pytest.approx((sum(10 * second for second in range(1, 10)) + 9 * 10) / 100)

@@ -93,3 +93,10 @@ def test_storage_without_its_package_is_an_error_with_the_command_that_installs_
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(ConfigError, match=r"memory://a cannot be reached.*Run: pip install fsspec"):
         storage_of("memory://a")
+
+
+def test_a_pattern_whose_first_folder_is_a_wildcard(tmp_path):
+    (tmp_path / "a.csv").write_text("text\n")
+    first, *rest = tmp_path.relative_to("/").parts
+    (found,) = storage_of("/").find("/".join(["", f"{first[:-1]}?", *rest, "*.csv"]))
+    assert (found.path, found.relative) == (str(tmp_path / "a.csv"), "/".join([first, *rest, "a.csv"]))

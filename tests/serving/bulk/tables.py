@@ -38,6 +38,8 @@ def read(path):
     """Rows of an output, numbers as numbers."""
     if path.suffix == ".parquet":
         return pd.read_parquet(path).to_dict("records")
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text().splitlines()]
     return list(csv.DictReader(io.StringIO(path.read_text()), delimiter="\t" if path.suffix == ".tsv" else ","))

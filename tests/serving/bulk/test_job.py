@@ -1,8 +1,10 @@
 """Inputs and their outputs: which files, under which names, and what is refused before anything is scored."""
 
+import json
+
 import pytest
 
-from serving.bulk.job import find_files
+from serving.bulk.job import Job, find_files
 from shared.errors import ConfigError, DataNotFoundError
 from shared.tables import TableOptions
 
@@ -63,6 +65,9 @@ def test_outputs_have_the_names_and_folders_of_their_inputs(data, inputs, output
         (["data"], "out.csv", ConfigError, r"out.csv is named like a file, and 3 input files are scored.*out.csv/"),
         (["data"], "data/out", ConfigError, r"the outputs, data/out, are within the inputs, data"),
         (["data/a/x.csv"], "data/a/x.csv", ConfigError, r"data/a/x.csv is an input, too"),
+        (["data/a/x.csv"], "./data/../data/a/x.csv", ConfigError, r"x.csv is an input, too"),
+        (["."], "out/", ConfigError, r"the outputs, out/, are within the inputs, \."),
+        (["./data"], "data/out", ConfigError, r"the outputs, data/out, are within the inputs, ./data"),
         (["data/a/x.csv"], "x.xlsx", ConfigError, r"cannot tell the format of x.xlsx, or not write it"),
         (["one.txt"], "out/", ConfigError, r"one.txt is read as txt, which is not written.*--output_format"),
     ],
@@ -77,3 +82,17 @@ def test_a_folder_without_tables(data):
     (data / "empty" / "a.md").write_text("")
     with pytest.raises(DataNotFoundError, match=r"no table in empty: its files have other suffixes than .csv"):
         find_files(["empty"], "out", READING)
+
+
+def test_a_link_to_the_input_is_the_input(data):
+    (data / "link.csv").symlink_to(data / "data" / "a" / "x.csv")
+    with pytest.raises(ConfigError, match=r"data/a/x.csv is an input, too"):
+        find_files(["link.csv"], "data/a/x.csv", READING)
+
+
+def test_what_is_read_back_of_a_run_is_what_was_written():
+    job = Job("bundle", precision="int8", reading=TableOptions(prefix="--", columns=("text", "id")))
+    identity = job.identity("seal", "int8, CPU", "csv")
+    assert json.loads(json.dumps(identity)) == identity
+    assert identity != job.identity("seal", "fp16, CUDA", "csv")
+    assert identity != job.identity("seal", "int8, CPU", "parquet")

@@ -174,6 +174,8 @@ BAD = {
                  b'{"id": 6, "text": "\xff"}\n', [(2, "not valid JSON"), (3, "expected a JSON object"),
                  (5, "which is no text"), (6, "byte 0xff")]),
     "in.tsv": (b"id\ttext\n1\tfine\n2\tnu\x00l\n4\tgood\n", [(3, "holds a NUL character")]),
+    "in.json": (b'[{"id": 1, "text": "fine"}, {"id": 2, "text": "caf\xe9"}, 3, {"id": 4, "text": "good"}]',
+                [(2, "byte 0xe9 is not UTF-8"), (3, "expected a JSON object")]),
 }  # fmt: skip
 
 
@@ -191,7 +193,8 @@ def test_bad_rows_are_left_out_with_file_line_and_reason(bundle, tmp_path, monke
     rows = read(target)
     assert [str(row["id"]) for row in rows] == ["1", "4"]
     bad = [json.loads(line) for line in (tmp_path / f"{target.name}.bad.jsonl").read_text().splitlines()]
-    assert [(row["line"], reason in row["reason"]) for row, (_, reason) in zip(bad, expected, strict=True)] == [
+    unit = "row" if name == "in.json" else "line"
+    assert [(row[unit], reason in row["reason"]) for row, (_, reason) in zip(bad, expected, strict=True)] == [
         (line, True) for line, _ in expected
     ]
     assert {row["file"] for row in bad} == {str(tmp_path / name)}

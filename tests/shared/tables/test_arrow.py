@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -122,3 +123,12 @@ def test_what_cannot_be_read_or_written_is_an_error(tmp_path):
     (tmp_path / "a.csv").write_text("text\na\n")
     with pytest.raises(ConfigError, match=r"cannot write xlsx: allowed are csv, tsv, jsonl, json, parquet"):
         open_writer(io.BytesIO(), "xlsx", open_table(tmp_path / "a.csv"), [])
+
+
+def test_rows_of_a_large_batch_are_sent_alone(tmp_path):
+    rows = pa.table({"text": ["x" * 100] * 10_000, "kind": pa.array(["a", "b"] * 5000).dictionary_encode()})
+    feather.write_feather(rows, tmp_path / "a.arrow", compression="uncompressed", chunksize=10_000)
+    chunks = list(open_table(tmp_path / "a.arrow").chunks(100))
+    assert [len(chunk) for chunk in chunks] == [100] * 100
+    assert len(pickle.dumps(chunks[50])) < 20_000  # of 100 texts of 100 characters; all of them take 1,000,000
+    assert pa.Table.from_batches([pickle.loads(pickle.dumps(chunk)).arrow for chunk in chunks]).equals(rows)

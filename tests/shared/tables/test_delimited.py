@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
-from shared.tables import TableOptions, open_table
+from shared.tables import TableOptions, chunk, open_table
 
 
 def opened(path, content, **options):
@@ -243,3 +243,20 @@ def test_line_numbers_go_past_the_sample(tmp_path):
     rows = "".join(f"so glad and so very happy today {number},joy\n" for number in range(20_000))
     with pytest.raises(DataFormatError, match=r"a.csv, line 20002: 3 fields"):
         read(tmp_path / "a.csv", f"text,label\n{rows}one, two,joy\n")
+
+
+def test_a_header_that_is_no_text_is_an_error_where_bad_rows_are_left_out(tmp_path):
+    with pytest.raises(DataFormatError, match=r"a.csv: the header is no text: byte 0xe9 is not UTF-8\. Give data.enc"):
+        opened(tmp_path / "a.csv", b"text,caf\xe9\nfine,1\n", tolerant=True)
+    assert read(tmp_path / "a.csv", b"text,caf\xe9\nfine,1\n", tolerant=True, encoding="cp1252")["café"] == ["1"]
+
+
+def test_bad_rows_without_good_ones_do_not_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunk, "MOST_BAD", 5)
+    bad = "a,b,c\n" * 5
+    table = opened(tmp_path / "a.csv", f"text,id\nfine,1\n{bad}fine,2\n", tolerant=True)
+    assert [len(part.bad) for part in table.chunks()] == [5]
+    table = opened(tmp_path / "a.csv", f"text,id\nfine,1\n{bad}fine,2\n{bad}", tolerant=True)
+    with pytest.raises(DataFormatError, match=r"a.csv: 5 rows since line 3 cannot be read, the first as: 3 fields"):
+        list(table.chunks())
+    assert [len(part.bad) for part in table.chunks(1)] == [0, 5, 5]

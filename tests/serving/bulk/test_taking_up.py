@@ -1,0 +1,110 @@
+"""Which stopped run is taken up, and which is not: nothing of another one is mixed in, nothing that is done is lost."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from serving import predict, predict_file
+from serving.bulk import local, on_ray, outputs, pool, run
+from serving.bulk.job import Job
+from serving.progress import Progress
+from shared.errors import ConfigError, DataFormatError
+from tests.serving.bulk.tables import frame, read, write
+from tests.serving.bundles import stand_in_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return stand_in_bundle(tmp_path_factory.mktemp("stand_in") / "bundle", labels=("joy", "anger", "fear"))
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(predict, "PART_ROWS", 50)
+
+
+def score(bundle, *arguments):
+    predict.main([str(bundle), *map(str, arguments)])
+
+
+def stopped(bundle, monkeypatch, *arguments):
+    """A run that ends when it has scored a part."""
+    with monkeypatch.context() as patch:
+        patch.setattr(local.Run, "show_progress", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            score(bundle, *arguments, "--processes", 1)
+
+
+def test_named_columns_are_those_of_the_stopped_run(bundle, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in.csv").write_text("".join(f"{row},word {row}\n" for row in range(120)))
+    arguments = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv",
+                 "--header", "false", "--columns", "id,text")  # fmt: skip
+    stopped(bundle, monkeypatch, *arguments)
+    score(bundle, *arguments)
+    assert "50 rows are done and kept" in capsys.readouterr().err
+    assert [row["id"] for row in read(tmp_path / "out.csv")] == [str(row) for row in range(120)]
+
+
+@pytest.mark.parametrize(
+    ("then", "now"), [((), ("--output_format", "jsonl")), (("--precision", "fp32"), ("--precision", "int8"))]
+)
+def test_parts_of_another_form_or_model_are_never_mixed_in(bundle, tmp_path, monkeypatch, then, now):
+    write(tmp_path / "in.csv", frame(120))
+    arguments = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    stopped(bundle, monkeypatch, *arguments, *then)
+    with monkeypatch.context() as patch:
+        chosen = run.choose_model
+        patch.setattr(run, "choose_model", lambda *args, precision, **more: (
+            SimpleNamespace(precision="int8") if precision == "int8" else chosen(*args, precision=precision, **more)
+        ))  # fmt: skip
+        with pytest.raises(ConfigError, match=r"work of another run \((output_format|model) "):
+            score(bundle, *arguments, *now)
+
+
+def test_a_stop_before_anything_is_counted_forgets_nothing(bundle, tmp_path, monkeypatch):
+    write(tmp_path / "in" / "a.csv", frame(60))
+    arguments = ("--input", tmp_path / "in", "--output", tmp_path / "out", "--processes", 1)
+    score(bundle, *arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs.FileState, "done", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            score(bundle, *arguments)
+    assert list((tmp_path / "out" / ".emotion").rglob("done.json"))
+
+
+def test_rows_of_a_stopped_run_of_another_kind_are_told_of(bundle, tmp_path):
+    write(tmp_path / "in.csv", frame(3))
+    arguments = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    (tmp_path / "out.csv.partial").write_text("id,text\n")
+    with pytest.raises(ConfigError, match=r"out.csv.partial is a file, which holds the rows of a run that was stopped"):
+        score(bundle, *arguments)
+    (tmp_path / "out.csv.partial").unlink()
+    (tmp_path / "out.csv.partial").mkdir()
+    holds = r"out.csv.partial holds the work of a run over files that was stopped"
+    with pytest.raises(ConfigError, match=holds), predict_file._opened(str(tmp_path / "out.csv"), Progress(0.0)):
+        pass
+
+
+def test_ctrl_c_reaches_no_process_that_is_just_starting(bundle, tmp_path, monkeypatch):
+    write(tmp_path / "in.csv", frame(200))
+    start_one, replaced = pool.Pool._start, []
+
+    def interrupted(self):
+        worker = start_one(self)
+        os.kill(worker.process.pid, signal.SIGINT)
+        return worker
+
+    ended = pool.Pool.__exit__
+    monkeypatch.setattr(pool.Pool, "_start", interrupted)
+    monkeypatch.setattr(pool.Pool, "__exit__", lambda self, *error: (replaced.append(self.replaced), ended(self)))
+    score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 2)
+    assert replaced == [0]
+    assert len(read(tmp_path / "out.csv")) == 200
+
+
+def test_a_data_set_without_the_column_of_texts_is_told_so(bundle):
+    with pytest.raises(DataFormatError, match=r"the data set has no column 'text' \(columns: body\)"):
+        on_ray._TableScorer(Job(str(bundle)))(pa.table({"body": ["fine"]}))
