@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,9 +43,17 @@ def read_conversation(
     """Read every turn after those before it; see `Model.conversation`."""
     smoother, given = ExponentialSmoothing(smoothing), _read(turns)
     bundle = model.predictor.bundle.with_profile(profile)
-    usable = [turn for turn in given if turn.text.strip()]
-    places = [sum(bool(turn.text.strip()) for turn in given[:number]) for number in range(len(given))]
-    before: list[Sequence[Turn]] = [usable[max(0, place - MOST_TURNS) : place] for place in places]
+    if bundle.readout is not None:
+        raise InvalidInputError(
+            "this model answers intensities; the course of a conversation is made of probabilities.",
+            hint="Use predict.",
+        )
+    before: list[Sequence[Turn]] = []
+    history: deque[Turn] = deque(maxlen=MOST_TURNS)
+    for turn in given:
+        before.append(tuple(history))
+        if turn.text.strip():
+            history.append(turn)
     context = None if bundle.manifest.context is None else before
     found = model.predict([turn.text for turn in given], context=context, profile=profile, policy=policy)
     names = model.labels

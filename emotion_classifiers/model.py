@@ -174,7 +174,8 @@ class Model:
             policy: name of a decision policy; the bundle's default when None.
 
         Raises:
-            InvalidInputError: for something else than turns, or an option that the bundle does not have.
+            InvalidInputError: for something else than turns, an option that the bundle does not have, or a model of
+                intensities.
             ConfigError: for a weight outside 0..1.
         """
         from emotion_classifiers.conversation import read_conversation  # noqa: PLC0415

@@ -173,13 +173,18 @@ class TextTokenizer:
         return [encoding.ids for encoding in encodings]
 
     def _turns(self, texts: Sequence[str]) -> list[list[Sequence[int]]]:
-        """Token ids of the turns of every text, the oldest first; none where they are not read."""
+        """Token ids of the turns of every text, the oldest first; none where they are not read.
+
+        Equal turns are tokenised once: all segments of a text, and the texts of a dialogue, have them in common.
+        """
         if self.context is None:
             return [[] for _ in texts]
-        said = [self.context.said(context_of(text)) for text in texts]
-        ids = iter(self._token_ids([turn for turns in said for turn in turns]))
-        found = [[next(ids) for _ in turns] for turns in said]
-        return [[turn for turn in turns if turn] for turns in found]
+        contexts = [context_of(text) for text in texts]
+        said = {context: self.context.said(context) for context in contexts}
+        distinct = list(dict.fromkeys(turn for turns in said.values() for turn in turns))
+        ids = dict(zip(distinct, self._token_ids(distinct), strict=True))
+        found = {context: [ids[turn] for turn in turns if ids[turn]] for context, turns in said.items()}
+        return [found[context] for context in contexts]
 
     def _second(self, turns: Sequence[Sequence[int]], room: int) -> list[int]:
         """The second segment with its separators, in place of the suffix: the last tokens of the turns that fit."""

@@ -120,6 +120,8 @@ def test_the_report_and_the_card_say_what_it_is(trained):
     assert "true intensity in the interval" in page
     assert "on the scale 0 to 3 in steps of 1" in card
     assert "It decides nothing" in card
+    assert "is in an English text" in card
+    assert "\nlanguage: en\n" in card
     assert not (trained / "fairness.json").exists()
 
 
@@ -254,6 +256,11 @@ def test_what_works_on_decided_labels_refuses_the_bundle_in_one_line(trained, tm
         kfold(
             ["--data.task=intensity", f"--data.path={corpus}", "--data.source=brighter", f"--run.output_dir={tmp_path}"]
         )
+
+
+def test_a_conversation_is_refused_in_a_line(trained):
+    with pytest.raises(InvalidInputError, match="this model answers intensities; the course of a conversation"):
+        ec.load(trained, precision="fp32").conversation(TEXTS)
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def document(settings: Settings, bundle: Bundle | None = None) -> dict[str, Any]
         "info": {
             "title": "Emotion service",
             "version": "1",
-            "description": "Intensities of emotions in English text, with intervals."
+            "description": "Intensities of emotions in text, with intervals."
             if graded
-            else "Calibrated multi-label emotion probabilities of English text.",
+            else "Calibrated multi-label emotion probabilities of text.",
         },
         "servers": [{"url": "."}],
         "paths": {

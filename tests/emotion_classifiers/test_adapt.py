@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,11 @@ from emotion_classifiers.adapting.inputs import read_frequencies, read_unlabelle
 from serving.predictor import Predictor
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from shared.profiles import Profile, for_language
 from tests.helpers import WORDS
 from tests.serving.bundles import stand_in_bundle
+from training.adapting.adapt import Evidence, adapt
+from training.adapting.child import parent_of, write_child
 
 LABELS = ("joy", "sadness", "anger", "neutral")
 
@@ -197,3 +201,19 @@ def test_adapting_loads_neither_torch_nor_scikit_learn(bundle, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_profile_of_a_language_that_is_adapted_still_decides_texts_in_it(bundle, tmp_path):
+    parent = Bundle.read(bundle)
+    finnish = Profile(parent.calibration, parent.policies, {"language": "fi"})
+    nothing = np.zeros((0, len(LABELS)))
+    evidence = Evidence(
+        nothing, nothing.astype(bool), nothing.astype(bool), unlabelled=nothing,
+        frequencies=np.array([0.5, np.nan, np.nan, np.nan]),
+    )  # fmt: skip
+    child = write_child(
+        replace(parent, profiles={"fi": finnish}), tmp_path / "child", adapt(parent_of(parent), evidence, 0), evidence,
+        estimate=None, origin={}, profile="fi",
+    )  # fmt: skip
+    assert for_language(child.profiles, "fi") == "fi"
+    assert "kept_parent" in child.profiles["fi"].about

@@ -234,3 +234,17 @@ def test_the_format_is_read_back_and_nothing_else_is(tmp_path):
             ContextFormat.from_json(form.to_json() | changed)
     with pytest.raises(ValueError, match="not a context format"):
         ContextFormat.from_json({"length": 3})
+
+
+def test_turns_that_texts_have_in_common_are_tokenised_once(monkeypatch):
+    seen, tokenise = [], TextTokenizer._token_ids
+    monkeypatch.setattr(TextTokenizer, "_token_ids", lambda self, texts: seen.extend(texts) or tokenise(self, texts))
+    texts = [said("a", "c d", "e"), said("b", "c d", "e"), said("a b", "", "e"), "p"]
+    rows = tokenizer(20, 8).encode(texts)
+    assert [words(each) for each in rows] == [
+        "[CLS] a [SEP] c d [SEP] e [SEP]",
+        "[CLS] b [SEP] c d [SEP] e [SEP]",
+        "[CLS] a b [SEP] e [SEP]",
+        "[CLS] p [SEP]",
+    ]
+    assert (seen.count("c d"), seen.count("e")) == (1, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from shared.bundle import Bundle
 from shared.calibration import Calibration
@@ -117,6 +118,9 @@ def test_a_bundle_seals_its_languages_their_thresholds_and_metrics(mixed):
     assert dev["languages"]["fi"]["own_thresholds"]["micro_f1"] == pytest.approx(micro)
     assert (bundle.path / "profiles/fi").stat().st_mode & 0o100
     assert "language" in (bundle.path / "report.html").read_text()
+    card = (bundle.path / "README.md").read_text()
+    assert "a calibrated probability for a text in en, fi;" in card
+    assert yaml.safe_load(card.split("---")[1])["language"] == ["en", "fi"]
 
 
 def test_evaluation_names_each_language(mixed, capsys):

@@ -19,7 +19,7 @@ from shared.environment import package_versions, source_revision
 from shared.errors import ConfigError, ModelError
 from shared.files import read_json, replacing_folder, write_json
 from shared.metrics import evaluate, probability_metrics
-from shared.profiles import FOLDER, DriftReference, Profile, check_name
+from shared.profiles import FOLDER, LANGUAGE, DriftReference, Profile, check_name
 from shared.reference import Reference
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
@@ -108,7 +108,7 @@ def write_child(
             (folder / "README.md").write_text(_card(bundle, adapted, estimate, trained_from), encoding="utf-8")
         else:
             _link_all(bundle, folder, without=[name for name in bundle.manifest.files if _is_of(name, profile)])
-            about = {**provenance["adapted"], **_estimated(estimate)}
+            about = {**provenance["adapted"], **_estimated(estimate), **_language_of(bundle, profile)}
             Profile(adapted.calibration, adapted.policies, about, drift).write(folder / FOLDER / profile)
         manifest = bundle.manifest
         child = seal(
@@ -164,6 +164,12 @@ def _write_layer(bundle: Bundle, folder: Path, layer: NewLayer) -> None:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)
     replace(bundle.reference(), logits=layer.reference_logits).write(folder / REFERENCE)
+
+
+def _language_of(bundle: Bundle, profile: str) -> dict[str, Any]:
+    """What the profile of this name decides in the parent: texts in a language go on being decided by it."""
+    former = bundle.profiles.get(profile)
+    return {} if former is None or LANGUAGE not in former.about else {LANGUAGE: former.about[LANGUAGE]}
 
 
 def _is_of(name: str, profile: str) -> bool:

@@ -19,19 +19,24 @@ from shared.intensity import Readout, Scale, no_cuts
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+ROUNDING = 1e-12
+"""Taken off the level, so that (1 - 0.9) * 100, which is 9.999... in floating point, counts as ten rows."""
+
 
 def half_width(residuals: Floats, level: float) -> float:
     """Half the width of intervals of `level` around predictions with these residuals, shape (N,).
 
-    Infinite where the rows are too few for the level: fewer than about level / (1 - level).
+    The ceil((N + 1) level)-th smallest absolute residual; infinite where the rows are too few for the level: fewer than
+    level / (1 - level).
     """
     if not len(residuals):
         return float("inf")
     conformal = ConformalRegressor()
     conformal.fit(residuals=residuals)
+    confidence = level - ROUNDING
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of too few rows, which the infinite width says
-        low, high = conformal.predict_int(np.zeros(1), confidence=level)[0]
+        low, high = conformal.predict_int(np.zeros(1), confidence=confidence)[0]
     return float(high - low) / 2
 
 

@@ -120,6 +120,12 @@ def language_counts(rows: Corpus) -> dict[str, int]:
     return {} if "" in counts else dict(sorted(counts.items()))
 
 
+def texts_in_words(rows: Corpus) -> str:
+    """What a card calls a text like these rows: in which language, where that is known of all."""
+    codes = list(language_counts(rows))
+    return {(): "a text", ("en",): "an English text"}.get((*codes,), f"a text in {', '.join(codes)}")
+
+
 def describe_languages(train: Corpus) -> str | None:
     """How many training rows each language has, and how many of them an epoch; None where there is just one."""
     names, place, counts = np.unique(train.languages or [""], return_inverse=True, return_counts=True)

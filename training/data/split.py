@@ -20,7 +20,7 @@ from training.data.corpus import Corpus
 from training.data.label_choice import align, annotated_labels, columns_in
 from training.data.languages import languages_of, with_language_columns
 from training.data.report import SplitCounts
-from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus
+from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 
 Rows = NDArray[np.intp]
 
@@ -32,11 +32,18 @@ def split_source(
     """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`).
 
     With a `context`, texts carry the turns before them, and no dialogue is in two own splits.
+
+    Raises:
+        DataFormatError: when groups that are asked for cut dialogues.
+        EmptyDataError: when there are too few rows for own splits.
     """
     columns = columns_in(raw, labels)
     annotated = annotated_labels(source.annotated, labels)
+    divided = not undivided and (WHOLE in raw.splits or DEV not in raw.splits or config.folds is not None)
     parts = []
     for name, split in raw.splits.items():
+        if context is not None and divided:
+            _require_whole_dialogues(split, raw.origin)
         targets, known = align(split, columns, len(labels), annotated)
         rows = Corpus(
             texts=texts_in_context(split, context), targets=targets, known=known,
@@ -57,6 +64,22 @@ def split_source(
     if TRAIN in by_name and DEV not in by_name:
         by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin, whole_groups=groups)}
     return list(by_name.values())
+
+
+def _require_whole_dialogues(split: RawSplit, origin: str) -> None:
+    """Refuse groups that would be kept together at the cost of dialogues.
+
+    Raises:
+        DataFormatError: when the rows of a dialogue are in several groups.
+    """
+    group_of: dict[str, str] = {}
+    for dialogue, group in zip(split.dialogues or (), split.groups or (), strict=False):
+        if group_of.setdefault(dialogue, group) != group:
+            raise DataFormatError(
+                f"data.group_column has rows of one dialogue of {origin} in several groups; rows are cut by group, and "
+                "turns are context of each other.",
+                hint="Leave data.group_column out: dialogues are kept whole without it.",
+            )
 
 
 def _divide(

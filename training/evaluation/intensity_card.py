@@ -10,9 +10,10 @@ from shared.intensity import Readout
 from shared.tokenizer import TextTokenizer
 from training.config import Config
 from training.data.corpus import Splits
+from training.data.languages import texts_in_words
 from training.evaluation.intensity_report import TITLES
 from training.evaluation.intensity_scoring import ScoredIntensities
-from training.evaluation.model_card import card_environment, described_checkpoint
+from training.evaluation.model_card import card_environment, card_languages, described_checkpoint
 from training.model.classifier import pooling_of
 
 
@@ -30,8 +31,10 @@ def render_intensity_card(
     """
     title = f"{config.run.name} emotion intensities"
     kinds = [info.kind for info in data.sources]
+    languages = card_languages(data.train)
     metadata = {
-        "language": "en", "tags": ["emotion", "emotion-intensity", "regression"], "metrics": ["pearsonr", "spearmanr"],
+        **({"language": languages} if languages else {}),
+        "tags": ["emotion", "emotion-intensity", "regression"], "metrics": ["pearsonr", "spearmanr"],
         "model-index": [{
             "name": title,
             "results": [{
@@ -46,6 +49,7 @@ def render_intensity_card(
     }  # fmt: skip
     honest = min(scored, key=lambda item: item.fitted_here)
     return card_environment().get_template("intensity_card.md.j2").render(
+        a_text=texts_in_words(data.train),
         metadata=yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True), name=title,
         checkpoint=described_checkpoint(config.model.name), tuning=config.tuning.method,
         pooling=pooling_of(config.model), loss=config.loss.name, readout=readout, labels=data.labels.names,

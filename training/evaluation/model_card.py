@@ -13,7 +13,8 @@ from shared.modeling.starters import ORIGINS, STARTER
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
 from training.config import Config
-from training.data.corpus import Splits
+from training.data.corpus import Corpus, Splits
+from training.data.languages import language_counts, texts_in_words
 from training.evaluation.report import number
 from training.evaluation.sections import Scored, slice_rows
 from training.model.classifier import pooling_of
@@ -57,7 +58,16 @@ def render_model_card(
         card_environment()
         .get_template("model_card.md.j2")
         .render(
-            metadata=_metadata(title, _hub_name(name), kinds, scored, shown, native=pooling_of(config.model) == "cls"),
+            metadata=_metadata(
+                title,
+                _hub_name(name),
+                kinds,
+                scored,
+                shown,
+                native=pooling_of(config.model) == "cls",
+                languages=card_languages(data.train),
+            ),
+            a_text=texts_in_words(data.train),
             name=title,
             checkpoint=described_checkpoint(name),
             splits={item.name: item.metrics for item in scored},
@@ -82,6 +92,12 @@ def render_model_card(
     )
 
 
+def card_languages(rows: Corpus) -> str | list[str]:
+    """Codes of the languages of the rows, without regions, for a hub; none where that of a row is not known."""
+    codes = list(dict.fromkeys(code.split("-", maxsplit=1)[0] for code in language_counts(rows)))
+    return codes[0] if len(codes) == 1 else codes
+
+
 def card_environment() -> Environment:
     """Jinja with our templates for Markdown; a name that is missing is an error."""
     environment = Environment(
@@ -100,6 +116,7 @@ def _metadata(
     shown: Mapping[str, str],
     *,
     native: bool,
+    languages: str | list[str],
 ) -> str:
     """The metadata that hubs read, with `model-index`, as YAML (https://huggingface.co/docs/hub/model-cards).
 
@@ -119,7 +136,7 @@ def _metadata(
         for item in scored
     ]
     content = {
-        "language": "en",
+        **({"language": languages} if languages else {}),
         **({"library_name": "transformers", "pipeline_tag": "text-classification"} if native else {}),
         **({"base_model": base_model} if base_model else {}),
         "tags": ["emotion", "single-label" if single_label else "multi-label", "text-classification"],

@@ -56,3 +56,12 @@ def test_the_width_is_the_quantile_of_the_absolute_residuals():
     assert half_width(residuals, 0.75) == pytest.approx(0.8)
     assert np.isinf(half_width(residuals, 0.95))
     assert np.isinf(half_width(np.empty(0), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("rows", "level", "rank"), [(9, 0.9, 9), (99, 0.9, 90), (4, 0.8, 4), (19, 0.9, 18), (19, 0.95, 19), (100, 0.9, 91)]
+)
+def test_the_rank_is_exact_where_the_level_is_no_binary_fraction(rows, level, rank):
+    # ceil((rows + 1) level): 9 of 10, 90 of 100, 4 of 5, 18 of 20, 19 of 20, 90.9 of 101
+    assert half_width(np.arange(1.0, rows + 1), level) == rank
+    assert np.isinf(half_width(np.arange(1.0, rows), level)) == (rank == rows)

@@ -257,3 +257,23 @@ def test_rows_that_a_bundle_is_trained_further_on_keep_their_turns(tmp_path):
 
     assert described(again.train, again.dev) == described(data.train)
     assert any(again.dev.contexts)
+
+
+def test_groups_that_cut_dialogues_are_refused_where_splits_are_cut(tmp_path):
+    rows = [
+        (f"text {d} {n}", ("joy", "anger")[d % 2], f"d{d}", f"s{n % 2}", f"g{d // 2}")
+        for d in range(40)
+        for n in (0, 1)
+    ]
+    path = table(tmp_path / "t.jsonl", rows, "text", "label", "dialogue", "who", "group")
+    config = DataConfig(source="table", path=str(path), label_column="label", dialogue_column="dialogue",
+                        context_turns=1, group_column="who")  # fmt: skip
+    with pytest.raises(DataFormatError, match="data.group_column has rows of one dialogue of .* in several groups"):
+        load_data(config)
+    whole = load_data(replace(config, group_column="group"))  # two dialogues each
+    groups = [{int(text.split()[1]) // 2 for text in corpus.texts} for corpus in whole.named().values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+    assert len(load_data(replace(config, context_turns=None)).train) > 0
+    form = ContextFormat(20, 1)
+    found = load_eval_split(replace(config, context_turns=None), None, LabelSet(("joy", "anger")), context=form)
+    assert set(found.rows.groups) == {"s0", "s1"}  # nothing is cut: an audit compares them

@@ -168,3 +168,9 @@ def test_files_of_many_languages_are_one_corpus(tmp_path):
     assert (one.splits["dev"].languages, one.splits["dev"].ids) == (["es"], ["esp_dev"])
     with pytest.raises(DataFormatError, match=r"has no language 'deu'.*data\.language: eng, esp \(several"):
         read_source(SourceConfig(kind="brighter", path=str(tmp_path), language="eng,deu"))
+
+
+def test_the_column_of_the_language_is_no_candidate_for_texts_or_labels(table):
+    notes = read_source(SourceConfig(kind="table", path=str(table), language_column="lang")).notes
+    assert any("label column 'labels'" in note for note in notes)
+    assert not any("lang" in note for note in notes)

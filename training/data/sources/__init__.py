@@ -52,6 +52,12 @@ ENGLISH = frozenset({
 })  # fmt: skip
 """Kinds whose texts are all English."""
 
+OF_LABELS = (
+    "label_column", "label_form", "delimiter", "ids_start", "positive_from", "soft_labels", "aggregate", "annotated",
+    "context_column", "dialogue_column", "speaker_column",
+)  # fmt: skip
+"""Keys of a source that say nothing about intensities."""
+
 
 def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str = "labels") -> RawCorpus:
     """Read one corpus.
@@ -62,7 +68,7 @@ def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str =
         task: `data.task`: labels or intensity.
 
     Raises:
-        ConfigError: when the kind has none of what the task is about.
+        ConfigError: when the kind has none of what the task is about, or a key is given that says nothing of it.
         DataNotFoundError: when it is not where it was looked for.
         DataFormatError: when a file is not in its format.
         EmptyDataError: when a file has no content.
@@ -75,6 +81,10 @@ def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str =
             hint=f"Say --data.task {other}, or choose one of {', '.join(readers)}.",
         )
     if task == "intensity":
+        values = {key: getattr(source, key) for key in OF_LABELS}
+        given = [key for key, value in values.items() if value is not None and value is not False]
+        if given:
+            raise ConfigError(f"data.{given[0]} is made for labels, and data.task is intensity.", hint="Leave it out.")
         raw = INTENSITY_READERS[source.kind](source)
     else:
         raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.errors import DataFormatError, DataNotFoundError
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, InvalidInputError
 from shared.intensity import Scale
+from shared.languages import language_code
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
 from training.data.sources.base import DEV, TEST, TRAIN, RawCorpus, RawSplit
@@ -85,11 +86,11 @@ def read_semeval_ei(source: SourceConfig) -> RawCorpus:
     """
     folder = _folder(source, "semeval2018_ei", "SemEval-2018 EI", EI_HOW)
     found = list(_matching(folder, EI_FILE))
-    if source.language:
-        found = [(path, match) for path, match in found if match["language"].lower() == source.language.lower()[:2]]
-    kinds, languages = ({match[name] for _, match in found} for name in ("kind", "language"))
     if not found:
         raise DataNotFoundError(f"no EI-reg and no EI-oc in {folder.absolute()}.", hint=EI_HOW)
+    if source.language:
+        found = _in_language(found, source.language, folder)
+    kinds, languages = ({match[name] for _, match in found} for name in ("kind", "language"))
     if len(kinds) > 1:
         raise DataFormatError(f"{folder.absolute()} holds both EI-reg and EI-oc.", hint=EI_HOW)
     if len(languages) > 1:
@@ -108,6 +109,20 @@ def read_semeval_ei(source: SourceConfig) -> RawCorpus:
         language=language.lower(), scale=UNIT if kind == "reg" else CLASSES,
         notes=(f"subtask EI-{kind}, language {language}",),
     )  # fmt: skip
+
+
+def _in_language(
+    files: Sequence[tuple[Path, re.Match[str]]], said: str, folder: Path
+) -> list[tuple[Path, re.Match[str]]]:
+    try:
+        code = language_code(said)
+    except InvalidInputError as error:
+        raise ConfigError(f"data.language: {error.message}", hint=error.hint) from None
+    chosen = [(path, match) for path, match in files if match["language"].lower() == code]
+    if not chosen:
+        there = ", ".join(sorted({match["language"] for _, match in files}))
+        raise DataFormatError(f"{folder.absolute()} has no file in the language {code}.", hint=f"There are: {there}.")
+    return chosen
 
 
 def _folder(source: SourceConfig, kind: str, what: str, how: str) -> Path:

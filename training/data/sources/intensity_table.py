@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from training.config.data import SourceConfig
 from training.data.files import existing
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
-from training.data.sources.table import LICENCE
+from training.data.sources.table import LICENCE, row_dates, row_groups, row_languages, splits_in
 from training.data.sources.tabular import Table, read_table
+from training.data.sources.vocabulary import split_column
 
 HOW = "Give a CSV, TSV, JSONL or Parquet file, or a folder with one for each split, as data.path."
 TEXT_NAMES = ("text", "tweet", "sentence", "content", "utterance")
@@ -26,6 +27,8 @@ ID_NAMES = ("id", "text_id")
 
 def read_intensity_table(source: SourceConfig) -> RawCorpus:
     """Read the columns that `intensity_columns` names, whose values lie on `scale`; an empty cell is unknown.
+
+    Splits, dates, groups and languages are those of a table of labels.
 
     Raises:
         ConfigError: when the columns or the scale are not named.
@@ -46,7 +49,10 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
         )
     scale = Scale.parse(source.scale)
     text = _text_column(first, source)
-    splits = {split: _split(table, text, names, scale) for split, table in tables.items()}
+    splits = {split: _split(table, text, names, scale, source) for split, table in tables.items()}
+    by = _split_column(tables, source)
+    if by is not None:
+        splits = _divided(splits[WHOLE], splits_in(first, by))
     missing = (
         {}
         if WHOLE in splits
@@ -54,6 +60,7 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     )
     empty = sum(int((~split.known).sum()) for split in splits.values() if split.known is not None)
     notes = [f"texts are the column '{text}', intensities {', '.join(names)} on the scale {scale}"]
+    notes += [f"splits are those of the column '{by}'"] if by is not None else []
     notes += [f"{empty:,} empty cells are unknown, and masked"] if empty else []
     return RawCorpus(
         "table", str(path.absolute()), names, splits, LICENCE, missing=missing, scale=scale,
@@ -120,7 +127,40 @@ def _numbers(values: Sequence[Any]) -> list[float | None] | None:
     return found if any(number is not None for number in found) else None
 
 
-def _split(table: Table, text: str, names: Sequence[str], scale: Scale) -> RawSplit:
+def _split_column(tables: Mapping[str, Table], source: SourceConfig) -> str | None:
+    """The column that names the split of each row of a file that holds them all."""
+    if list(tables) != [WHOLE] or source.split_column == "none":
+        return None
+    (table,) = tables.values()
+    if source.split_column is None:
+        return split_column(table.columns)
+    if source.split_column not in table.columns:
+        raise DataFormatError(
+            f"{table.path} has no column '{source.split_column}', which data.split_column names; it has "
+            f"{', '.join(table.columns)}."
+        )
+    return source.split_column
+
+
+def _divided(whole: RawSplit, splits_of: Sequence[str]) -> dict[str, RawSplit]:
+    """The rows of each split."""
+
+    def some(values: list[str] | None, rows: NDArray[np.intp]) -> list[str] | None:
+        return None if values is None else [values[row] for row in rows]
+
+    found = {}
+    for split in [name for name in (TRAIN, DEV, TEST) if name in splits_of]:
+        rows = np.flatnonzero([name == split for name in splits_of])
+        found[split] = RawSplit(
+            [whole.texts[row] for row in rows], whole.targets[rows], [whole.ids[row] for row in rows],
+            known=None if whole.known is None else whole.known[rows],
+            created_s=None if whole.created_s is None else whole.created_s[rows],
+            groups=some(whole.groups, rows), languages=some(whole.languages, rows),
+        )  # fmt: skip
+    return found
+
+
+def _split(table: Table, text: str, names: Sequence[str], scale: Scale, source: SourceConfig) -> RawSplit:
     lacking = [name for name in (text, *names) if name not in table.columns]
     if lacking:
         raise DataFormatError(
@@ -128,10 +168,12 @@ def _split(table: Table, text: str, names: Sequence[str], scale: Scale) -> RawSp
         )
     columns = [_on_scale(table, name, scale) for name in names]
     targets = np.stack(columns, axis=1)
-    known = ~np.isnan(targets)
+    known, rows = ~np.isnan(targets), np.arange(len(table))
     return RawSplit(
         [None if value is None else str(value) for value in table.columns[text]],
         np.nan_to_num(targets).astype(np.float32), _ids(table), known=known,
+        created_s=row_dates({WHOLE: table}, source, rows), groups=row_groups({WHOLE: table}, source, rows),
+        languages=row_languages({WHOLE: table}, source, rows),
     )  # fmt: skip
 
 

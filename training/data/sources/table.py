@@ -85,8 +85,8 @@ def label_tables(
         splits_of = [splits_of[row] for row in grouped.rows]
         rows = rows._replace(targets=grouped.targets, known=grouped.known)
         kept = kept[grouped.rows]
-    dates, groups = _dates(tables, source, kept), _groups(tables, source, kept)
-    languages = _languages(tables, source, kept)
+    dates, groups = row_dates(tables, source, kept), row_groups(tables, source, kept)
+    languages = row_languages(tables, source, kept)
     splits = {}
     for split in [name for name in (TRAIN, DEV, TEST, WHOLE) if name in splits_of]:
         chosen = np.array([row for row, name in enumerate(splits_of) if name == split], dtype=np.intp)
@@ -133,7 +133,7 @@ class _Values(NamedTuple):
         return cls(texts, ids)
 
 
-def _dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> NDArray[np.float64] | None:
+def row_dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> NDArray[np.float64] | None:
     """Seconds since 1970 of the rows kept; None where no column is named."""
     if source.date_column is None:
         return None
@@ -142,7 +142,7 @@ def _dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.i
     return read_dates([values[row] for row in kept], f"{first.path}, column '{source.date_column}'")
 
 
-def _groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+def row_groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
     """What the rows kept belong to; None where no column is named."""
     if source.group_column is None:
         return None
@@ -150,7 +150,7 @@ def _groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.
     return [str(values[row]) for row in kept]
 
 
-def _languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
     """Code of the language of the rows kept, "" for an empty cell; None where no column is named.
 
     Raises:
@@ -194,12 +194,8 @@ def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Seque
     """The columns that matter, found over the rows of all splits that have them."""
     first = next(iter(tables.values()))
     alike = [table for table in tables.values() if set(first.columns) <= set(table.columns)]
-    aside = {source.date_column, source.group_column, source.language_column} - {
-        source.text_column,
-        source.label_column,
-    }
-    named = (source.date_column, source.group_column, source.context_column, source.dialogue_column,
-             source.speaker_column)  # fmt: skip
+    named = (source.date_column, source.group_column, source.language_column, source.context_column,
+             source.dialogue_column, source.speaker_column)  # fmt: skip
     aside = set(named) - {source.text_column, source.label_column}
     names = [name for name in first.columns if name not in aside]
     joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in names}
@@ -231,23 +227,29 @@ def _labelled(tables: Mapping[str, Table], columns: Columns) -> tuple[dict[str, 
 
 
 def _splits(tables: Mapping[str, Table], columns: Columns) -> list[str]:
-    """The split of every row: by its file, or by the split column of a file that holds them all.
-
-    Raises:
-        DataFormatError: when the column holds other words than the names of splits.
-    """
+    """The split of every row: by its file, or by the split column of a file that holds them all."""
     if columns.split is None or list(tables) != [WHOLE]:
         return [split for split, table in tables.items() for _ in range(len(table))]
     (table,) = tables.values()
-    words = [str(value).strip() for value in table.columns[str(columns.split)]]
+    found = splits_in(table, columns.split)
+    columns.notes.append(f"splits are those of the column '{columns.split}'")
+    return found
+
+
+def splits_in(table: Table, column: str) -> list[str]:
+    """The split of every row by a column.
+
+    Raises:
+        DataFormatError: when it holds other words than the names of splits.
+    """
+    words = [str(value).strip() for value in table.columns[column]]
     known = {word: split_of_name(word) for word in set(words)}
     strange = sorted(word for word, split in known.items() if split is None)
     if strange:
         raise DataFormatError(
-            f"{table.path}, column '{columns.split}' holds {', '.join(strange[:5])}; expected train, dev and test.",
+            f"{table.path}, column '{column}' holds {', '.join(strange[:5])}; expected train, dev and test.",
             hint="Say data.split_column none to leave it aside, or rename its values.",
         )
-    columns.notes.append(f"splits are those of the column '{columns.split}'")
     return [str(known[word]) for word in words]
 
 

@@ -212,3 +212,53 @@ def test_intensities_are_not_brought_together_under_one_name(tmp_path):
     write_brighter(tmp_path, counts=(20, 10, 10))
     with pytest.raises(ConfigError, match="cannot bring intensities together"):
         load_data(DataConfig(task="intensity", source="brighter", path=str(tmp_path), rename="fear=anger"))
+
+
+def test_a_table_of_intensities_has_the_splits_and_columns_of_a_table_of_labels(tmp_path):
+    rows = [
+        f"text {n},{n % 5},{('train', 'validation', 'test')[n % 3]},{('en', 'deu')[n % 2]},w{n % 4}" for n in range(12)
+    ]
+    path = table(tmp_path, "\n".join(["text,joy,split,lang,writer", *rows, ""]))
+    keys = {"intensity_columns": "joy", "scale": "0:4"}
+    raw = read_scores(path, **keys, language_column="lang", group_column="writer")
+    assert {name: split.texts for name, split in raw.splits.items()} == {
+        name: [f"text {n}" for n in range(place, 12, 3)] for place, name in enumerate(("train", "dev", "test"))
+    }
+    assert raw.splits["dev"].languages == ["de", "en", "de", "en"]
+    assert raw.splits["dev"].groups == ["w1", "w0", "w3", "w2"]
+    assert raw.splits["dev"].targets.ravel().tolist() == [0.25, 1.0, 0.5, 0.0]
+    assert "splits are those of the column 'split'" in raw.notes
+    assert list(read_scores(path, **keys, split_column="none").splits) == ["all"]
+    with pytest.raises(DataFormatError, match="column 'writer' holds w0, w1, w2, w3; expected train, dev and test"):
+        read_scores(path, **keys, split_column="writer")
+    with pytest.raises(DataFormatError, match="no column 'part', which data.split_column names"):
+        read_scores(path, **keys, split_column="part")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"label_column": "joy"},
+        {"dialogue_column": "d"},
+        {"context_column": "d"},
+        {"annotated": "all"},
+        {"ids_start": 0},
+    ],
+    ids=lambda keys: next(iter(keys)),
+)
+def test_keys_of_labels_are_refused_with_intensities(tmp_path, keys):
+    path = table(tmp_path, "text,joy,d\na,3,x\nb,1,x\n")
+    with pytest.raises(ConfigError, match=f"data.{next(iter(keys))} is made for labels, and data.task is intensity"):
+        read_scores(path, intensity_columns="joy", scale="0:3", **keys)
+
+
+def test_the_language_of_ei_goes_by_every_code_of_it(tmp_path):
+    for language in ("Ar", "Es"):
+        write(tmp_path / f"EI-oc-{language}-joy-train.txt", [HEADERS["oc"], f"1\t{language}\tjoy\t1: low amount"])
+    for said in ("es", "spa", "Es"):
+        raw = read_source(SourceConfig(kind="semeval2018_ei", path=str(tmp_path), language=said), task="intensity")
+        assert (raw.splits["train"].texts, raw.language) == (["Es"], "es")
+    with pytest.raises(DataFormatError, match="has no file in the language en.*There are: Ar, Es"):
+        read_semeval_ei(SourceConfig(kind="semeval2018_ei", path=str(tmp_path), language="en"))
+    with pytest.raises(ConfigError, match="data.language: 'Spanish' is no code"):
+        read_semeval_ei(SourceConfig(kind="semeval2018_ei", path=str(tmp_path), language="Spanish"))
