@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from typing import Literal, TypeVar
@@ -14,6 +15,12 @@ from shared.cli import default_threads
 from shared.modeling.device import has_cuda
 
 T = TypeVar("T")
+
+LONGEST_WAIT = datetime.timedelta(days=2)
+"""Of processes for the first one, which reads and tokenises for all, asks teachers, and writes the bundle: NCCL's own
+ten minutes are for gradients, and would end a run over a large table."""
+_waiting: list[distributed.ProcessGroup] = []
+"""The group in which they wait, on the CPU; made with the others."""
 
 
 def is_main() -> bool:
@@ -35,6 +42,7 @@ def start(threads: int | None) -> int:
             backend = "nccl" if sharding() is None else "cuda:nccl,cpu:gloo"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         distributed.init_process_group(backend)
+        _waiting[:] = [distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)]
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
     chosen = threads or max(1, default_threads() // local)
     torch.set_num_threads(chosen)
@@ -56,20 +64,25 @@ def from_main(value: T) -> T:
     if not distributed.is_initialized():
         return value
     said = [value]
-    distributed.broadcast_object_list(said, src=0)
+    distributed.broadcast_object_list(said, src=0, group=_group())
     return said[0]
 
 
 def barrier() -> None:
     """Wait until every process is here."""
     if distributed.is_initialized():
-        distributed.barrier()
+        distributed.barrier(group=_group())
+
+
+def _group() -> distributed.ProcessGroup | None:
+    return _waiting[0] if _waiting else None
 
 
 def finish() -> None:
     """Leave the group together: a process that goes first can abort the others."""
     if distributed.is_initialized():
-        distributed.barrier()
+        barrier()
+        _waiting.clear()
         distributed.destroy_process_group()
 
 

@@ -1,10 +1,15 @@
 """Several processes: one writes, all compute, and the result is that of one process."""
 
 import json
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +41,36 @@ def test_threads_are_shared_by_the_processes_of_a_machine(monkeypatch):
     assert processes.start(None) == 4
     assert processes.start(3) == 3
     assert set_to == [4, 3]
+
+
+def wait_for_a_slow_first(rank: int, port: int, said: Any) -> None:
+    """Process `rank` of two, in whose gradients a wait of two seconds is an error; the first takes four to begin."""
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    processes.start(1)
+    processes.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=2))
+    with processes.main_first():
+        if processes.is_main():
+            time.sleep(4)
+    said.put((rank, processes.from_main(f"of {rank}")))
+    processes.finish()
+
+
+@pytest.mark.slow
+def test_processes_wait_for_the_first_one_longer_than_for_gradients():
+    context = multiprocessing.get_context("spawn")
+    said = context.Queue()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [context.Process(target=wait_for_a_slow_first, args=(rank, port, said)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(120)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(said.get(timeout=5) for _ in both) == [(0, "of 0"), (1, "of 0")]
 
 
 def losses(folder: Path) -> list[float]:
