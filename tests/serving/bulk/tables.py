@@ -12,7 +12,13 @@ import pandas as pd
 
 from tests.helpers import WORDS
 
-SMALL_PARTS = "import sys; from serving import predict; predict.PART_ROWS = 50; predict.main(sys.argv[1:])"
+SMALL_PARTS = """
+import signal, sys
+from serving import predict
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
+predict.PART_ROWS = 50
+predict.main(sys.argv[1:])
+"""
 
 
 def frame(rows, seed=0):

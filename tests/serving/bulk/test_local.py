@@ -160,7 +160,7 @@ def test_a_stop_says_how_to_go_on_and_leaves_no_process(bundle, tmp_path, kind):
     rows = re.search(
         r"([\d,]+) rows are done and kept in .*out.csv.partial; the same command goes on from there", errors
     )
-    assert rows is not None
+    assert rows is not None, errors
     assert int(rows[1].replace(",", "")) >= 250
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
