@@ -12,8 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+
+from serving.http.response_schemas import PredictResponse
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 120
@@ -120,3 +123,13 @@ def metric(url: str, name: str, labels: Mapping[str, str] | None = None) -> floa
         if found == name and all(f'{key}="{value}"' in rest for key, value in (labels or {}).items()):
             total += float(line.rsplit(" ", 1)[1])
     return total
+
+
+def ask(server: Server, status: int = 200, **body: object) -> Any:
+    """The results of `POST /predict`, which must have the documented shape; the detail of an error that is expected."""
+    answer = httpx.post(f"{server.url}/predict", json=body, timeout=20)
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        return answer.json()["detail"]
+    PredictResponse.model_validate(answer.json())
+    return answer.json()["results"]

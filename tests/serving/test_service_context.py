@@ -10,11 +10,10 @@ import pytest
 from tokenizers import Tokenizer
 
 import emotion_classifiers as ec
-from serving.http.response_schemas import PredictResponse
 from shared.context import MOST_TURNS, ContextFormat
 from shared.errors import InvalidInputError
 from tests.serving.bundles import stand_in_bundle
-from tests.serving.servers import serving
+from tests.serving.servers import ask, serving
 
 pytestmark = pytest.mark.slow
 
@@ -36,15 +35,6 @@ def server(tmp_path_factory, bundle):
 @pytest.fixture(scope="module")
 def model(bundle):
     return ec.load(bundle, threads=1)
-
-
-def ask(server, status: int = 200, **body):
-    answer = httpx.post(f"{server.url}/predict", json=body, timeout=20)
-    assert answer.status_code == status, answer.text
-    if status != 200:
-        return answer.json()["detail"]
-    PredictResponse.model_validate(answer.json())
-    return answer.json()["results"]
 
 
 def probabilities(server, text, **options):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import httpx
 import numpy as np
 import pytest
 
 import emotion_classifiers as ec
 from serving.http.app import LONG_CHARACTERS
-from serving.http.response_schemas import PredictResponse
 from serving.http.schemas import MOST_OFFSETS
 from shared.errors import InvalidInputError
 from shared.labels import GOEMOTIONS
 from tests.serving.bundles import MAX_LENGTH, stand_in_bundle
-from tests.serving.servers import metric, serving
+from tests.serving.servers import ask, metric, serving
 
 pytestmark = pytest.mark.slow
 
@@ -35,15 +33,6 @@ def server(tmp_path_factory, bundle):
 @pytest.fixture(scope="module")
 def model(bundle):
     return ec.load(bundle, threads=1)
-
-
-def ask(server, status: int = 200, **body):
-    answer = httpx.post(f"{server.url}/predict", json=body, timeout=20)
-    assert answer.status_code == status, answer.text
-    if status != 200:
-        return answer.json()["detail"]
-    PredictResponse.model_validate(answer.json())
-    return answer.json()["results"]
 
 
 def test_sentences_have_offsets_into_the_text_as_sent_and_answers_of_their_own(server, model):

@@ -54,42 +54,34 @@ def render_model_card(
     name, single_label = config.model.name, config.loss.task == "single_label"
     shown = ({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN
     title = f"{config.run.name} emotion classifier"
-    return (
-        card_environment()
-        .get_template("model_card.md.j2")
-        .render(
-            metadata=_metadata(
-                title,
-                _hub_name(name),
-                kinds,
-                scored,
-                shown,
-                native=pooling_of(config.model) == "cls",
-                languages=card_languages(data.train),
-            ),
-            a_text=texts_in_words(data.train),
-            name=title,
-            checkpoint=described_checkpoint(name),
-            splits={item.name: item.metrics for item in scored},
-            honest=honest.metrics,
-            honest_name=honest.name,
-            slices=worst[:WORST_SLICES],
-            shown=shown,
-            single_label=single_label,
-            labels=data.labels.names,
-            tuning=config.tuning.method,
-            pooling=pooling_of(config.model),
-            native=pooling_of(config.model) == "cls",
-            policy=policies.default,
-            fitted_on=policies.fitted_on,
-            max_length=tokenizer.max_length,
-            head_tokens=tokenizer.head_tokens,
-            emoji_names=tokenizer.normalisation == "emoji_names",
-            context=tokenizer.context,
-            sources=data.sources,
-            fairness=fairness,
-        )
-    )
+    metadata = _metadata(
+        title, _hub_name(name), kinds, scored, shown,
+        native=pooling_of(config.model) == "cls", languages=card_languages(data.train),
+    )  # fmt: skip
+    return card_environment().get_template("model_card.md.j2").render(
+        metadata=metadata,
+        a_text=texts_in_words(data.train),
+        name=title,
+        checkpoint=described_checkpoint(name),
+        splits={item.name: item.metrics for item in scored},
+        honest=honest.metrics,
+        honest_name=honest.name,
+        slices=worst[:WORST_SLICES],
+        shown=shown,
+        single_label=single_label,
+        labels=data.labels.names,
+        tuning=config.tuning.method,
+        pooling=pooling_of(config.model),
+        native=pooling_of(config.model) == "cls",
+        policy=policies.default,
+        fitted_on=policies.fitted_on,
+        max_length=tokenizer.max_length,
+        head_tokens=tokenizer.head_tokens,
+        emoji_names=tokenizer.normalisation == "emoji_names",
+        context=tokenizer.context,
+        sources=data.sources,
+        fairness=fairness,
+    )  # fmt: skip
 
 
 def card_languages(rows: Corpus) -> str | list[str]:
