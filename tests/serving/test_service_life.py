@@ -25,12 +25,17 @@ CLIENTS = 8
 
 
 class Crowd:
-    """Clients that ask all the time; what each answer was is counted."""
+    """Clients that ask all the time; what each answer was is counted.
 
-    def __init__(self, server: Server) -> None:
+    Without keep_alive each request has a connection of its own: a proxy that reads its file again closes the idle
+    connections of its clients, and one that sends at that moment finds its connection closed, whatever stands behind.
+    """
+
+    def __init__(self, server: Server, *, keep_alive: bool = True) -> None:
         self.statuses: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self._url = server.url
+        self._headers = {} if keep_alive else {"Connection": "close"}
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
 
@@ -45,7 +50,7 @@ class Crowd:
             thread.join(20)
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=10) as client:
+        with httpx.Client(base_url=self._url, headers=self._headers, timeout=10) as client:
             while not self._stop.is_set():
                 try:
                     answer = client.post("/predict", json={"text": "i am happy"})

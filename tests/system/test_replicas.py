@@ -100,7 +100,7 @@ def test_a_swap_and_a_rolling_restart_behind_nginx_lose_nothing(tmp_path):
         ]
         proxy = stack.enter_context(Proxy(tmp_path / "nginx", [server.url for server in servers]))
         until(lambda: _ready(proxy.url), 60)
-        with Crowd(proxy) as crowd:
+        with Crowd(proxy, keep_alive=False) as crowd:
             until(lambda: crowd.models[seals[0]] > LEAST, 60)
             for link in links:  # one replica after the other takes the new bundle; for a while both answer
                 link_to(link, two)
