@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 import emotion_classifiers as ec
 from serving import export
-from serving.http.reasons import parts
 from shared.bundle import Bundle
+from shared.occlusion import parts
 from shared.segments import split
 from tests.helpers import tiny_checkpoint
 from tests.shared.modeling.spm import train_spm

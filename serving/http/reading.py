@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from serving.batching.jobs import Row
 from serving.http.intensities import check_intensity_request, read_intensities
-from serving.http.reasons import parts, reasons, without
+from serving.http.reasons import reasons
 from serving.http.response_schemas import DIGITS
 from serving.http.responses import DecisionRules, error_body, facts_of, grouped, labels_of, read_by_profile, rules_for
 from serving.http.schemas import PredictRequest
@@ -24,6 +24,7 @@ from shared.bundle import Bundle
 from shared.context import context_of, with_context
 from shared.errors import InvalidInputError, RequestError
 from shared.intensity import Readout
+from shared.occlusion import parts, without
 from shared.segments import LANGUAGE, Offsets, split
 from shared.thresholds import decide
 
@@ -199,8 +200,7 @@ def _num_runs(each: _Text, taken_out: list[list[Offsets]]) -> int:
 def _occluded(each: _Text, taken_out: list[list[Offsets]]) -> Iterator[str]:
     """The pieces of a text without each of their parts in turn; the turns before it stay."""
     return (
-        with_context(without(piece, *part), context_of(piece))
-        for piece, found in zip(each.pieces(), taken_out, strict=True) for part in found
+        without(piece, part) for piece, found in zip(each.pieces(), taken_out, strict=True) for part in found
     )  # fmt: skip
 
 

@@ -78,7 +78,10 @@ def test_the_output_folder_holds_figures_and_report(finished, table, capsys, tmp
     options = ["--data.source=table", f"--data.path={table}", f"--output={tmp_path / 'out'}"]
     found = run(capsys, finished / "bundle", *options)
     assert json.loads((tmp_path / "out/metrics.json").read_text()) == found
-    assert "macro F1" in (tmp_path / "out/report.html").read_text()
+    report = (tmp_path / "out/report.html").read_text()
+    assert "macro F1" in report
+    assert f"over {found['faithfulness']['texts']} texts" in report
+    assert len(found["faithfulness"]["by_reasons"]) == len(found["faithfulness"]["shares"]) == 5
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

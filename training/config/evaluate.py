@@ -107,6 +107,9 @@ class EvaluateOptions:
     """Whether the CSV file of the rows is written: probabilities, decisions, truth and loss of every text."""
     show_texts: bool = True
     """Whether texts are shown in the report and written to the CSV file."""
+    faithfulness_texts: NonNegativeInt = 40
+    """Texts of the first part of which the report says how faithful reasons are (about 40 model runs each); 0 leaves
+    it out."""
     batch_size: PositiveInt = 64
     """Rows in one forward pass."""
     bootstrap_samples: NonNegativeInt = 1000

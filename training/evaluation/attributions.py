@@ -1,9 +1,9 @@
-"""Which words a label rests on: integrated gradients, occlusion, and how faithful either is.
+"""Which tokens a label rests on: integrated gradients and occlusion.
 
 Online, reasons are by occlusion (`serving.http.reasons`), which needs no gradients. Here both are computed on the
-trained model, so that each can be checked against the other.
+trained model, so that each can be checked against the other; how faithful occlusion is says `faithfulness`.
 
-Shapes: N texts, T tokens, D width.
+Shapes: T tokens.
 """
 
 from __future__ import annotations
@@ -54,46 +54,6 @@ def occlusion(model: Any, ids: Sequence[int], label: int) -> Floats:
         whole = _logits(model, every[:1], label)
         without = _logits(model, every[1:], label) if len(every) > 1 else np.zeros(0)
     return np.concatenate([[0.0], whole - without, [0.0]])
-
-
-def deletion_curve(model: Any, ids: Sequence[int], label: int, attributions: Floats, shares: Sequence[float]) -> Floats:
-    """The label's logit without the tokens of the highest attributions, for each share of them, shape (len(shares),).
-
-    The faster it falls, the more faithful the attributions (Samek et al. 2017).
-    """
-    order = 1 + np.argsort(-attributions[1:-1], kind="stable")
-    rows = []
-    for share in shares:
-        gone = set(order[: round(share * len(order))].tolist())
-        rows.append([token for place, token in enumerate(ids) if place not in gone])
-    with torch.no_grad():
-        return np.concatenate([_logits(model, [row], label) for row in rows])
-
-
-def faithfulness(
-    model: Any, rows: Sequence[Sequence[int]], labels: Sequence[int], *, draws: int = 5, seed: int = 0
-) -> dict[str, float]:
-    """Mean fall of a label's logit over the deletion of 10 to 50 % of the tokens: by occlusion, and at random.
-
-    Args:
-        model: the classifier.
-        rows: token ids of N texts, special tokens included.
-        labels: a decided label of each.
-        draws: random orders a text.
-        seed: of the orders.
-    """
-    shares, generator = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), np.random.default_rng(seed)
-    falls: dict[str, list[float]] = {"occlusion": [], "random": []}
-    for ids, label in zip(rows, labels, strict=True):
-        curves = {
-            "occlusion": [occlusion(model, ids, label)],
-            "random": [generator.random(len(ids)) for _ in range(draws)],
-        }
-        for name, found in curves.items():
-            for attributions in found:
-                curve = deletion_curve(model, ids, label, attributions, shares)
-                falls[name].append(float(curve[0] - curve[1:].mean()))
-    return {name: float(np.mean(values)) if values else float("nan") for name, values in falls.items()}
 
 
 def _logits(model: Any, rows: Sequence[Sequence[int]], label: int) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
 from training.evaluation.by_language import metrics_by_language
 from training.evaluation.evaluate_intensities import evaluate_intensity_bundle
+from training.evaluation.faithfulness import faithfulness
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
@@ -78,6 +79,8 @@ def evaluate_bundle(
     scored = [
         _score(bundle, part, data, logits, options) for part, data in zip(parts, loaded, strict=True)
     ]  # fmt: skip
+    if options.output and options.level is None:
+        scored[0] = _with_faithfulness(scored[0], loaded[0].rows.texts, logits, options.faithfulness_texts)
     results = [
         _result(bundle, part, data, item) for part, data, item in zip(parts, loaded, scored, strict=True)
     ]  # fmt: skip
@@ -175,6 +178,11 @@ def _score(bundle: Bundle, part: Part, data: EvaluationRows, logits: LogitsOf, o
     metrics["levels"] = levels_of(item.rows, item.thresholds, item.labels, samples=samples)
     fitted = data.split == bundle.policies.fitted_on and _same_texts(bundle, data)
     return replace(item, fitted_here=fitted)
+
+
+def _with_faithfulness(item: Scored, texts: Sequence[str], logits: LogitsOf, most_texts: int) -> Scored:
+    found = faithfulness(texts, item.rows, logits, most_texts=most_texts)
+    return item if found is None else replace(item, metrics={**item.metrics, "faithfulness": found})
 
 
 def _frequencies(bundle: Bundle) -> Floats:

@@ -139,6 +139,21 @@ def months(over_time: Mapping[str, Any]) -> str:
     return _svg_figure(draw, width=8.0, height=1.0 + 1.9 * len(drawings))
 
 
+def deletion(found: Mapping[str, Any]) -> str:
+    """How far a label's logit falls over the share of the words taken out, as `faithfulness` gives it."""
+
+    def draw(axes: Axes) -> None:
+        shares = [0.0, *found["shares"]]
+        for name, title, colour in zip(
+            ("by_reasons", "at_random"), ("reasons first", "at random"), _COLOURS, strict=False
+        ):
+            axes.plot(shares, [0.0, *found[name]], color=colour, marker="o", markersize=4, label=title)
+        axes.set(xlabel="share of the words taken out", ylabel="fall of the logit", xlim=(0, None))
+        axes.legend()
+
+    return _svg(draw, width=4.8, height=3.0)
+
+
 def rate_range(
     rates: NDArray[np.float64], losses: NDArray[np.float64], smoothed: NDArray[np.float64], suggestion: float | None
 ) -> str:

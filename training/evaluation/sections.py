@@ -97,6 +97,7 @@ def describe(item: Scored, train_support: Mapping[str, int], *, texts: bool = Tr
         "bars": plots.label_bars(f1, intervals.get("per_label", {})),
         "panels": _panels(drawn), "matrix": _matrix(metrics, item.labels), "heat": _heat_maps(item.rows, item.labels),
         "confusions": confusions(item.rows, item.labels),
+        "deletion": plots.deletion(metrics["faithfulness"]) if "faithfulness" in metrics else "",
         "months": plots.months(metrics["over_time"]) if "over_time" in metrics else "",
         "levels": metrics.get("levels", {}), "slices": slice_rows(item), **_single_rows(item, texts=texts),
     }  # fmt: skip
