@@ -25,6 +25,9 @@ from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.measures import Predictions
 from training.evaluation.report import environment
 
+NO_GROUP = "(none)"
+"""Where the cell of a row's group is empty."""
+
 MITIGATIONS: Mapping[str, str] = {
     "counterfactual_augmentation": "Train with --augment.methods [counterfactual] --augment.below 1000000, which "
     "adds a copy of each training row that names a person, with another person in it and the same labels. Then "
@@ -102,8 +105,9 @@ def _groups(bundle: Bundle, options: AuditOptions, answer: Any) -> dict[str, Any
     )
     rows = data.rows
     probabilities, decisions = answer(rows.texts)
+    groups = [group or NO_GROUP for group in rows.groups or ()]
     found = group_metrics(
-        Predictions(rows.hard_targets, rows.known, probabilities, decisions), rows.groups or [], bundle.label_set.names
+        Predictions(rows.hard_targets, rows.known, probabilities, decisions), groups, bundle.label_set.names
     )  # fmt: skip
     return {"column": options.data.group_column, **found}
 

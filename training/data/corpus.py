@@ -53,7 +53,7 @@ class Corpus:
         weights: how often a row is seen in an epoch of training, shape (N,).
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
         counts: what was dropped on the way, while the rows are those of one source.
-        groups: what each row belongs to, such as its writer, where the user names a column of it.
+        groups: what each row belongs to, such as its writer, where the user names a column of it; "" for none.
         languages: code of the language of each row, "" where a source does not say; None where none does.
     """
 

@@ -6,6 +6,7 @@ Iterative stratification keeps the share of every label (Sechidis et al., ECML 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def _require_whole_dialogues(split: RawSplit, origin: str) -> None:
     """
     group_of: dict[str, str] = {}
     for dialogue, group in zip(split.dialogues or (), split.groups or (), strict=False):
-        if group_of.setdefault(dialogue, group) != group:
+        if dialogue and group_of.setdefault(dialogue, group) != group:
             raise DataFormatError(
                 f"data.group_column has rows of one dialogue of {origin} in several groups; rows are cut by group, and "
                 "turns are context of each other.",
@@ -237,11 +238,10 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
 
 
 def _groups_of(pool: Sequence[Corpus]) -> list[str] | None:
-    """The group of every row; None where no source names any; a row of a source without any is a group of its own."""
+    """The group of every row, "" for one of a source without any; None where no source names any."""
     if all(part.groups is None for part in pool):
         return None
-    alone = iter(range(sum(map(len, pool))))
-    return [group for part in pool for group in (part.groups or [f"\0row {next(alone)}" for _ in range(len(part))])]
+    return [group for part in pool for group in (part.groups or [""] * len(part))]
 
 
 def stratified_groups(
@@ -254,13 +254,15 @@ def stratified_groups(
 
     Args:
         targets: shape (N, L).
-        groups: of each row; every row is one of its own when None.
+        groups: of each row; every row is one of its own when None, and one of "" is.
         fractions: share of each part; they sum to 1.
         seed: the same seed gives the same parts.
     """
     if groups is None:
         return stratified_split(targets, fractions, seed)
-    names, group_of = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    alone = count()
+    apart = [group or f"\0row {next(alone)}" for group in groups]
+    names, group_of = np.unique(np.asarray(apart, dtype=np.str_), return_inverse=True)
     held = np.zeros((len(names), targets.shape[1]), dtype=np.float32)
     np.maximum.at(held, group_of, targets.astype(np.float32))
     pieces = stratified_split(held, fractions, seed)

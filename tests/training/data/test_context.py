@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from emotion_classifiers.adapting.full import CONTEXT_COLUMN, _write_rows
@@ -21,7 +22,9 @@ from training.data.encode import encode_corpus
 from training.data.load import load_data, load_eval_split
 from training.data.sources.dialogues import read_dailydialog, read_empathetic_dialogues
 from training.data.sources.meld import read_meld
+from training.data.sources.table import read_table_source
 from training.data.sources.turns import MOST_TURNS, previous_turns
+from training.data.split import stratified_groups
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 MELD_ROWS = [
@@ -90,6 +93,18 @@ def test_history_is_bounded_and_empty_texts_are_no_turns():
     assert context[3] == (Turn("x"),)
     assert [len(turns) for turns in context[-2:]] == [MOST_TURNS] * 2
     assert context[-1][-1] == Turn("195")
+
+
+def test_rows_without_a_dialogue_stand_alone_and_in_no_group(tmp_path):
+    rows = [(f"text {n}", ("joy", "anger")[n % 2], d, 7) for n, d in enumerate((None, "", "d", None, "d"))]
+    source = SourceConfig("table", str(table(tmp_path / "t.jsonl", rows, "text", "label", "dialogue", "who")),
+                          dialogue_column="dialogue", speaker_column="who", group_column="dialogue")  # fmt: skip
+    split = read_table_source(source).splits["all"]
+    assert split.context == [(), (), (), (), (Turn("text 2", "7"),)]
+    assert split.dialogues == split.groups == ["", "", "d", "", "d"]
+    train, dev = stratified_groups(np.ones((40, 1)), ["", "a"] * 20, (0.5, 0.5), seed=0)
+    assert {row % 2 for row in train} | {row % 2 for row in dev} == {0, 1}
+    assert min(sum(row % 2 == 0 for row in part) for part in (train, dev)) > 0
 
 
 def test_the_last_turns_are_read_and_equal_words_after_others_are_other_rows(tmp_path):

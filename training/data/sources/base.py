@@ -26,10 +26,10 @@ class RawSplit:
         ids: N row names, unique within the source.
         known: entries that are annotated, shape (N, K); all when None.
         created_s: time of writing in seconds since 1970, shape (N,), where the source knows it.
-        groups: what each row belongs to, such as its writer, where the user names a column of it.
+        groups: what each row belongs to, such as its writer, where the user names a column of it; "" for none.
         languages: code of the language of each row, where the source has several or the user names a column of it.
         context: the turns before each of the N texts, the oldest first, where the source has them.
-        dialogues: of each row, unique within the source, where they are known.
+        dialogues: of each row, unique within the source, where they are known; "" for a row in none.
     """
 
     texts: list[str | None]

@@ -15,6 +15,7 @@ from shared.context import turns_to_json
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
 from shared.languages import language_code
 from shared.tables import find_splits, split_of_name
+from shared.tables.values import to_text
 from shared.text import normalise
 from training.config.data import SourceConfig
 from training.data.files import existing, read_lines
@@ -143,11 +144,11 @@ def row_dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[n
 
 
 def row_groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
-    """What the rows kept belong to; None where no column is named."""
+    """What the rows kept belong to, "" for an empty cell; None where no column is named."""
     if source.group_column is None:
         return None
     values = _named(tables, source.group_column, "data.group_column")
-    return [str(values[row]) for row in kept]
+    return [to_text(values[row]).strip() for row in kept]
 
 
 def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:

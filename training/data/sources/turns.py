@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.context import MOST_TURNS, Context, Turn, read_cell
 from shared.errors import ConfigError, DataFormatError
+from shared.tables.values import to_text
 from training.config.data import SourceConfig
 from training.data.sources.tabular import Table
 
@@ -19,7 +20,7 @@ def previous_turns(
     """The turns before every row in its dialogue, the oldest first, at most `MOST_TURNS`; empty texts are none.
 
     Args:
-        dialogues: of N rows.
+        dialogues: of N rows; a row of "" stands alone.
         texts: of N rows.
         speakers: of N rows, None for one who is not named.
         order: place of every row in its dialogue; that of the rows when None.
@@ -28,6 +29,8 @@ def previous_turns(
     before: dict[str, deque[Turn]] = defaultdict(lambda: deque(maxlen=MOST_TURNS))
     found: list[Context] = [()] * len(texts)
     for row in rows:
+        if not dialogues[row]:
+            continue
         history, text = before[dialogues[row]], (texts[row] or "").strip()
         found[row] = tuple(history)
         if text:
@@ -54,7 +57,7 @@ def table_context(
     tables: Mapping[str, Table], source: SourceConfig, texts: Sequence[str | None],
     named: Callable[[Mapping[str, Table], str, str], list[Any]],
 ) -> tuple[list[Context] | None, list[str] | None]:  # fmt: skip
-    """Previous turns and dialogues of all rows, None where no column is named for them.
+    """Previous turns and dialogues of all rows, "" for one in none; None where no column is named for them.
 
     Args:
         tables: of the splits.
@@ -77,12 +80,11 @@ def table_context(
         return turns_in_cells(cells, f"{next(iter(tables.values())).path}, column '{by_cell}'"), None
     if not by_dialogue:
         return None, None
-    dialogues = [str(value) for value in named(tables, by_dialogue, "data.dialogue_column")]
+    dialogues = [to_text(value).strip() for value in named(tables, by_dialogue, "data.dialogue_column")]
     if len(tables) > 1:  # numbers begin anew in every file
         of_file = [split for split, table in tables.items() for _ in range(len(table))]
-        dialogues = [f"{split}:{name}" for split, name in zip(of_file, dialogues, strict=True)]
+        dialogues = [name and f"{split}:{name}" for split, name in zip(of_file, dialogues, strict=True)]
     speakers = None
     if by_speaker:
-        names = named(tables, by_speaker, "data.speaker_column")
-        speakers = [None if name is None else str(name).strip() for name in names]
+        speakers = [to_text(name).strip() for name in named(tables, by_speaker, "data.speaker_column")]
     return previous_turns(dialogues, texts, speakers), dialogues
