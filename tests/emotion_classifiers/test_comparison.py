@@ -7,9 +7,12 @@ import pytest
 
 from emotion_classifiers.comparison import main
 from shared.bundle import Bundle, seal
+from shared.context import ContextFormat, Turn, with_context
 from shared.errors import ConfigError, DataFormatError
 from shared.thresholds import Policies
+from tests.serving.bundles import stand_in_bundle
 from tests.serving.exportable import LABELS, exportable_bundle
+from training.evaluation.compare_bundles import stored_logits
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,14 @@ def test_two_bundles_are_compared_without_timing_from_the_logits_they_hold(bundl
     assert [row["cost"] for row in found["candidates"]] == [{}, {}]
     assert {row["policy"] for row in found["candidates"]} == {"half"}
     assert found["against_first"][0]["name"] == str(other)
+
+
+def test_logits_that_a_bundle_holds_are_those_of_the_turns_before_too(tmp_path):
+    texts = [with_context("i am happy", [Turn("x"), Turn(said)]) for said in "ab"]
+    bundle = Bundle.read(stand_in_bundle(tmp_path / "b", texts=texts, context=ContextFormat(8, 1)))
+    assert stored_logits(bundle, [with_context("i am happy", [Turn(said)]) for said in "ab"]) is not None
+    assert stored_logits(bundle, [with_context("i am happy", [Turn(said)]) for said in "ba"]) is None
+    assert stored_logits(bundle, ["i am happy"] * 2) is None
 
 
 def test_rows_may_come_from_a_table(bundles, capsys, tmp_path):

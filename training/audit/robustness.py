@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.context import context_of, with_context
 from shared.metrics import macro_f1, micro_f1
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute
@@ -64,7 +65,7 @@ def measure_robustness(
 
     Args:
         answer: probabilities and decisions, shape (N, L) each, of N texts.
-        texts: N texts.
+        texts: N texts; the turns before them stay as they are.
         truth: shape (N, L).
         known: shape (N, L).
         seed: of the changes.
@@ -73,13 +74,15 @@ def measure_robustness(
     found = []
     for name, change in CHANGES.items():
         random = np.random.default_rng(seed)
-        changed = [change(text, random) for text in texts]
-        rows = [
-            place for place, text in enumerate(changed) if text is not None and text.strip() and text != texts[place]
-        ]
-        if not rows:
+        changed = {
+            place: with_context(new, context_of(text))
+            for place, text in enumerate(texts)
+            if (new := change(text, random)) is not None and new.strip() and new != text
+        }
+        if not changed:
             continue
-        _, after = answer([changed[place] or "" for place in rows])
+        rows = list(changed)
+        _, after = answer(list(changed.values()))
         y, k, old = truth[rows], known[rows], before[rows]
         found.append({
             "change": name, "rows": len(rows),

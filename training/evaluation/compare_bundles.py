@@ -215,8 +215,7 @@ def _logits(
 ) -> tuple[NDArray[np.float32], Mapping[str, float]]:
     """Logits of all rows, and what they cost where that is asked for."""
     if one.precision == TORCH:
-        kept = bundle.reference()
-        stored = kept.logits if list(kept.texts) == rows.texts else None
+        stored = stored_logits(bundle, rows.texts)
         if stored is not None and not options.timing:
             return stored, {}
         model = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
@@ -228,6 +227,17 @@ def _logits(
         stored = None
     measured = cost(model, rows.texts, file) if options.timing else {}
     return (model(rows.texts) if stored is None else stored), measured
+
+
+def stored_logits(bundle: Bundle, texts: Sequence[str]) -> NDArray[np.float32] | None:
+    """The logits that the bundle keeps of these texts, where it reads the same turns before each; else None."""
+    kept, form = bundle.reference(), bundle.manifest.context
+    if list(kept.texts) != list(texts):
+        return None
+    alike = form is None or all(
+        form.said(context_of(own)) == form.said(context_of(text)) for own, text in zip(kept.texts, texts, strict=True)
+    )
+    return kept.logits if alike else None
 
 
 def render_comparison(result: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from shared.context import Turn, context_of, with_context
 from training.audit.behaviour import SEEDS, check_behaviour
 from training.audit.robustness import measure_robustness, mistyped
 
@@ -53,6 +54,16 @@ def test_noise_costs_the_words_it_breaks_and_other_changes_nothing():
     two, ten = (rows[f"{share} % of the letters mistyped"] for share in (2, 10))
     assert ten["micro_f1_after"] < two["micro_f1_after"] <= 1
     assert rows["first half of the words"]["micro_f1_after"] < 1
+
+
+def test_noise_leaves_the_turns_before_a_text_alone():
+    def by_context(texts):
+        decided = np.array([[bool(context_of(text))] for text in texts])
+        return decided.astype(float), decided
+
+    texts = [with_context("I am happy.", [Turn("Did you win?")])] * 20
+    truth = np.ones((20, 1), bool)
+    assert all(row["rows_with_a_flip"] == 0 for row in measure_robustness(by_context, texts, truth, truth))
 
 
 def test_mistyping_changes_about_the_share_of_letters_it_says():
