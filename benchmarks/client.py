@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -47,11 +47,26 @@ def read_texts(path: Path | None) -> list[str]:
     return texts
 
 
-def request_bodies(texts: Sequence[str], texts_per_request: int, seed: int = 0) -> Iterator[bytes]:
-    """Bodies of `POST /predict` without end: the texts in a shuffled order, shuffled anew when all were used."""
+class Form(NamedTuple):
+    """How a server is asked: the path, and what the lists of texts and of answers are called."""
+
+    path: str = "/predict"
+    texts: str = "texts"
+    answers: str = "results"
+    ready: str = "/readyz"  # answers 200 once requests are
+
+
+PREDICT = Form()
+"""The service's own."""
+
+
+def request_bodies(
+    texts: Sequence[str], texts_per_request: int, seed: int = 0, *, field: str = PREDICT.texts
+) -> Iterator[bytes]:
+    """Bodies without end: the texts, as `field`, in a shuffled order, shuffled anew when all were used."""
     stream = _shuffled(texts, seed)
     while True:
-        yield json.dumps({"texts": list(islice(stream, texts_per_request))}).encode()
+        yield json.dumps({field: list(islice(stream, texts_per_request))}).encode()
 
 
 def _shuffled(texts: Sequence[str], seed: int) -> Iterator[str]:
@@ -66,7 +81,7 @@ class Target:
     """The service under load."""
 
     url: str  # its root
-    path: str = "/predict"  # where texts are posted
+    form: Form = PREDICT  # how it is asked
     headers: Mapping[str, str] = field(default_factory=dict)  # sent with every request
     timeout_s: float = 10.0  # after which a request is given up
     texts_per_request: int = 1  # an answer must have as many results
@@ -78,7 +93,7 @@ class Client:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._url = target.url.rstrip("/") + target.path
+        self._url = target.url.rstrip("/") + target.form.path
 
     async def __aenter__(self) -> Self:
         # shorter than servers keep connections, or one may be closed in the moment it is used again
@@ -107,17 +122,19 @@ class Client:
         return OK if self._is_complete(answer) else WRONG
 
     def _is_complete(self, answer: bytes) -> bool:
-        """Whether there is one result for each text, in an object's `results` or in a plain list."""
+        """Whether there is one result for each text, in the object's list of answers or in a plain list."""
         try:
             content = json.loads(answer)
         except ValueError:
             return False
-        results = content.get("results") if isinstance(content, dict) else content
+        results = content.get(self.target.form.answers) if isinstance(content, dict) else content
         return isinstance(results, list) and len(results) == self.target.texts_per_request
 
 
-def wait_until_ready(url: str, seconds: float, is_alive: Callable[[], bool] = lambda: True) -> None:
-    """Wait for `/readyz` to answer 200.
+def wait_until_ready(
+    url: str, seconds: float, is_alive: Callable[[], bool] = lambda: True, *, path: str = PREDICT.ready
+) -> None:
+    """Wait for `path` to answer 200.
 
     Raises:
         NotReadyError: when it does not within `seconds`, or `is_alive` says that it never will.
@@ -125,7 +142,7 @@ def wait_until_ready(url: str, seconds: float, is_alive: Callable[[], bool] = la
     end, said = time.monotonic() + seconds, "no answer"
     while True:
         try:
-            with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=2):
+            with urllib.request.urlopen(url.rstrip("/") + path, timeout=2):
                 return
         except urllib.error.HTTPError as error:
             said = f"status {error.code}"
@@ -133,7 +150,7 @@ def wait_until_ready(url: str, seconds: float, is_alive: Callable[[], bool] = la
             said = "no answer"
         if time.monotonic() >= end or not is_alive():
             raise NotReadyError(
-                f"{url}/readyz is not ready after {seconds:g} s: {said}.",
+                f"{url}{path} is not ready after {seconds:g} s: {said}.",
                 hint="Start the service first, for example with `make serve`.",
             )
         time.sleep(0.2)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.client import Client, Target, check_loopback, read_texts, request_bodies, wait_until_ready
+from benchmarks.client import Client, Form, Target, check_loopback, read_texts, request_bodies, wait_until_ready
 from benchmarks.machine import describe_machine
 from benchmarks.rendering import add_values, outcome_table, parser, positive_number, publish
 from benchmarks.traffic import (
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     if not options.allow_remote:
         check_loopback(options.url)
-    target = Target(options.url, options.path, dict(options.header), options.timeout_s, options.texts_per_request)
+    target = Target(options.url, Form(options.path), dict(options.header), options.timeout_s, options.texts_per_request)
     load = Load(options.seconds, options.rate, options.clients, options.warmup_s, options.seed)
     texts = read_texts(options.texts)
     if is_terminal():

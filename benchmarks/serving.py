@@ -31,7 +31,7 @@ from benchmarks.client import Client, Target, read_texts, request_bodies
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Seconds, usage_of
 from benchmarks.peers.comparison import STEADY_SHARE, Comparison, Round, render_serving, serving_json
-from benchmarks.peers.launch import OURS, PEERS, Peer, Running, running
+from benchmarks.peers.launch import OURS, PEERS, Peer, Running, earlier, infinity, running
 from benchmarks.rendering import add_values, advance, parser, positive_number, publish
 from benchmarks.traffic import OK, closed_loop, digest, open_loop, poisson_arrivals, run
 from shared.bundle import default_bundle_path
@@ -105,10 +105,7 @@ async def _alone(bundle: Path, servers: Sequence[Running], texts: Sequence[str])
     predictor = Predictor.load(bundle, threads=1)
     taken: dict[str, list[float]] = {PREDICTOR: [], **{server.name: [] for server in servers}}
     async with contextlib.AsyncExitStack() as stack:
-        clients = {
-            server.name: await stack.enter_async_context(Client(Target(server.url, timeout_s=LOOP_TIMEOUT_S)))
-            for server in servers
-        }
+        clients = {server.name: await stack.enter_async_context(Client(_target(server))) for server in servers}
         for start in range(0, len(texts), BLOCK):
             block = texts[start : start + BLOCK]
             # the first of each block is asked twice, and counts when it is warm
@@ -118,6 +115,10 @@ async def _alone(bundle: Path, servers: Sequence[Running], texts: Sequence[str])
     return {name: np.array(values) for name, values in taken.items()}
 
 
+def _target(server: Running) -> Target:
+    return Target(server.url, server.form, timeout_s=LOOP_TIMEOUT_S)
+
+
 def _predictor_s(predictor: Any, text: str) -> float:
     start = time.perf_counter()
     predictor.probabilities(predictor.logits([text]))
@@ -125,7 +126,7 @@ def _predictor_s(predictor: Any, text: str) -> float:
 
 
 async def _client_s(client: Client, text: str) -> float:
-    body = json.dumps({"texts": [text]}).encode()
+    body = json.dumps({client.target.form.texts: [text]}).encode()
     start = time.perf_counter()
     outcome = await client.send(body)
     if outcome != OK:
@@ -150,8 +151,9 @@ def _saturate(servers: Sequence[Running], texts: Sequence[str], extent: Extent, 
 
 async def _turn(server: Running, texts: Sequence[str], clients: int, seconds: float, seed: int) -> Round:
     before, _ = usage_of(server.pid)
-    async with Client(Target(server.url, timeout_s=LOOP_TIMEOUT_S)) as client:
-        records = await closed_loop(client.send, clients, seconds, request_bodies(texts, 1, seed))
+    async with Client(_target(server)) as client:
+        bodies = request_bodies(texts, 1, seed, field=server.form.texts)
+        records = await closed_loop(client.send, clients, seconds, bodies)
     after, memory_mib = usage_of(server.pid)
     return Round(digest(records), round((after - before) / max(1, len(records)) * 1e3, 3), round(memory_mib, 1))
 
@@ -223,6 +225,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         ("--deadline-ms", positive_number, usual.deadline_ms, "of requests in it"),
         ("--output", Path, None, "folder to write (default benchmarks/reports/<date>-serving)"),
     )
+    command.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="also the service of this other checkout of ours"
+    )
+    command.add_argument(
+        "--infinity", metavar="PYTHON", help="also infinity, of the environment of this interpreter (torch engine)"
+    )
     command.add_argument("--only", choices=names, nargs="+", default=names, help="servers to run (default: all)")
     return command.parse_args(arguments)
 
@@ -233,6 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bundle = (options.bundle or default_bundle_path()).resolve()
     extent = Extent(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Extent)})
     peers = [peer for peer in PEERS if peer.name in options.only]
+    if options.before:
+        peers.append(earlier(options.before))
+    if options.infinity:
+        peers.append(infinity(options.infinity, bundle))
     found = compare(bundle, peers, read_texts(options.texts), extent)
     target = options.output or REPORTS / f"{datetime.date.today().isoformat()}-serving"
     publish(target, "serving", serving_json(found), render_serving(found))

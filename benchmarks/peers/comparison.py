@@ -139,12 +139,22 @@ def _saturation(found: Comparison) -> str:
         cpu_ms = median(one.cpu_ms for one in rounds)
         outcomes: Counter[str] = sum((Counter(one.content["outcomes"]) for one in rounds), Counter())
         rows.append([
-            name, spread(found.throughput(name)),
+            name, spread(found.throughput(name)), spread(found.ratio(name)),
             *(number(median(one.content["latency_ms"].get(p, 0.0) for one in rounds)) for p in ("p50", "p99")),
             number(cpu_ms), number(cpu_ms / ours if ours else None), number(rounds[-1].memory_mib),
             ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.items()),
         ])  # fmt: skip
-    header = ["", "requests/s", "p50, ms", "p99, ms", "CPU ms a request", "times ours", "memory, MiB", "outcomes"]
+    header = [
+        "",
+        "requests/s",
+        "ours / this",
+        "p50, ms",
+        "p99, ms",
+        "CPU ms a request",
+        "times ours",
+        "memory, MiB",
+        "outcomes",
+    ]
     return markdown_table(header, rows)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.client import wait_until_ready
+from benchmarks.client import PREDICT, Form, wait_until_ready
 from shared.errors import NotReadyError
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,9 @@ class Peer:
 
     name: str  # in tables
     arguments: Sequence[str]  # after `python -m`
+    form: Form = PREDICT  # how it is asked
+    root: Path = ROOT  # the checkout it is of
+    python: str = sys.executable
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Running:
     name: str
     url: str
     pid: int
+    form: Form = PREDICT
 
 
 _BENTO = ("bentoml", "serve", "--host", "127.0.0.1")
@@ -44,6 +48,25 @@ BARE = Peer("bare int8 server", ("benchmarks.peers.servers", "bare"))
 ADAPTIVE = Peer("BentoML adaptive batching", (*_BENTO, "benchmarks.peers.adaptive:AdaptiveEmotion"))
 PIPELINE = Peer("FastAPI + pipeline", ("benchmarks.peers.servers", "pipeline"))
 PEERS = (OURS, BARE, ADAPTIVE, PIPELINE)
+
+
+def earlier(checkout: Path) -> Peer:
+    """The service of another checkout of this project, to compare before and after in one run."""
+    return Peer(f"ours in {checkout.name}", _BENTO, root=checkout.resolve())
+
+
+def infinity(python: str, bundle: Path) -> Peer:
+    """The server infinity with its torch engine on the bundle's weights, asked at its own `/classify`.
+
+    It reads the bundle as a transformers checkpoint: with our pooling it does the same work for other answers.
+
+    Args:
+        python: interpreter of the environment where it is installed.
+        bundle: whose weights it serves.
+    """
+    arguments = ("infinity_emb", "v2", "--model-id", str(bundle), "--engine", "torch", "--device", "cpu",
+                 "--no-bettertransformer", "--url-prefix", "", "--host", "127.0.0.1")  # fmt: skip
+    return Peer("infinity, torch engine", arguments, Form("/classify", "input", "data", "/health"), python=python)
 
 
 @contextlib.contextmanager
@@ -65,23 +88,24 @@ def running(peer: Peer, bundle: Path) -> Iterator[Running]:
             "EMOTION_ACCESS_LOG": "false",
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": folder,
+            "PYTHONPATH": str(peer.root),
         }
         environment.pop("OMP_NUM_THREADS", None)  # each server decides on its threads itself
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", *peer.arguments, "--port", str(port)],
-                cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True,
+                [peer.python, "-m", *peer.arguments, "--port", str(port)],
+                cwd=peer.root, env=environment, stdout=stream, stderr=stream, start_new_session=True,
             )  # fmt: skip
         try:
             _wait(peer, process, url, log)
-            yield Running(peer.name, url, process.pid)
+            yield Running(peer.name, url, process.pid, peer.form)
         finally:
             _stop(process)
 
 
 def _wait(peer: Peer, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     try:
-        wait_until_ready(url, START_S, is_alive=lambda: process.poll() is None)
+        wait_until_ready(url, START_S, is_alive=lambda: process.poll() is None, path=peer.form.ready)
     except NotReadyError:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         code = process.poll()

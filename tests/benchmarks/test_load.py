@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from benchmarks.client import Client, Target, check_loopback, wait_until_ready
+from benchmarks.client import Client, Target, check_loopback, request_bodies, wait_until_ready
 from benchmarks.load import main, parse_arguments
+from benchmarks.peers.launch import infinity
 from shared.errors import ConfigError, NotReadyError
 
 
@@ -32,13 +33,18 @@ async def predict(request: Request) -> JSONResponse:
     return JSONResponse({"results": [{"labels": []} for _ in texts]})
 
 
+async def classify(request: Request) -> JSONResponse:
+    return JSONResponse({"object": "classify", "data": [[] for _ in (await request.json())["input"]]})
+
+
 async def ready(request: Request) -> PlainTextResponse:
     return PlainTextResponse("ready")
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    app = Starlette(routes=[Route("/predict", predict, methods=["POST"]), Route("/readyz", ready)])
+    asked = [Route("/predict", predict, methods=["POST"]), Route("/classify", classify, methods=["POST"])]
+    app = Starlette(routes=[*asked, Route("/readyz", ready)])
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
@@ -78,6 +84,17 @@ def test_outcomes_are_told_apart(url: str, mood: str, timeout_s: float, outcome:
             return await client.send(b'{"texts": ["a"]}')
 
     assert asyncio.run(send()) == outcome
+
+
+def test_a_server_is_asked_in_its_own_form(url: str) -> None:
+    form = infinity("python", Path("bundle")).form
+
+    async def send(number: int) -> str:
+        async with Client(Target(url, form, texts_per_request=number)) as client:
+            return await client.send(next(request_bodies(["a", "b"], 2, field=form.texts)))
+
+    assert asyncio.run(send(2)) == "ok"
+    assert asyncio.run(send(3)) == "wrong answer"
 
 
 def free_port() -> int:
