@@ -14,12 +14,13 @@ export function clearEntry() {
   entry.replaceChildren();
 }
 
-export function showEntry(text, segments) {
+/** The sentences of what was asked: a text, and maybe the turns before it. */
+export function showEntry(asked, segments) {
   clearEntry();
-  const slice = slicer(text);
+  const slice = slicer(asked.text);
   let last = 0;
   for (const segment of segments) {
-    entry.append(slice(last, segment.start), sentence(text, slice(segment.start, segment.end), segment));
+    entry.append(slice(last, segment.start), sentence(asked, slice(segment.start, segment.end), segment));
     last = segment.end;
   }
   entry.append(slice(last));
@@ -28,7 +29,7 @@ export function showEntry(text, segments) {
 
 const strongest = (segment) => segment.labels.filter((score) => score.decided)[0];
 
-function sentence(text, words, segment) {
+function sentence(asked, words, segment) {
   const label = strongest(segment), near = segment.probably;
   const made = element("span", `sentence ${label ? tone(label.label) : "undecided"}`, words);
   const tag = label ? label.label : near ? `probably ${near.label}` : "";
@@ -37,7 +38,7 @@ function sentence(text, words, segment) {
   made.setAttribute("role", "button");
   made.setAttribute("aria-pressed", "false");
   let timer = 0;
-  const open = () => explain(made, text, words, segment);
+  const open = () => explain(made, asked, segment);
   made.addEventListener("click", open);
   made.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
@@ -51,18 +52,18 @@ function sentence(text, words, segment) {
   return made;
 }
 
-async function explain(made, text, words, segment) {
-  const asked = shown;
+async function explain(made, asked, segment) {
+  const answer = shown;
   for (const other of entry.querySelectorAll(".sentence")) other.setAttribute("aria-pressed", String(other === made));
   try {
     if (!segment.reasons) {
-      const body = { text, segments: [[segment.start, segment.end]], explain: true };
+      const body = { ...asked, segments: [[segment.start, segment.end]], explain: true };
       segment.reasons = (await predict(body)).results[0].segments[0].reasons;
     }
   } catch (error) {
     return complain(error);
   }
-  if (asked !== shown || made.getAttribute("aria-pressed") !== "true") return;
+  if (answer !== shown || made.getAttribute("aria-pressed") !== "true") return;
   const p = new Map(segment.labels.map((score) => [score.label, score.probability]));
   const found = Object.entries(segment.reasons).sort(([a], [b]) => p.get(b) - p.get(a)).slice(0, LABELS);
   reasons.replaceChildren(...(found.length ? found.map(([label, scores]) => reason(label, scores, segment)) : [undecided(segment)]));

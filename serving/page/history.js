@@ -29,10 +29,11 @@ const isOff = () => {
   }
 };
 
-export function remember(text, verdict) {
+/** Keep a text, with what was said before it. */
+export function remember(text, verdict, before = "") {
   if (isOff()) return;
-  const others = load().filter((item) => item.text !== text);
-  store([{ text, verdict, when: new Date().toISOString() }, ...others].slice(0, MOST));
+  const others = load().filter((item) => item.text !== text || (item.before ?? "") !== before);
+  store([{ text, before, verdict, when: new Date().toISOString() }, ...others].slice(0, MOST));
   draw();
 }
 
@@ -51,7 +52,7 @@ function draw() {
     when.dateTime = item.when;
     words.dir = "auto";
     open.append(words, element("span", "quiet", item.verdict));
-    open.addEventListener("click", () => onOpen(item.text));
+    open.addEventListener("click", () => onOpen(item.text, item.before));
     made.append(open, when);
     return made;
   }));

@@ -1,6 +1,7 @@
 // Where to start reading: the text is read as it is typed, and the views take turns.
 
 import { clearBars, showBars, showTimeline } from "./bars.js";
+import { context, offerContext, whenContextChanges, writeBefore, writtenBefore } from "./context.js";
 import { clearEntry, showEntry } from "./entry.js";
 import { remember, whenOpened } from "./history.js";
 import { askIntensities, scaleWords, showIntensityBars } from "./intensities.js";
@@ -25,6 +26,7 @@ async function loadModel() {
   }
   complain(null);
   byId("unlock").hidden = true;
+  offerContext(state.model.context);
   if (state.model.task === "intensity") return showIntensityModel();
   const { labels, precision, policies, default_policy: first, profiles, taxonomies } = state.model;
   byId("model").textContent = `${labels.length} labels · ${precision}`;
@@ -90,10 +92,11 @@ async function read({ kept = false } = {}) {
       if (kept) remember(value, verdict.textContent);
       return;
     }
-    const { results } = await predict({ text: value, segments: "sentence", top_k: 1000 }, under.signal);
+    const asked = { text: value, ...context() };
+    const { results } = await predict({ ...asked, segments: "sentence", top_k: 1000 }, under.signal);
     complain(null);
-    show(value, results[0]);
-    if (kept) remember(value, verdict.textContent);
+    show(asked, results[0]);
+    if (kept) remember(value, verdict.textContent, writtenBefore());
   } catch (error) {
     if (error.name === "AbortError") return;
     clear();
@@ -122,13 +125,13 @@ function showIntensities(result) {
   showIntensityBars(result.intensities, state.model.scale);
 }
 
-function show(value, result) {
+function show(asked, result) {
   const decided = result.labels.filter((entry) => entry.decided).map((entry) => entry.label);
   verdict.textContent = decided.length ? upper(listed(few(decided))) : `Probably ${result.probably.label}, but below its threshold.`;
   verdict.classList.toggle("waiting", !decided.length);
   byId("bars").classList.remove("stale");
   showWarnings(result.warnings);
-  showEntry(value, result.segments);
+  showEntry(asked, result.segments);
   showBars(result.labels);
   showTimeline(result.timeline);
 }
@@ -149,21 +152,29 @@ function look(view) {
   }
 }
 
-function open(value) {
+function open(value, before = "") {
   look("read");
+  writeBefore(before);
   text.value = value;
   text.dispatchEvent(new Event("input"));
   read({ kept: true });
 }
 
-text.addEventListener("input", () => {
-  byId("counter").textContent = `${text.value.length.toLocaleString("en")} characters`;
+function readSoon() {
   clearTimeout(timer);
   timer = setTimeout(read, PAUSE_MS);
+}
+
+text.addEventListener("input", () => {
+  byId("counter").textContent = `${text.value.length.toLocaleString("en")} characters`;
+  readSoon();
 });
-text.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) read({ kept: true });
-});
+whenContextChanges(readSoon);
+for (const field of [text, byId("before-lines")]) {
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) read({ kept: true });
+  });
+}
 byId("go").addEventListener("click", () => read({ kept: true }));
 policy.addEventListener("change", settingsChanged);
 profile.addEventListener("change", settingsChanged);

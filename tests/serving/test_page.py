@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from shared.context import ContextFormat
 from tests.serving.browser import CONTROL, ENTER, RIGHT, TAB, browsing, installed
 from tests.serving.bundles import stand_in_bundle
-from tests.serving.servers import ROOT, serving
+from tests.serving.servers import ROOT, ask, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not installed(), reason="no chromium and chromedriver here")]
 
@@ -26,7 +27,9 @@ ENTRY = "\U0001f622 I am so sad today. My friend was nice! I am happy and gratef
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    bundle = os.environ.get("EMOTION_PAGE_BUNDLE") or stand_in_bundle(tmp_path_factory.mktemp("page") / "bundle")
+    bundle = os.environ.get("EMOTION_PAGE_BUNDLE") or stand_in_bundle(
+        tmp_path_factory.mktemp("page") / "bundle", context=ContextFormat(20, 2)
+    )
     with serving(tmp_path_factory.mktemp("server"), Path(bundle)) as running:
         yield running
 
@@ -109,6 +112,33 @@ def test_everything_works_by_keyboard(page):
     page.wait(f"{ROWS} === 4")
     page.type(TAB)
     assert page.run("document.activeElement.id") == "policy"
+
+
+@pytest.mark.skipif("EMOTION_PAGE_BUNDLE" in os.environ, reason="that bundle may read no context")
+def test_what_was_said_before_is_read_with_the_text_and_kept_with_it(page, server):
+    page.type("so sad")
+    page.run("(document.querySelector('#before summary').focus(), 1)")
+    page.type(ENTER + TAB + "i lost the dog" + ENTER + "my sister: awful news")
+    assert words(page, "before-hint") == "The model reads the last 2."
+    turns = ["i lost the dog", {"speaker": "my sister", "text": "awful news"}]
+    (found,) = ask(server, text="so sad", context=turns, top_k=1)
+    assert found != ask(server, text="so sad", top_k=1)[0]
+    strongest = (
+        "[...document.querySelectorAll('#bars .row')].map(r => [r.dataset.label, r.style.getPropertyValue('--p')])[0]"
+    )
+    page.wait(f"{strongest}[1] === '{found['labels'][0]['probability']}'")
+    assert page.run("document.querySelector('#before summary').textContent") == "What was said before: 2 turns"
+    page.type(CONTROL + ENTER)
+    page.wait("document.querySelectorAll('#past .chip').length === 1")
+    click(page, "#examples .chip")
+    page.wait("document.querySelectorAll('#past .chip').length === 2")
+    assert page.run("document.getElementById('before').open") is False
+    click(page, "[data-view=history]")
+    click(page, "#past .chip", 1)
+    page.wait(f"{strongest}?.[1] === '{found['labels'][0]['probability']}'")
+    click(page, ".sentence")
+    page.wait("!document.getElementById('reasons').hidden")
+    assert violations(page) == []
 
 
 def test_a_policy_moves_the_thresholds_and_is_explained(page):
@@ -237,3 +267,4 @@ def test_a_key_is_asked_for_where_one_is_needed(tmp_path, window):
         window.type("sesame" + ENTER)
         window.wait("document.querySelectorAll('.segment').length > 0")
         assert window.run("document.getElementById('unlock').hidden")
+        assert window.run("document.getElementById('before').hidden"), "this bundle reads no turns"
