@@ -17,7 +17,7 @@ from shared.cli import CommandParser, positive, run_command
 from shared.errors import ConfigError, InvalidInputError
 from shared.languages import language_code
 from shared.profiles import for_language
-from shared.storage import is_pattern, storage_of
+from shared.storage import is_pattern, scheme_of, storage_of
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
@@ -78,9 +78,12 @@ def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> s
         raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
     if len(options.input) > 1:
         raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
+    if scheme_of(options.output) is not None:
+        raise ConfigError("standard input is written to a file of this machine, or to standard output.")
     said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
     form = output_format(options.output, said)
-    table = open_table(options.input[0], job.reading)
+    place = options.input[0]
+    table = open_table(place if place == STDIN else [storage_of(place).source(place)], job.reading)
     return predict_table(Scorer.open(job), table, options.output, form, turns=turns)
 
 
@@ -231,7 +234,7 @@ def _is_many(inputs: Sequence[str]) -> bool:
 
 def _format_of_input(path: str, reading: TableOptions) -> Any:
     """The format of a named input: standard output takes it over, where it can be written."""
-    found = None if path == STDIN else format_of(Path(path), reading)
+    found = None if path == STDIN else format_of(storage_of(path).source(path), reading)
     return found if found in WRITTEN else "jsonl"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from serving.bulk.job import PREDICTED
+from serving.bulk.outputs import hold
 from serving.bulk.reading import check_columns, check_free, with_texts
 from serving.bulk.scoring import Scorer
 from serving.progress import Progress
@@ -126,16 +127,17 @@ def _opened(output: str, progress: Progress) -> Iterator[BinaryIO]:
         raise ConfigError(
             f"{partial} holds the work of a run over files that was stopped.", hint="Finish that run, or remove it."
         )
-    try:
-        with _packed(partial, target) as stream:
-            yield stream
-    except BaseException:
-        if progress.rows == 0:
-            partial.unlink(missing_ok=True)
-        else:
-            sys.stderr.write(f"{progress.rows:,} rows were predicted; they are complete in {partial}\n")
-        raise
-    partial.replace(target)
+    with contextlib.closing(hold(output, f"{partial}.lock")):
+        try:
+            with _packed(partial, target) as stream:
+                yield stream
+        except BaseException:
+            if progress.rows == 0:
+                partial.unlink(missing_ok=True)
+            else:
+                sys.stderr.write(f"{progress.rows:,} rows were predicted; they are complete in {partial}\n")
+            raise
+        partial.replace(target)
 
 
 @contextlib.contextmanager

@@ -45,6 +45,14 @@ class EmptyDataError(DataError):
     """A corpus with no usable row left."""
 
 
+class StorageError(EmotionError):
+    """Object storage that refuses what is asked of it, or cannot be reached."""
+
+
+class LockedError(EmotionError):
+    """What one process may have at a time, and another one has."""
+
+
 class ModelError(EmotionError):
     """A model that cannot be built, trained or loaded as asked."""
 

@@ -1,5 +1,6 @@
 """The state of a run on disk or on object storage: parts that are done, and outputs put together from them.
 
+    OUTPUT/.emotion/lock             which process is at work here, while it is
     OUTPUT/.emotion/run.json         what the outputs depend on besides their inputs
     OUTPUT/.emotion/FILE/input.json  the input of an output: path, size, version
     OUTPUT/.emotion/FILE/part-...    number, rows, empty texts and bad rows of a part are in its name
@@ -17,6 +18,7 @@ import contextlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -25,10 +27,11 @@ from serving.bulk.job import BAD_SUFFIX, ScoredFile, differences
 from serving.bulk.layout import Layout
 from serving.bulk.reading import Part
 from serving.bulk.scoring import ScoredPart
-from shared.errors import ConfigError, DataFormatError
-from shared.storage import join, storage_of
+from shared.errors import ConfigError, DataFormatError, LockedError
+from shared.storage import Lock, join, storage_of
 
 FOLDER = ".emotion"
+LOCK = "lock"
 _PART = re.compile(r"part-(\d+)-(\d+)-(\d+)-(\d+)")
 
 
@@ -53,21 +56,41 @@ class RunState:
     def __init__(self, output: str, *, single: bool) -> None:
         self.path = f"{output}.partial" if single else join(output, FOLDER)
         self.single, self.taken_up = single, False
+        self._output = output
         self._store = storage_of(output)
+        self._lock: Lock | None = None
 
     def begin(self, identity: dict[str, Any], *, restart: bool) -> None:
-        """Take up the run that was begun here, or begin one.
+        """Take up the run that was begun here, or begin one; no other process has its output until `release`.
 
         Raises:
+            LockedError: when another process is at work here.
             ConfigError: when another one was begun here, or a file of that name is in the way.
         """
-        if restart:
-            self._store.remove(self.path)
         if self._store.exists(self.path):
-            raise ConfigError(
-                f"{self.path} is a file, which holds the rows of a run that was stopped.",
-                hint="Move it away, or give --restart to throw it away.",
-            )
+            if not restart:
+                raise ConfigError(
+                    f"{self.path} is a file, which holds the rows of a run that was stopped.",
+                    hint="Move it away, or give --restart to throw it away.",
+                )
+            self._store.remove(self.path)
+        self._lock = hold(self._output, join(self.path, LOCK))
+        try:
+            self._take_up(identity, restart=restart)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let other processes have the output."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_up(self, identity: dict[str, Any], *, restart: bool) -> None:
+        if restart:
+            for name in self._store.names(self.path):
+                if name != LOCK:
+                    self._store.remove(join(self.path, name))
         before = read_object(self._store, join(self.path, "run.json"))
         if before is None:
             write_object(self._store, join(self.path, "run.json"), identity, self.path)
@@ -85,7 +108,29 @@ class RunState:
 
     def has_work(self) -> bool:
         """Whether anything is done that a further run takes up."""
-        return self._store.names(self.path) not in ([], ["run.json"])
+        return not {*self._store.names(self.path)} <= {LOCK, "run.json"}
+
+
+def hold(output: str, path: str) -> Lock:
+    """The lock of an output; a note says where there is none.
+
+    Args:
+        output: for messages.
+        path: of the file that is locked.
+
+    Raises:
+        LockedError: when another process is at work on it.
+    """
+    try:
+        lock = storage_of(path).lock(path)
+    except LockedError as error:
+        raise LockedError(
+            f"{output} is being written by another run ({error}).",
+            hint="Wait until it ends, or end it; the same command then goes on from what it has done.",
+        ) from None
+    if not lock.held:
+        sys.stderr.write(f"note: {output} cannot be locked: let no other run write to it meanwhile\n")
+    return lock
 
 
 class FileState:
@@ -144,12 +189,13 @@ class FileState:
         record = PartRecord(part.number, scored.rows, scored.empty, len(part.chunk.bad))
         if part.chunk.bad:
             lines = "".join(self._bad_line(part, row) for row in part.chunk.bad)
-            with self._store.writing(join(self.path, _bad_name(part.number)), self._scratch) as stream:
-                stream.write(lines.encode())
+            self._put(_bad_name(part.number), lines.encode())
         name = f"part-{record.number:06d}-{record.rows}-{record.empty}-{record.bad}"
-        with self._store.writing(join(self.path, name), self._scratch) as stream:
-            stream.write(scored.body)
+        self._put(name, scored.body)
         return record
+
+    def _put(self, name: str, content: bytes) -> None:
+        self._store.write(join(self.path, name), self._scratch, lambda stream: stream.write(content))
 
     def _bad_line(self, part: Part, row: Any) -> str:
         content = {"file": part.chunk.name, part.chunk.unit: row.number, "reason": row.reason, "content": row.content}
@@ -170,8 +216,9 @@ class FileState:
         counted = {name: sum(getattr(row, name) for row in records.values()) for name in ("rows", "empty", "bad")}
         ordered = [records[number] for number in range(num_parts)]
         self._write_bad([row for row in ordered if row.bad])
-        with self._store.writing(self.file.target, self._scratch) as stream:
-            layout.assemble(stream, self._opened(ordered))
+        self._store.write(
+            self.file.target, self._scratch, lambda stream: layout.assemble(stream, self._opened(ordered))
+        )
         found = {"input": self.file.version(), **counted, "model": model}
         write_object(self._store, join(self.path, "done.json"), found, self._scratch)
         for name in self._store.names(self.path):
@@ -194,10 +241,13 @@ class FileState:
         if not records:
             self._store.remove(target)  # of an earlier run
             return
-        with self._store.writing(target, self._scratch) as stream:
+
+        def fill(stream: BinaryIO) -> None:
             for record in records:
                 with self._store.open(join(self.path, _bad_name(record.number))) as bad:
                     shutil.copyfileobj(bad, stream)
+
+        self._store.write(target, self._scratch, fill)
 
 
 def _bad_name(number: int) -> str:
@@ -214,5 +264,5 @@ def read_object(store: Any, path: str) -> dict[str, Any] | None:
 
 def write_object(store: Any, path: str, content: dict[str, Any], scratch: str) -> None:
     """Write a JSON object whole."""
-    with store.writing(path, scratch) as stream:
-        stream.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+    encoded = json.dumps(content, indent=1, ensure_ascii=False).encode()
+    store.write(path, scratch, lambda stream: stream.write(encoded))

@@ -191,6 +191,8 @@ class Run:
             elif self.state.single or not self.state.taken_up:  # or what was complete before might not be counted yet
                 self.state.end(unused=True)
             raise
+        finally:
+            self.state.release()
 
     def finish(self) -> str:
         """What was done, in a line.

@@ -130,6 +130,11 @@ def test_standard_input_to_standard_output(bundle, tmp_path, form):
             ConfigError,
             r"--sheet is given.* applies to xlsx",
         ),
+        (
+            ["--input", "-", "--output", "s3://b/o.csv"],
+            ConfigError,
+            r"standard input is written to a file of this machine",
+        ),
         (["--text", ""], InvalidInputError, r"the text is empty: it holds no visible character"),
         (["--text", "fine", "--text", " \x00 "], InvalidInputError, r"the text is empty"),
     ],

@@ -21,14 +21,15 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(capsys):
     assert capsys.readouterr().err == "error: no folder here. Make it.\n"
 
 
-def test_a_full_disk_is_named(capsys):
+@pytest.mark.parametrize(("kind", "hint"), [(errno.ENOSPC, "The disk is full"), (errno.EIO, "The disk failed")])
+def test_a_disk_that_is_full_or_fails_is_named(capsys, kind, hint):
     def main():
-        raise OSError(errno.ENOSPC, "No space left on device", "runs/x")
+        raise OSError(kind, os.strerror(kind), "runs/x")
 
     with pytest.raises(SystemExit) as exit_:
         cli.run_command(main)
     assert exit_.value.code == cli.EXIT_USER_ERROR
-    assert capsys.readouterr().err.startswith("error: No space left on device (runs/x). The disk is full")
+    assert capsys.readouterr().err.startswith(f"error: {os.strerror(kind)} (runs/x). {hint}")
 
 
 def test_ctrl_c_ends_with_130(capsys):

@@ -25,8 +25,7 @@ def get(place):
 
 
 def put(place, content=b"text\nfine\n"):
-    with storage_of(place).writing(place, f"{place}.scratch") as stream:
-        stream.write(content)
+    storage_of(place).write(place, f"{place}.scratch", lambda stream: stream.write(content))
     return place
 
 
@@ -48,17 +47,16 @@ def test_files_are_found_below_a_folder_and_by_a_pattern_with_their_names_there(
     assert not is_pattern(join(root, "b.csv"))
 
 
-def write_half(store, target):
-    with store.writing(target, f"{target}.scratch") as stream:
-        stream.write(b"half")
-        raise RuntimeError("power cut")
+def half(stream):
+    stream.write(b"half")
+    raise RuntimeError("power cut")
 
 
 def test_a_file_that_fails_to_be_written_is_not_there_and_the_older_one_stays(root):
     store, target = storage_of(root), join(root, "out.csv")
     for expected in (False, True):
         with pytest.raises(RuntimeError, match="power cut"):
-            write_half(store, target)
+            store.write(target, f"{target}.scratch", half)
         assert store.exists(target) == expected
         put(target, b"whole")
         assert get(target) == b"whole"
