@@ -27,8 +27,8 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 test: setup  ## the whole test suite, in TEST_PROCESSES processes that take a file at a time
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
-system: setup  ## judge the service's promises with 20,000 requests each: attacks, restarts, swaps
-	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} $(BIN)/python -m pytest -m system -s
+system: setup  ## judge promises in full: 20,000 requests each of attacks, restarts, swaps; 400 draws of simulations
+	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} SYSTEM_DRAWS=400 $(BIN)/python -m pytest -m system -s
 
 test-pythons:  ## the quick tests on every Python from 3.11 to 3.13 that is on this machine
 	@found=0; for version in 3.11 3.12 3.13; do \

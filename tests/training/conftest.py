@@ -21,6 +21,14 @@ def arguments(tiny_model: Path, table: Path, tmp_path: Path) -> list[str]:
     return run_arguments(tiny_model, table, tmp_path / "runs")
 
 
+@pytest.fixture
+def graphs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.compile takes graphs, forward and backward, and calls no C++ compiler, which takes most of a test."""
+    from torch._dynamo.backends.debugging import aot_eager
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda graph, inputs, **_: aot_eager(graph, inputs))
+
+
 @pytest.fixture(scope="session")
 def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished LoRA run with mean pooling; read-only for tests."""

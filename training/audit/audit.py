@@ -124,6 +124,6 @@ def _robustness(bundle: Bundle, options: AuditOptions, answer: Any) -> list[dict
 
 def render_audit(result: Mapping[str, Any]) -> str:
     """The audit as one HTML page."""
-    pages = environment()
-    pages.loader = ChoiceLoader([PackageLoader("training.audit"), PackageLoader("training.evaluation")])
+    folders = ChoiceLoader([PackageLoader("training.audit"), PackageLoader("training.evaluation")])
+    pages = environment().overlay(loader=folders)
     return pages.get_template("audit.html.j2").render(result=result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import yaml
@@ -90,6 +91,7 @@ def card_languages(rows: Corpus) -> str | list[str]:
     return codes[0] if len(codes) == 1 else codes
 
 
+@cache
 def card_environment() -> Environment:
     """Jinja with our templates for Markdown; a name that is missing is an error."""
     environment = Environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from math import isnan
 from typing import Any
 
@@ -98,8 +99,9 @@ def _curves(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [("Loss and macro F1", plots.curves(history)), *((title, svg) for title, svg in drawn if svg)]
 
 
+@cache
 def environment() -> Environment:
-    """Jinja with our templates; a name that is missing is an error."""
+    """Jinja with our templates, each compiled once; a name that is missing is an error."""
     found = Environment(
         loader=PackageLoader("training.evaluation"),
         autoescape=True,

@@ -108,7 +108,7 @@ def test_recorded_training_is_training(tiny_model, tmp_path, tuning, optim):
     ],
     ids=["progressive", "partial and checkpointing"],
 )
-def test_recorded_passes_through_compiled_layers_are_training(tiny_model, tmp_path, tuning, optim):
+def test_recorded_passes_through_compiled_layers_are_training(tiny_model, tmp_path, tuning, optim, graphs_alone):
     torch._dynamo.reset()
     config = config_of(tuning, **optim)
     plain, _, _ = trained(tiny_model, tmp_path / "plain", config)

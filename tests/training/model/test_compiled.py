@@ -86,7 +86,7 @@ def test_shapes_beyond_the_bound_run_plain_with_one_warning_each(caplog):
 
 
 @pytest.mark.slow
-def test_training_through_compiled_layers_is_training(tiny_model, tmp_path):
+def test_training_through_compiled_layers_is_training(tiny_model, tmp_path, graphs_alone):
     """With LoRA, checkpointing, an average of the weights and accumulation."""
     config = Config(
         run=RunConfig(log_every_steps=1),
