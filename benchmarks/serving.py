@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import json
 import random
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,9 +244,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     peers = [peer for peer in PEERS if peer.name in options.only]
     if options.before:
         peers.append(earlier(options.before))
-    if options.infinity:
-        peers.append(infinity(options.infinity, bundle))
-    found = compare(bundle, peers, read_texts(options.texts), extent)
+    with tempfile.TemporaryDirectory(prefix="benchmark-checkpoint-") as folder:
+        if options.infinity:
+            peers.append(infinity(options.infinity, bundle, Path(folder)))
+        found = compare(bundle, peers, read_texts(options.texts), extent)
     target = options.output or REPORTS / f"{datetime.date.today().isoformat()}-serving"
     publish(target, "serving", serving_json(found), render_serving(found))
     return 0

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
 from benchmarks.client import PREDICT, Form, wait_until_ready
 from shared.errors import NotReadyError
+from shared.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 START_S = 120.0
@@ -50,23 +53,33 @@ PIPELINE = Peer("FastAPI + pipeline", ("benchmarks.peers.servers", "pipeline"))
 PEERS = (OURS, BARE, ADAPTIVE, PIPELINE)
 
 
+INFINITY = Form("/classify", "input", "data", "/health")
+"""How infinity is asked."""
+
+
 def earlier(checkout: Path) -> Peer:
     """The service of another checkout of this project, to compare before and after in one run."""
     return Peer(f"ours in {checkout.name}", _BENTO, root=checkout.resolve())
 
 
-def infinity(python: str, bundle: Path) -> Peer:
+def infinity(python: str, bundle: Path, folder: Path) -> Peer:
     """The server infinity with its torch engine on the bundle's weights, asked at its own `/classify`.
 
-    It reads the bundle as a transformers checkpoint: with our pooling it does the same work for other answers.
+    It takes them for transformers' own classifier: with our pooling it does the same work for other answers.
 
     Args:
         python: interpreter of the environment where it is installed.
         bundle: whose weights it serves.
+        folder: an empty one, for its checkpoint.
     """
-    arguments = ("infinity_emb", "v2", "--model-id", str(bundle), "--engine", "torch", "--device", "cpu",
+    config = read_json(bundle / "config.json")
+    kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[config["model_type"]]
+    write_json(folder / "config.json", {**config, "architectures": [kind]})
+    for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).symlink_to(bundle.resolve() / name)
+    arguments = ("infinity_emb.cli", "v2", "--model-id", str(folder), "--engine", "torch", "--device", "cpu",
                  "--no-bettertransformer", "--url-prefix", "", "--host", "127.0.0.1")  # fmt: skip
-    return Peer("infinity, torch engine", arguments, Form("/classify", "input", "data", "/health"), python=python)
+    return Peer("infinity, torch engine", arguments, INFINITY, python=python)
 
 
 @contextlib.contextmanager

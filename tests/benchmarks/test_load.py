@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from benchmarks.client import Client, Target, check_loopback, request_bodies, wait_until_ready
 from benchmarks.load import main, parse_arguments
-from benchmarks.peers.launch import infinity
+from benchmarks.peers.launch import INFINITY
 from shared.errors import ConfigError, NotReadyError
 
 
@@ -87,11 +87,9 @@ def test_outcomes_are_told_apart(url: str, mood: str, timeout_s: float, outcome:
 
 
 def test_a_server_is_asked_in_its_own_form(url: str) -> None:
-    form = infinity("python", Path("bundle")).form
-
     async def send(number: int) -> str:
-        async with Client(Target(url, form, texts_per_request=number)) as client:
-            return await client.send(next(request_bodies(["a", "b"], 2, field=form.texts)))
+        async with Client(Target(url, INFINITY, texts_per_request=number)) as client:
+            return await client.send(next(request_bodies(["a", "b"], 2, field=INFINITY.texts)))
 
     assert asyncio.run(send(2)) == "ok"
     assert asyncio.run(send(3)) == "wrong answer"
