@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import BinaryIO
 
 from shared.errors import ConfigError, DataFormatError
@@ -118,7 +118,7 @@ def unreadable(text: str, encoding: str) -> str | None:
     return "holds a NUL character" if found[0] == "\0" else f"byte 0x{ord(found[0]) - 0xDC00:02x} is not {called}"
 
 
-def lines_of(blocks: Iterable[str], end: str = "\n") -> Iterator[str]:
+def lines_of(blocks: Iterable[str], end: str = "\n") -> Generator[str, None, None]:
     """Lines with their ends; LF alone ends a line, as other separators of Unicode may stand within a text.
 
     Args:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
@@ -48,14 +49,14 @@ class TextSource:
             lines = text_lines(lines[0].replace("\r", "\n"))
         self.sample = lines if self.whole else lines[:-1] or lines
 
-    def lines(self) -> Iterator[str]:
-        """All lines, with their ends."""
+    def lines(self) -> Generator[str, None, None]:
+        """All lines, with their ends; whoever stops before the last closes it, and with it the file."""
         if self._old_mac:
             return (line.replace("\r", "\n") for line in lines_of(self.blocks(), "\r"))
         return lines_of(self.blocks())
 
-    def blocks(self) -> Iterator[str]:
-        """The whole text, in pieces."""
+    def blocks(self) -> Generator[str, None, None]:
+        """The whole text, in pieces; as `lines` to be closed."""
         with self.source.open() as stream:
             yield from self._decoded(stream)
 
@@ -151,14 +152,15 @@ class DelimitedReader:
         Raises:
             DataFormatError: for a row with more or fewer cells than the header.
         """
-        numbered = rows_of(self._text.lines(), self.dialect, self.name, self._options)
-        if self.header:
-            next(numbered, None)
         aside = Aside(self.name, "line", tolerant=self._options.tolerant)
-        for piece in in_pieces(self._fitting(numbered, aside), rows, lambda row: sum(map(len, row[1]))):
-            numbers, cells = zip(*piece, strict=True)
-            columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
-            yield Chunk(columns, self.name, numbers, bad=aside.take())
+        with closing(self._text.lines()) as lines:
+            numbered = rows_of(lines, self.dialect, self.name, self._options)
+            if self.header:
+                next(numbered, None)
+            for piece in in_pieces(self._fitting(numbered, aside), rows, lambda row: sum(map(len, row[1]))):
+                numbers, cells = zip(*piece, strict=True)
+                columns = dict(zip(self.columns, map(list, zip(*cells, strict=True)), strict=True))
+                yield Chunk(columns, self.name, numbers, bad=aside.take())
         if left := aside.take():
             yield Chunk({name: [] for name in self.columns}, self.name, [], bad=left)
 
@@ -222,9 +224,10 @@ class LinesReader:
             yield Chunk({TEXT_COLUMN: []}, self.name, [], bad=left)
 
     def _readable(self, aside: Aside) -> Iterator[tuple[int, str]]:
-        for number, line in enumerate(self._text.lines(), 1):
-            text = line.removesuffix("\n").removesuffix("\r")
-            if aside.tolerant and (reason := unreadable(text, self._text.encoding)):
-                aside.put(number, reason, content=text)
-            else:
-                yield number, text
+        with closing(self._text.lines()) as lines:
+            for number, line in enumerate(lines, 1):
+                text = line.removesuffix("\n").removesuffix("\r")
+                if aside.tolerant and (reason := unreadable(text, self._text.encoding)):
+                    aside.put(number, reason, content=text)
+                else:
+                    yield number, text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -103,7 +104,8 @@ class JsonReader:
 
     def _objects(self, aside: Aside) -> Iterator[tuple[int, dict[str, Any], str]]:
         """Number, content and text of every object."""
-        return self._objects_in(self._text.lines() if self._shape == "lines" else self._text.blocks(), aside)
+        with closing(self._text.lines() if self._shape == "lines" else self._text.blocks()) as pieces:
+            yield from self._objects_in(pieces, aside)
 
     def _objects_in(self, pieces: Iterator[str], aside: Aside) -> Iterator[tuple[int, dict[str, Any], str]]:
         for number, value, text in self._values(pieces, aside):

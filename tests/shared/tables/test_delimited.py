@@ -3,6 +3,7 @@
 import csv
 import threading
 
+import psutil
 import pytest
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
@@ -260,3 +261,12 @@ def test_bad_rows_without_good_ones_do_not_pile_up(tmp_path, monkeypatch):
     with pytest.raises(DataFormatError, match=r"a.csv: 5 rows since line 3 cannot be read, the first as: 3 fields"):
         list(table.chunks())
     assert [len(part.bad) for part in table.chunks(1)] == [0, 5, 5]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "text,id\nfine,1\nsad\n"), ("a.jsonl", '{"text": "a"}\n[]\n')])
+def test_a_file_is_closed_when_a_row_cannot_be_read_and_the_error_is_kept(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataFormatError) as kept:
+        list(open_table(tmp_path / name).chunks(1))
+    assert kept.value is not None
+    assert str(tmp_path / name) not in [file.path for file in psutil.Process().open_files()]
