@@ -15,8 +15,9 @@ Place = str | PathLike[str]
 def score_files(
     bundle: Place, inputs: Place | Sequence[Place], output: Place, *, text: str = "text", policy: str | None = None,
     profile: str | None = None, precision: str | None = None, provider: str | None = None,
-    bad_rows: Literal["error", "aside"] = "error", output_format: Format | None = None, restart: bool = False,
-    processes: int | None = None, engine: Literal["local", "ray"] = "local",
+    language_column: str | None = None, bad_rows: Literal["error", "aside"] = "error",
+    output_format: Format | None = None, restart: bool = False, processes: int | None = None,
+    engine: Literal["local", "ray"] = "local",
 ) -> str:  # fmt: skip
     """Score files into files, each complete or absent; called again after a kill, it goes on from there.
 
@@ -29,6 +30,7 @@ def score_files(
         profile: of the bundle, to decide by.
         precision: fp32, int8, fp16, or None for the best one.
         provider: cpu, cuda, or None for the best one here.
+        language_column: each row's language, by whose thresholds it is decided; in place of `profile`.
         bad_rows: whether rows that cannot be read are errors, or left out and written to `OUTPUT.bad.jsonl`.
         output_format: csv, tsv, jsonl, json or parquet; each its input's when None.
         restart: whether to throw away what an earlier call has done.
@@ -42,15 +44,19 @@ def score_files(
         EmotionError: when the bundle, an input or the output cannot be used.
     """
     from serving.bulk.job import Job  # noqa: PLC0415  ONNX Runtime is loaded when something is scored
+    from shared.errors import ConfigError  # noqa: PLC0415
     from shared.tables import TableOptions  # noqa: PLC0415
 
     if engine == "ray":
         from serving.bulk.on_ray import score_files as score  # noqa: PLC0415
     else:
         from serving.bulk.local import score_files as score  # noqa: PLC0415
+    if profile is not None and language_column is not None:
+        raise ConfigError("give either profile or language_column: each says whose thresholds decide.")
     reading = TableOptions(prefix="--", tolerant=bad_rows == "aside")
     job = Job(
-        fspath(bundle), precision, provider, profile=profile, policy=policy, text_column=text, reading=reading
+        fspath(bundle), precision, provider, profile=profile, policy=policy, text_column=text,
+        language_column=language_column, reading=reading,
     )  # fmt: skip
     places = [inputs] if isinstance(inputs, (str, PathLike)) else inputs
     return score(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.bulk.job import PART_ROWS, Job, check_decisions
-from serving.table_turns import TableTurns
+from serving.table_turns import TurnColumns
 from serving.text_checks import WARNINGS
 from shared.bundle import Bundle
 from shared.cli import CommandParser, positive, run_command
@@ -52,11 +52,12 @@ def _scored(options: argparse.Namespace) -> str:
     job = Job(
         bundle=str(options.bundle), precision=options.precision, provider=options.provider, threads=options.threads,
         profile=_profile(options), policy=options.policy, segments=options.segments, text_column=options.text_column,
+        language=None if options.language is None else language_code(options.language),
+        language_column=options.language_column, turns=_turns(options),
         overwrite_columns=options.overwrite_columns, reading=_table_options(options), part_rows=PART_ROWS,
     )  # fmt: skip
-    turns = _turns(options)
-    if turns is not None or STDIN in (*options.input, options.output):
-        return _piped(job, options, turns)
+    if STDIN in (*options.input, options.output):
+        return _piped(job, options)
     if options.engine == "ray":
         from serving.bulk.on_ray import score_files
     else:
@@ -67,15 +68,13 @@ def _scored(options: argparse.Namespace) -> str:
     )  # fmt: skip
 
 
-def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> str:
-    """Predict standard input, or to standard output, or a table whose rows are turns, in this process."""
+def _piped(job: Job, options: argparse.Namespace) -> str:
+    """Predict standard input, or to standard output, in this process."""
     from serving.bulk.scoring import Scorer
     from serving.predict_file import output_format, predict_table
 
     if options.engine == "ray":
-        raise ConfigError("--engine ray scores files whose rows stand alone.", hint="Leave --engine ray out.")
-    if turns is not None and _is_many(options.input):
-        raise ConfigError("--context and --dialogue go with a single table.", hint="Predict one after the other.")
+        raise ConfigError("--engine ray scores files into files.", hint="Leave --engine ray out.")
     if len(options.input) > 1:
         raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
     if scheme_of(options.output) is not None:
@@ -84,7 +83,7 @@ def _piped(job: Job, options: argparse.Namespace, turns: TableTurns | None) -> s
     form = output_format(options.output, said)
     place = options.input[0]
     table = open_table(place if place == STDIN else [storage_of(place).source(place)], job.reading)
-    return predict_table(Scorer.open(job), table, options.output, form, turns=turns)
+    return predict_table(Scorer.open(job), table, options.output, form)
 
 
 def _load(options: argparse.Namespace) -> Predictor:
@@ -140,8 +139,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if (options.text is None) == (options.input is None):
         raise ConfigError("give either --text or --input, not both and not neither.")
-    if options.language is not None and options.profile is not None:
-        raise ConfigError("give either --profile or --language: each says whose thresholds decide.")
+    if sum(given is not None for given in (options.profile, options.language, options.language_column)) > 1:
+        raise ConfigError(
+            "give either --profile or --language, or --language_column: each says whose thresholds decide."
+        )
+    if options.language_column is not None and options.input is None:
+        raise ConfigError("--language_column names a column, and goes with --input.")
     if options.explain and options.text is None:
         raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
     if options.text is not None and _turns(options) is not None:
@@ -183,6 +186,10 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--text_column", default="text", help="column of the texts (default: text)")
     parser.add_argument(
+        "--language_column", metavar="COLUMN",
+        help="column of each row's language, as en or pt-BR: decided by its own thresholds, where the bundle has some",
+    )  # fmt: skip
+    parser.add_argument(
         "--context", metavar="COLUMN", help="column of the turns before each text: a list, JSON, or one text"
     )
     parser.add_argument(
@@ -201,10 +208,10 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
 
 
-def _turns(options: argparse.Namespace) -> TableTurns | None:
+def _turns(options: argparse.Namespace) -> TurnColumns | None:
     """Where the table has conversations."""
     named = (options.context, options.dialogue, options.speaker, options.smooth)
-    return None if named == (None,) * 4 else TableTurns(options.text_column, *named)
+    return None if named == (None,) * 4 else TurnColumns(*named)
 
 
 def _table_options(options: argparse.Namespace) -> TableOptions:

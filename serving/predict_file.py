@@ -1,4 +1,4 @@
-"""Predict a table that is piped in or out, or whose rows are turns: some rows at a time, in order, in constant memory.
+"""Predict a table that is piped in or out: some rows at a time, in order, in constant memory.
 
 Other files are scored by `serving.bulk`, which several processes share and which can be resumed.
 """
@@ -12,20 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from serving.bulk.job import PREDICTED
+from serving.bulk.job import PREDICTED, decision_notes
 from serving.bulk.outputs import hold
-from serving.bulk.reading import check_columns, check_free, with_texts
+from serving.bulk.reading import check_columns, read_rows
 from serving.bulk.scoring import Scorer
 from serving.progress import Progress
-from serving.table_turns import TableTurns
-from shared.context import with_context
 from shared.errors import ConfigError
 from shared.tables import STDIN, Table
 from shared.tables.options import FORMATS, Format
-from shared.tables.values import to_text
 from shared.tables.writing import WRITTEN, open_writer
 
 CHUNK_ROWS = 4096
@@ -48,7 +46,7 @@ def output_format(path: str, said: Format | None) -> Format:
     raise ConfigError(f"cannot tell the format of {path}, or not write it.", hint=f"Name it with one of {allowed}.")
 
 
-def predict_table(scorer: Scorer, table: Table, output: str, form: Format, *, turns: TableTurns | None = None) -> str:
+def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> str:
     """Write the rows of `table` with their labels and probabilities; a text that is empty or null has none.
 
     A named output is whole or absent: rows go to `OUTPUT.partial` first. When it is stopped (Ctrl-C, SIGTERM), or a
@@ -59,7 +57,6 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format, *, tu
         table: the rows.
         output: a file, or "-" for standard output.
         form: of the output.
-        turns: where the previous turns of the rows are; they are read alone when None.
 
     Returns:
         What was done, in one line.
@@ -69,32 +66,21 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format, *, tu
         ConfigError: when the table has columns of the names that are added.
         KeyboardInterrupt: when it was stopped.
     """
-    job, added, bundle = scorer.job, list(scorer.added), scorer.predictor.bundle
-    if turns is not None and bundle.readout is not None:
-        raise ConfigError("--context, --dialogue and --smooth do not go with a model of intensities.")
-    labels, turn_notes = scorer.predictor.labels, turns.check(table, bundle) if turns else []
-    added += turns.added(labels) if turns else []
+    job, added = replace(scorer.job, part_rows=CHUNK_ROWS), scorer.added
+    notes = decision_notes(job, scorer.predictor.bundle)
     check_columns(table, job, added)
     drop = added if job.overwrite_columns else ()
     progress = Progress(started_s=time.monotonic())
     with _opened(output, progress) as stream:
         lists = [name for name in added if name == PREDICTED]
         writer = open_writer(stream, form, table, added, lists=lists, drop=drop)
-        for note in (*turn_notes, *table.notes, *getattr(writer, "notes", ())):
+        for note in (*notes, *table.notes, *getattr(writer, "notes", ())):
             sys.stderr.write(f"note: {note}\n")
         with _Stoppable() as stoppable:
             try:
-                for chunk in table.chunks(CHUNK_ROWS):
-                    if not job.overwrite_columns:
-                        check_free(f"{chunk.where(0)} and the rows after it", chunk.columns, added)
-                    values = with_texts(chunk, job).columns.get(job.text_column) or [None] * len(chunk)
-                    if turns is not None:
-                        texts = [to_text(value) for value in values]
-                        values = list(map(with_context, texts, turns.before(chunk, texts)))
-                    prepared = scorer.prepare(values)
-                    columns = dict(scorer.columns(prepared))
-                    if turns is not None:
-                        columns |= turns.smoothed(labels, columns)
+                for chunk, turns in read_rows(table, job, added):
+                    prepared = scorer.prepare(chunk, turns)
+                    columns = scorer.columns(prepared)
                     with stoppable.held():
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)

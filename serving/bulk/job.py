@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from serving.table_turns import TurnColumns
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataNotFoundError
+from shared.profiles import LANGUAGE
 from shared.storage import FoundFile, join, plain, storage_of, whole_path
 from shared.tables import FORMATS, Format, TableOptions, format_of
 from shared.tables.writing import WRITTEN
@@ -23,19 +25,14 @@ BAD_SUFFIX = ".bad.jsonl"
 """After the name of an output: its rows that were left out."""
 
 
-def added_columns(labels: Sequence[str], *, graded: bool) -> list[str]:
-    """Names of the columns that are added: decided labels and probabilities, or intensities with their intervals.
-
-    Args:
-        labels: of the bundle.
-        graded: whether it answers intensities.
-    """
-    if graded:
-        return [column for name in labels for column in (f"i_{name}", f"i_{name}_low", f"i_{name}_high")]
-    return [PREDICTED, *(f"p_{name}" for name in labels)]
-
-
-def check_decisions(bundle: Bundle, *, policy: str | None, segments: str | None, explain: bool = False) -> None:
+def check_decisions(
+    bundle: Bundle,
+    *,
+    policy: str | None,
+    segments: str | None,
+    explain: bool = False,
+    language_column: str | None = None,
+) -> None:
     """Refuse a policy that a bundle has not, and what is made for labels where it answers intensities.
 
     Raises:
@@ -45,7 +42,12 @@ def check_decisions(bundle: Bundle, *, policy: str | None, segments: str | None,
     if bundle.readout is None:
         bundle.policies.get(policy)
         return
-    for name, given in {"policy": policy, "segments": segments, "explain": explain}.items():
+    for name, given in {
+        "policy": policy,
+        "segments": segments,
+        "explain": explain,
+        "language_column": language_column,
+    }.items():
         if given:
             raise ConfigError(
                 f"--{name}: the model of {bundle.path} answers intensities and decides no labels.", hint="Leave it out."
@@ -64,6 +66,9 @@ class Job:
         profile: of the bundle, to decide by.
         policy: of the decisions.
         segments: "sentence" or "paragraph" where each is read by itself.
+        language: code of all texts, whose abbreviations `segments` know.
+        language_column: where each row's language is, by whose thresholds it is decided.
+        turns: where the previous turns are; None where rows are read alone.
         text_column: where the texts are.
         overwrite_columns: whether columns that have the names of the added ones are replaced.
         reading: what is said about the tables; bad rows are left out where it is tolerant.
@@ -79,10 +84,35 @@ class Job:
     policy: str | None = None
     segments: Literal["sentence", "paragraph"] | None = None
     text_column: str = "text"
+    language: str | None = None
+    language_column: str | None = None
+    turns: TurnColumns | None = None
     overwrite_columns: bool = False
     reading: TableOptions = TableOptions(prefix="--")  # noqa: RUF009  frozen
     part_rows: int = PART_ROWS
     graded: bool = False
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The columns that a table must have, with the option that names each."""
+        columns = {"text_column": self.text_column, "language_column": self.language_column}
+        columns |= (
+            {}
+            if self.turns is None
+            else {"context": self.turns.context, "dialogue": self.turns.dialogue, "speaker": self.turns.speaker}
+        )
+        return {option: name for option, name in columns.items() if name is not None}
+
+    def added(self, labels: Sequence[str]) -> list[str]:
+        """Names of the columns that are added: decided labels and probabilities, or intensities with their intervals.
+
+        Args:
+            labels: of the bundle.
+        """
+        if self.graded:
+            return [column for name in labels for column in (f"i_{name}", f"i_{name}_low", f"i_{name}_high")]
+        smoothed = [] if self.turns is None else self.turns.added(labels)
+        return [PREDICTED, *(f"p_{name}" for name in labels), *smoothed]
 
     def identity(self, seal: str, model: str, form: Format | None) -> dict[str, Any]:
         """What the content of an output depends on, besides its input; for a resumed run to compare, as JSON has it.
@@ -95,10 +125,28 @@ class Job:
         found = asdict(self) | {"bundle": seal, "model": model, "output_format": form}
         for key in ("threads", "reading", "graded", "precision", "provider"):
             del found[key]
+        for key in ("language", "language_column", "turns"):  # which runs of 0.2 did not know
+            if found[key] is None:
+                del found[key]
         reading = {key: value for key, value in asdict(self.reading).items() if key not in ("prefix", "tolerant")}
         found |= {f"table.{key}": value for key, value in reading.items() if value is not None}
         same: dict[str, Any] = json.loads(json.dumps(found))  # a tuple is a list in what is read back
         return same
+
+
+def decision_notes(job: Job, bundle: Bundle) -> list[str]:
+    """What there is to say about how a bundle reads and decides the rows of a job.
+
+    Raises:
+        ConfigError: when it cannot read their previous turns.
+    """
+    notes = [] if job.turns is None else job.turns.check(bundle)
+    if job.language_column is None:
+        return notes
+    known = sorted(str(profile.about[LANGUAGE]) for profile in bundle.profiles.values() if LANGUAGE in profile.about)
+    if not known:
+        return [*notes, "the bundle has thresholds of no language: all rows are decided by the shared ones"]
+    return [*notes, f"rows in {', '.join(known)} are decided by their own thresholds, others by the shared ones"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from serving.bulk.reading import FileEnd, Part, check_free, read_parts
 from serving.bulk.run import Run
 from serving.bulk.scoring import Scorer
 from shared.errors import ConfigError, DataError, DataFormatError, EmotionError
-from shared.tables import Format
+from shared.tables import Chunk, Format
 
 MOST_ATTEMPTS = 5
 """Times that a part is begun, as actors and nodes are lost, before it is taken for what ends them."""
@@ -284,7 +284,8 @@ class _TableScorer:
                 f"the data set has no column '{text}' (columns: {', '.join(table.column_names)}).",
                 hint="Name the column with text.",
             )
-        prepared = self._scorer.prepare(table.column(text).to_pylist())
+        texts = {text: table.column(text).to_pylist()}
+        prepared = self._scorer.prepare(Chunk(texts, "the data set", range(1, table.num_rows + 1), "row"))
         for name, values in self._scorer.columns(prepared).items():
             kind = pa.list_(pa.string()) if name == PREDICTED else pa.float64()
             table = table.append_column(name, pa.array(values, kind))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from serving.bulk.job import Job, ScoredFile, added_columns
+from serving.bulk.job import Job, ScoredFile
 from serving.bulk.layout import Layout
-from shared.errors import ConfigError, DataFormatError
+from serving.table_turns import TurnReader, Turns, whole_dialogues
+from shared.errors import ConfigError, DataFormatError, InvalidInputError
+from shared.languages import language_code
 from shared.storage import storage_of
 from shared.tables import Chunk, Table, open_table
 from shared.tables.chunk import MOST_CONTENT, BadRow
@@ -25,6 +28,7 @@ class Part:
         chunk: the rows; those that were left out are in its `bad`.
         layout: how they are written.
         share: of the file's bytes that have been read.
+        turns: what stands before the rows, where they are turns of conversations.
     """
 
     file: int
@@ -32,6 +36,7 @@ class Part:
     chunk: Chunk
     layout: Layout
     share: float
+    turns: Turns | None = None
 
     @property
     def rows(self) -> str:
@@ -76,16 +81,46 @@ def read_parts(
         ConfigError: when it has columns of the names that are added.
     """
     table = table or open_input(file, job)
-    added = added_columns(labels, graded=job.graded)
+    added = job.added(labels)
     check_columns(table, job, added)
     layout = Layout.of(table, file, added, drop=added if job.overwrite_columns else ())
     place = -1
-    for place, chunk in enumerate(table.chunks(job.part_rows)):
+    for place, (chunk, turns) in enumerate(read_rows(table, job, added, whole=True)):
+        if place not in done:
+            yield Part(number, place, chunk, layout, table.share_read() or 0.0, turns)
+    yield FileEnd(number, place + 1, layout)
+
+
+def read_rows(
+    table: Table, job: Job, added: Sequence[str], *, whole: bool = False
+) -> Iterator[tuple[Chunk, Turns | None]]:
+    """The rows of a table to score, some at a time, with what stands before them in their conversations.
+
+    Args:
+        table: the rows.
+        job: how.
+        added: columns that they must not have.
+        whole: whether a dialogue that is smoothed stays together, for another process to smooth.
+
+    Raises:
+        DataFormatError: for a row that cannot be read, unless the job is tolerant.
+        ConfigError: when rows have columns of the names that are added.
+    """
+    chunks, reader = table.chunks(job.part_rows), None
+    if job.turns is not None:
+        reader = TurnReader(job.turns)
+        if whole and job.turns.smoothing is not None:
+            chunks = whole_dialogues(chunks, str(job.turns.dialogue))
+    for chunk in chunks:
         if not job.overwrite_columns:
             check_free(f"{chunk.where(0)} and the rows after it" if len(chunk) else "", chunk.columns, added)
-        if place not in done:
-            yield Part(number, place, with_texts(chunk, job), layout, table.share_read() or 0.0)
-    yield FileEnd(number, place + 1, layout)
+        usable = without_wrong_rows(chunk, job)
+        yield usable, None if reader is None else reader.before(usable, texts_of(usable, job))
+
+
+def texts_of(chunk: Chunk, job: Job) -> list[str]:
+    """The texts of the rows."""
+    return [to_text(value) for value in chunk.columns.get(job.text_column) or [None] * len(chunk)]
 
 
 def open_input(file: ScoredFile, job: Job) -> Table:
@@ -94,12 +129,13 @@ def open_input(file: ScoredFile, job: Job) -> Table:
 
 
 def check_columns(table: Table, job: Job, added: Sequence[str]) -> None:
-    """The text column must be there, and the names of the added ones free."""
-    if job.text_column not in table.columns:
-        raise DataFormatError(
-            f"{table.name} has no column '{job.text_column}' (columns: {', '.join(table.columns) or 'none'}).",
-            hint="Name the column with --text_column.",
-        )
+    """The columns that are named must be there, and the names of the added ones free."""
+    for option, name in job.named.items():
+        if name not in table.columns:
+            raise DataFormatError(
+                f"{table.name} has no column '{name}' (columns: {', '.join(table.columns) or 'none'}).",
+                hint=f"Name the column with --{option}.",
+            )
     if not job.overwrite_columns:
         check_free(table.name, table.columns, added)
 
@@ -114,24 +150,51 @@ def check_free(where: str, columns: Mapping[str, Any] | Sequence[str], added: Se
         )
 
 
-def with_texts(chunk: Chunk, job: Job) -> Chunk:
-    """The chunk without the rows whose text is no text; an error where the job is not tolerant."""
-    values = chunk.columns.get(job.text_column) or ()
-    wrong = {row for row, value in enumerate(values) if isinstance(value, (list, dict, bytes))}
+def without_wrong_rows(chunk: Chunk, job: Job) -> Chunk:
+    """The chunk without the rows whose text is no text, or whose language is none; an error where not tolerant."""
+    wrong = _wrong_rows(chunk, job)
     if not wrong:
         return chunk
-    bad = [
-        BadRow(chunk.numbers[row], f"the text is {to_text(values[row])[:60]!r}, which is no text",
-               encodable(to_text(values[row])[:MOST_CONTENT]))
-        for row in sorted(wrong)
-    ]  # fmt: skip
     if not job.reading.tolerant:
-        raise DataFormatError(f"{chunk.where(min(wrong))}: {bad[0].reason}.")
+        first = min(wrong)
+        raise DataFormatError(f"{chunk.where(first)}: {wrong[first].reason}.")
     kept = [row for row in range(len(chunk)) if row not in wrong]
     columns = {name: [column[row] for row in kept] for name, column in chunk.columns.items()}
     return replace(
         chunk, columns=columns, numbers=[chunk.numbers[row] for row in kept],
         json=None if chunk.json is None else [chunk.json[row] for row in kept],
         arrow=None if chunk.arrow is None else chunk.arrow.take(kept),
-        bad=sorted([*chunk.bad, *bad], key=lambda row: row.number),
+        bad=sorted([*chunk.bad, *wrong.values()], key=lambda row: row.number),
     )  # fmt: skip
+
+
+def _wrong_rows(chunk: Chunk, job: Job) -> dict[int, BadRow]:
+    texts = chunk.columns.get(job.text_column) or ()
+    found = {
+        row: (f"the text is {to_text(text)[:60]!r}, which is no text", text)
+        for row, text in enumerate(texts) if isinstance(text, (list, dict, bytes))
+    }  # fmt: skip
+    if job.language_column is not None:
+        for row, value in enumerate(chunk.columns.get(job.language_column) or ()):
+            try:
+                code_in(value)
+            except InvalidInputError as error:
+                found.setdefault(row, (f"column '{job.language_column}': {error.message.rstrip('.')}", value))
+    return {
+        row: BadRow(chunk.numbers[row], reason, encodable(to_text(content)[:MOST_CONTENT]))
+        for row, (reason, content) in found.items()
+    }
+
+
+def code_in(value: Any) -> str | None:
+    """The language in a cell; None where it is empty.
+
+    Raises:
+        InvalidInputError: for what is no code.
+    """
+    return _code(to_text(value).strip())
+
+
+@lru_cache(maxsize=1024)
+def _code(word: str) -> str | None:
+    return language_code(word) if word else None

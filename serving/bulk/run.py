@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from serving.bulk.job import BAD_SUFFIX, Job, added_columns, check_decisions, find_files
+from serving.bulk.job import BAD_SUFFIX, Job, check_decisions, decision_notes, find_files
 from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
 from serving.exported import choose_model
@@ -74,13 +74,14 @@ class Run:
         if single:
             self.tables[0] = open_input(self.files[0], job)
         bundle = Bundle.read(job.bundle, weights=False).with_profile(job.profile)
-        check_decisions(bundle, policy=job.policy, segments=job.segments)
+        check_decisions(bundle, policy=job.policy, segments=job.segments, language_column=job.language_column)
+        notes = decision_notes(job, bundle)
         self.job = job = replace(job, graded=bundle.readout is not None)
         provider = resolve_provider(job.provider) if here else PROVIDERS[job.provider or "cpu"]
         self.model = f"{choose_model(bundle, precision=job.precision, provider=provider).precision}, {provider}"
         self.labels = bundle.manifest.labels
         for table in self.tables.values():
-            check_columns(table, job, added_columns(self.labels, graded=job.graded))
+            check_columns(table, job, job.added(self.labels))
         written = self.files[0].form if single else form
         self.state.begin(job.identity(bundle.seal, self.model, written), restart=restart)
         self.states = [FileState(self.state, file) for file in self.files]
@@ -91,6 +92,7 @@ class Run:
         self._arrived: dict[int, set[int]] = {}
         self._ends: dict[int, FileEnd] = {}
         self._noted: set[str] = set()
+        self.note(notes)
 
     def unfinished(self) -> list[int]:
         """Numbers of the files whose outputs are not complete; the others are counted."""

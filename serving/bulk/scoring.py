@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.bulk.job import Job, added_columns, check_decisions
+from serving.bulk.job import Job, check_decisions
+from serving.bulk.reading import code_in, texts_of
 from serving.predictor import MAX_BATCH_TOKENS, Predictor
 from serving.runtime import CPU
+from serving.table_turns import Turns, smoothed
 from serving.text_checks import TextChecks
+from shared.context import with_context
 from shared.intensity import Readout
-from shared.tables.values import to_text
+from shared.profiles import for_language
+from shared.tables import Chunk
 from shared.text import normalise
 
 if TYPE_CHECKING:
@@ -30,14 +34,18 @@ class Prepared:
     """N texts before the model reads them.
 
     Attributes:
-        texts: as they are.
+        texts: as they are, with their previous turns.
         usable: the rows that are not empty.
         encoded: their token ids; None where they are read by segments.
+        languages: of the usable ones, by code; None where all are decided alike.
+        begins: whether each text begins a dialogue; None where there are none.
     """
 
     texts: Sequence[str]
     usable: Sequence[int]
     encoded: Sequence[Encoded] | None
+    languages: Sequence[str | None] | None = None
+    begins: Sequence[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,12 @@ class Scorer:
     """
 
     def __init__(self, predictor: Predictor, job: Job) -> None:
-        self.predictor, self.job = predictor, job
+        self.predictor = predictor
+        self.job = job = replace(job, graded=predictor.bundle.readout is not None)
         self._checks = TextChecks(predictor.bundle)
         self._batch_tokens = CPU_BATCH_TOKENS if predictor.provider == CPU else MAX_BATCH_TOKENS
-        self.added = added_columns(predictor.labels, graded=predictor.bundle.readout is not None)
+        self._smoother = None if job.turns is None else job.turns.smoother()
+        self.added = job.added(predictor.labels)
 
     @classmethod
     def open(cls, job: Job) -> Scorer:
@@ -78,7 +88,7 @@ class Scorer:
         """
         predictor = Predictor.load(job.bundle, precision=job.precision, provider=job.provider, threads=job.threads)
         predictor = predictor.with_profile(job.profile)
-        check_decisions(predictor.bundle, policy=job.policy, segments=job.segments)
+        check_decisions(predictor.bundle, policy=job.policy, segments=job.segments, language_column=job.language_column)
         return cls(predictor, job)
 
     @property
@@ -86,22 +96,50 @@ class Scorer:
         """What computes the logits."""
         return f"{self.predictor.precision}, {self.predictor.provider}"
 
-    def prepare(self, values: Sequence[Any]) -> Prepared:
-        """Texts, and their token ids: what can be done while the model reads others."""
-        texts = [to_text(value) for value in values]
+    def prepare(self, chunk: Chunk, turns: Turns | None = None) -> Prepared:
+        """Texts, and their token ids: what can be done while the model reads others.
+
+        Args:
+            chunk: the rows.
+            turns: what stands before them.
+        """
+        texts = texts_of(chunk, self.job)
+        if turns is not None:
+            texts = list(map(with_context, texts, turns.contexts))
         usable = [row for row, text in enumerate(texts) if normalise(text)]
-        if self.job.segments is not None:
-            return Prepared(texts, usable, None)
-        return Prepared(texts, usable, self.predictor.tokenizer.encode([texts[row] for row in usable]))
+        encoded = None
+        if self.job.segments is None:
+            encoded = self.predictor.tokenizer.encode([texts[row] for row in usable])
+        languages = None
+        if self.job.language_column is not None:
+            cells = chunk.columns.get(self.job.language_column) or [None] * len(chunk)
+            languages = [code_in(cells[row]) for row in usable]
+        return Prepared(texts, usable, encoded, languages, None if turns is None else turns.begins)
 
     def decide(self, prepared: Prepared) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Probabilities and decisions of the U usable texts, both of shape (U, L)."""
-        if prepared.encoded is None:
-            texts = [prepared.texts[row] for row in prepared.usable]
-            return by_segments(self.predictor, self._checks, texts, self.job.policy, self.job.segments or "sentence")
-        logits = self.predictor.encoded_logits(prepared.encoded, self._batch_tokens)
-        probabilities = self.predictor.probabilities(logits)
-        return probabilities, self.predictor.policies.decide(probabilities, self.job.policy)
+        shape = (len(prepared.usable), len(self.predictor.labels))
+        probabilities, decisions = np.empty(shape), np.empty(shape, dtype=np.bool_)
+        logits = None
+        if prepared.encoded is not None:
+            logits = self.predictor.encoded_logits(prepared.encoded, self._batch_tokens)
+        for code, rows in self._by_language(prepared):
+            predictor = self.predictor
+            if prepared.languages is not None:
+                predictor = predictor.with_profile(for_language(predictor.bundle.profiles, code))
+            if logits is not None:
+                probabilities[rows] = predictor.probabilities(logits[rows])
+                decisions[rows] = predictor.policies.decide(probabilities[rows], self.job.policy)
+            else:
+                texts = [prepared.texts[prepared.usable[row]] for row in rows]
+                probabilities[rows], decisions[rows] = by_segments(predictor, self._checks, texts, self.job, code)
+        return probabilities, decisions
+
+    def _by_language(self, prepared: Prepared) -> Iterator[tuple[str | None, list[int]]]:
+        """Usable texts that are decided together, by their places, with the language they are in."""
+        codes = prepared.languages or [self.job.language] * len(prepared.usable)
+        for code in dict.fromkeys(codes):
+            yield code, [row for row, other in enumerate(codes) if other == code]
 
     def columns(self, prepared: Prepared) -> Mapping[str, list[Any]]:
         """The added columns of N texts; an empty one has no labels, and None for numbers."""
@@ -117,7 +155,10 @@ class Scorer:
             places = [place_of.get(row) for row in range(len(prepared.texts))]
             lists = [[[] if place is None else names[place] for place in places] for names in lists]
             columns = [[None if place is None else column[place] for place in places] for column in columns]
-        return dict(zip(self.added, [*lists, *columns], strict=True))
+        found = dict(zip(self.added, [*lists, *columns], strict=False))
+        if self._smoother is not None and prepared.begins is not None:
+            found |= smoothed(self._smoother, prepared.begins, self.predictor.labels, found)
+        return found
 
     def _intensities(self, prepared: Prepared, readout: Readout) -> NDArray[np.float64]:
         """Intensity, lower and upper end of each label of the U usable texts, shape (U, 3 L)."""
@@ -126,7 +167,7 @@ class Scorer:
 
     def prepare_part(self, part: Part) -> Prepared:
         """`prepare` of a part's texts."""
-        return self.prepare(part.chunk.columns.get(self.job.text_column) or [None] * len(part.chunk))
+        return self.prepare(part.chunk, part.turns)
 
     def score(self, part: Part, prepared: Prepared | None = None) -> ScoredPart:
         """A part as it stands in the output."""
@@ -137,14 +178,13 @@ class Scorer:
 
 
 def by_segments(
-    predictor: Predictor, checks: TextChecks, texts: Sequence[str], policy: str | None,
-    segments: Literal["sentence", "paragraph"],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:  # fmt: skip
-    """Probabilities and decisions of N texts put together from their segments, both of shape (N, L)."""
+    predictor: Predictor, checks: TextChecks, texts: Sequence[str], job: Job, language: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities and decisions of N texts in one language put together from their segments, both of shape (N, L)."""
     from serving.http.schemas import PredictRequest  # noqa: PLC0415
     from serving.local_reading import read_here  # noqa: PLC0415
 
-    request = PredictRequest(texts=[""], policy=policy, segments=segments)
+    request = PredictRequest(texts=[""], policy=job.policy, segments=job.segments, language=language)
     found = read_here(predictor, checks, texts, request, predictor.bundle)
     shape = (len(texts), len(predictor.labels))
     rows = [reading.row.probabilities for reading in found if reading.row is not None]

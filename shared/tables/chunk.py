@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from shared.errors import DataFormatError
@@ -114,3 +114,46 @@ class Chunk:
     def where(self, row: int) -> str:
         """File and line of a row of this chunk."""
         return f"{self.name}, {self.unit} {self.numbers[row]}"
+
+    def rows(self, start: int, stop: int) -> Chunk:
+        """Rows `start` up to, but not, `stop`, without those that were left out."""
+        if (start, stop) == (0, len(self)):
+            return self
+        arrow = columns = None
+        if self.arrow is not None:
+            from shared.tables.arrow_rows import ArrowColumns, compact  # noqa: PLC0415  needs pyarrow
+
+            arrow = compact(self.arrow.slice(start, stop - start))
+            columns = ArrowColumns(arrow)
+        return replace(
+            self, columns=columns or {name: values[start:stop] for name, values in self.columns.items()},
+            numbers=self.numbers[start:stop], json=None if self.json is None else self.json[start:stop], arrow=arrow,
+            bad=(),
+        )  # fmt: skip
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """The rows of one or several chunks of a table, in order."""
+    first = chunks[0]
+    if len(chunks) == 1:
+        return first
+    arrow = None
+    columns: Mapping[str, list[Any]]
+    if first.arrow is not None:
+        import pyarrow as pa  # noqa: PLC0415
+
+        from shared.tables.arrow_rows import ArrowColumns  # noqa: PLC0415
+
+        (arrow,) = pa.Table.from_batches([chunk.arrow for chunk in chunks]).combine_chunks().to_batches()
+        columns = ArrowColumns(arrow)
+    else:
+        names = dict.fromkeys(name for chunk in chunks for name in chunk.columns)
+        columns = {
+            name: [value for chunk in chunks for value in chunk.columns.get(name) or [None] * len(chunk)]
+            for name in names
+        }
+    return replace(
+        first, columns=columns, numbers=[number for chunk in chunks for number in chunk.numbers], arrow=arrow,
+        json=None if first.json is None else [text for chunk in chunks for text in chunk.json or ()],
+        bad=[row for chunk in chunks for row in chunk.bad],
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from serving import predict
 from serving.http.schemas import PredictRequest
 from serving.text_checks import TextChecks
 from shared.bundle import Bundle, seal
-from shared.errors import ConfigError, InvalidInputError
+from shared.errors import ConfigError, DataFormatError, InvalidInputError
 from shared.files import read_json, write_json
 from shared.profiles import Profile
 from shared.thresholds import Policies
@@ -80,6 +80,52 @@ def test_the_command_decides_by_language(bundle, capsys):
         found[code] = json.loads(capsys.readouterr().out)
     assert found["deu"]["labels"] == []
     assert sorted(found["pt-BR"]["labels"]) == sorted(LABELS)
+
+
+@pytest.mark.parametrize("segments", [(), ("--segments", "sentence")])
+def test_each_row_of_a_table_is_decided_by_its_language(bundle, tmp_path, capsys, segments):
+    codes = ["deu", "", "pt-BR", "fi", "DE-at", "pt_BR"]
+    (tmp_path / "in.csv").write_text(
+        "".join(f"{TEXT},{code}\n" for code in ["x", *codes]).replace(f"{TEXT},x", "text,lang")
+    )
+    options = ["--input", str(tmp_path / "in.csv"), "--language_column", "lang", "--threads", "1", *segments]
+    predict.main([str(bundle), *options, "--output", str(tmp_path / "out.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    model = ec.load(bundle, threads=1)
+    expected = [list(model.predict([TEXT], language=code or None)[0].labels) for code in codes]
+    assert [sorted(row["predicted_labels"]) for row in rows] == list(map(sorted, expected))
+    assert expected[0] == []
+    assert len({row["p_joy"] for row in rows}) == 1
+    assert (
+        "note: rows in de, pt-br are decided by their own thresholds, others by the shared" in capsys.readouterr().err
+    )
+
+
+def test_a_language_that_is_none_makes_a_bad_row(bundle, tmp_path):
+    (tmp_path / "in.csv").write_text(f"text,lang\n{TEXT},de\n{TEXT},German\n")
+    options = [str(bundle), "--input", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv")]
+    with pytest.raises(DataFormatError, match=r"line 3: column 'lang': 'German' is no code of a language\.$"):
+        predict.main([*options, "--language_column", "lang"])
+    predict.main([*options, "--language_column", "lang", "--bad_rows", "aside"])
+    (bad,) = (tmp_path / "out.csv.bad.jsonl").read_text().splitlines()
+    assert json.loads(bad)["reason"] == "column 'lang': 'German' is no code of a language"
+    with pytest.raises(DataFormatError, match=r"no column 'language' .*Name the column with --language_column"):
+        predict.main([*options, "--language_column", "language"])
+    with pytest.raises(ConfigError, match="--language_column names a column, and goes with --input"):
+        predict.main([str(bundle), "--text", TEXT, "--language_column", "lang"])
+    with pytest.raises(ConfigError, match="give either --profile or --language, or --language_column"):
+        predict.main([*options, "--language_column", "lang", "--language", "de"])
+    with pytest.raises(ConfigError, match="give either profile or language_column"):
+        ec.score_files(bundle, tmp_path / "in.csv", tmp_path / "o.csv", profile="de", language_column="lang")
+
+
+def test_a_bundle_without_thresholds_of_languages_says_so(tmp_path, capsys):
+    (tmp_path / "in.csv").write_text(f"text,lang\n{TEXT},de\n")
+    plain = stand_in_bundle(tmp_path / "bundle", labels=LABELS)
+    ec.score_files(plain, tmp_path / "in.csv", tmp_path / "out.csv", language_column="lang")
+    assert (
+        "note: the bundle has thresholds of no language: all rows are decided by the shared" in capsys.readouterr().err
+    )
 
 
 def test_a_bundle_warns_outside_its_own_languages_alone(tmp_path, bundle):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import emotion_classifiers as ec
 from serving import predict, predict_file
+from serving.table_turns import whole_dialogues
 from shared.context import ContextFormat
 from shared.errors import ConfigError, DataFormatError
+from shared.tables import open_table
+from tests.serving.bulk.tables import write
 from tests.serving.bundles import stand_in_bundle
 
 ROWS = [
@@ -42,7 +49,7 @@ def expected(bundle):
 def run(bundle, tmp_path, *options, rows=ROWS, name="in.jsonl"):
     path, output = tmp_path / name, tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    predict.main([str(bundle), "--input", str(path), "--output", str(output), "--threads", "1", *options])
+    predict.main([str(bundle), "--input", str(path), "--output", str(output), "--processes", "1", *options])
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
@@ -57,9 +64,9 @@ def check(found, expected):
             assert set(row["predicted_labels"]) == set(answer.labels)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 4096])
-def test_rows_before_in_the_dialogue_are_the_context(bundle, tmp_path, expected, monkeypatch, chunk):
-    monkeypatch.setattr(predict_file, "CHUNK_ROWS", chunk)
+@pytest.mark.parametrize("rows", [1, 3, 4096])
+def test_rows_before_in_the_dialogue_are_the_context(bundle, tmp_path, expected, monkeypatch, rows):
+    monkeypatch.setattr(predict, "PART_ROWS", rows)
     found = run(bundle, tmp_path, "--dialogue", "d", "--speaker", "who")
     check(found, expected)
     assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
@@ -74,7 +81,7 @@ def test_turns_in_a_column_of_any_form(bundle, tmp_path, expected):
 
 
 def test_smoothed_columns_begin_anew_with_each_dialogue(bundle, tmp_path, expected, monkeypatch):
-    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(predict, "PART_ROWS", 3)
     found = run(bundle, tmp_path, "--dialogue", "d", "--speaker", "who", "--smooth", "0.25")
     check(found, expected)
     for name in expected[0]:
@@ -125,16 +132,51 @@ def test_options_of_tables_do_not_go_with_a_text(bundle):
         predict.main([str(bundle), "--text", "a", "--dialogue", "d"])
 
 
-def test_several_tables_and_rows_set_aside_do_not_go_with_turns(bundle, tmp_path):
-    path, output = tmp_path / "in.jsonl", str(tmp_path / "out.jsonl")
-    path.write_text('{"text": "a", "d": "x"}\n')
-    for inputs in ([tmp_path], [path, path], [tmp_path / "*.jsonl"]):
-        with pytest.raises(ConfigError, match="--context and --dialogue go with a single table. Predict one after"):
-            predict.main([str(bundle), "--input", *map(str, inputs), "--output", output, "--dialogue", "d"])
+def test_rows_set_aside_do_not_go_with_turns(bundle, tmp_path):
     with pytest.raises(
         ConfigError, match="--bad_rows aside does not go with --context and --dialogue: a turn would be"
     ):
         run(bundle, tmp_path, "--dialogue", "d", "--bad_rows", "aside")
+
+
+def test_a_folder_of_tables_by_two_processes_gives_what_one_gives_from_standard_input(
+    bundle, tmp_path, monkeypatch, capsysbinary
+):
+    """Parts of two rows, dialogues of up to four: cut in the middle without smoothing, never with it."""
+    monkeypatch.setattr(predict_file, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(predict, "PART_ROWS", 2)
+    rows = [{**row, "d": row["d"] and f"{row['d']}{time}"} for time in range(4) for row in ROWS]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    for number, smooth in enumerate(((), ("--smooth", "0.25"))):
+        turns = ("--dialogue", "d", "--speaker", "who", *smooth)
+        output = str(tmp_path / f"out{number}")
+        predict.main([str(bundle), "--input", str(tmp_path / "in"), "--output", output, "--processes", "2", *turns])
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        predict.main([str(bundle), "--input", "-", "--format", "jsonl", "--output", "-", "--threads", "1", *turns])
+        piped = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+        for name in ("a.jsonl", "b.jsonl"):
+            lines = (tmp_path / f"out{number}" / name).read_text(encoding="utf-8").splitlines()
+            for one, other in zip(map(json.loads, lines), piped, strict=True):
+                numbers = [name for name in one if name.startswith(("p_", "smoothed_"))]
+                assert {**one, **dict.fromkeys(numbers)} == {**other, **dict.fromkeys(numbers)}
+                expected = [other[name] for name in numbers]
+                assert [one[name] for name in numbers] == (expected if None in expected else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_parts_end_where_dialogues_do(tmp_path, form):
+    table = pd.DataFrame({"text": list("abcdefghij"), "d": ["x", "x", "x", "y", "", "", "z", "z", "z", "z"]})
+    path = write(tmp_path / f"in.{form}", table)
+    for rows, expected in ((1, ["abc", "d", "e", "f", "ghij"]), (4, ["abc", "def", "ghij"]), (9, ["abcdef", "ghij"]),
+                           (10, ["abcdef", "ghij"])):  # fmt: skip
+        chunks = list(whole_dialogues(open_table([path]).chunks(rows), "d"))
+        assert ["".join(chunk.columns["text"]) for chunk in chunks] == expected
+        assert [number for chunk in chunks for number in chunk.numbers] == [*open_table([path]).read_all().numbers]
+        assert all(len(chunk.json or "-" * len(chunk)) == len(chunk) for chunk in chunks)
+        assert all(chunk.arrow is None or chunk.arrow.num_rows == len(chunk) for chunk in chunks)
 
 
 def test_a_cell_without_turns_in_it_is_named(bundle, tmp_path):

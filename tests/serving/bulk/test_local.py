@@ -286,7 +286,7 @@ def test_object_storage_holds_inputs_outputs_and_state(bundle, tmp_path):
 
 def test_ray_is_for_files_alone(bundle, tmp_path):
     write(tmp_path / "in.csv", frame(3))
-    with pytest.raises(ConfigError, match=r"--engine ray scores files whose rows stand alone\. Leave --engine ray out"):
+    with pytest.raises(ConfigError, match=r"--engine ray scores files into files\. Leave --engine ray out"):
         score(bundle, "--input", tmp_path / "in.csv", "--output", "-", "--engine", "ray")
 
 
