@@ -18,7 +18,7 @@ from serving.signature import check_pins
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import LOAD_TIMEOUT_S, ModelProcess, ProcessLostError
-from serving.worker.wire import Loaded
+from serving.worker.wire import Load, Loaded
 from shared.bundle import ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
 from shared.manifest import MANIFEST
@@ -150,11 +150,16 @@ class Engine:
             VerificationError: when its model is unverified, failed, or is stale.
         """
         folder = path.resolve()  # a worker that is replaced must find the same bundle, wherever the path leads then
-        bundle, drift = await asyncio.to_thread(_open, folder, self.settings)
-        started = time.perf_counter()
+        bundle = await asyncio.to_thread(_open, folder, self.settings)
         workers = await _all_or_none([self._start_worker(bundle) for _ in range(self.settings.model_workers)])
+        try:
+            drift = await asyncio.to_thread(Drift, bundle, workers[0].loaded.lengths)
+        except BaseException:
+            await _end(workers)
+            raise
         # a successor may hang while it loads, too
-        limit_s = min(LOAD_TIMEOUT_S, max(RELOAD_TIMEOUT_S, RELOAD_TIMES * (time.perf_counter() - started)))
+        loading_s = max(worker.loaded.loading_s for worker in workers)
+        limit_s = min(LOAD_TIMEOUT_S, max(RELOAD_TIMEOUT_S, RELOAD_TIMES * loading_s))
         start_worker = partial(self._start_worker, bundle, limit_s)
         batcher = Batcher(
             workers, start_worker,
@@ -169,16 +174,8 @@ class Engine:
         return self.active
 
     async def _start_worker(self, bundle: Bundle, load_timeout_s: float = LOAD_TIMEOUT_S) -> ModelProcess:
-        settings = self.settings
-        worker = await ModelProcess.start(
-            bundle.path,
-            precision=settings.precision,
-            provider=settings.provider,
-            threads=settings.threads_per_run,
-            timeout_s=settings.model_timeout_s,
-            load_timeout_s=load_timeout_s,
-            cuda=settings.cuda,
-        )
+        load = Load.by(self.settings, bundle.path)
+        worker = await ModelProcess.start(load, timeout_s=self.settings.model_timeout_s, load_timeout_s=load_timeout_s)
         self._processes.add(worker)
         worker.ended.add_done_callback(lambda _: self._processes.discard(worker))
         if worker.loaded.seal != bundle.seal:
@@ -193,10 +190,11 @@ class Engine:
             await self.active.batcher.close()
 
 
-def _open(folder: Path, settings: Settings) -> tuple[Bundle, Drift]:
+def _open(folder: Path, settings: Settings) -> Bundle:
     bundle = Bundle.read(folder, weights=False)
     check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
-    return bundle, Drift(bundle)
+    bundle.reference()  # which drift is measured against: to be refused before a process is started for it
+    return bundle
 
 
 async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[ModelProcess]:
@@ -211,9 +209,13 @@ async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[Mode
     workers = [outcome for outcome in outcomes if isinstance(outcome, ModelProcess)]
     for problem in outcomes:
         if isinstance(problem, BaseException):
-            await asyncio.gather(*(worker.close() for worker in workers))
+            await _end(workers)
             raise problem
     return workers
+
+
+async def _end(workers: Sequence[ModelProcess]) -> None:
+    await asyncio.gather(*(worker.close() for worker in workers))
 
 
 def freeze_heap() -> None:
@@ -222,8 +224,10 @@ def freeze_heap() -> None:
     Its full rounds look at every object of every imported module: pauses of a tenth of a second, every few seconds
     under load, in which nobody is answered; with hundreds of requests in flight even those over new objects take ten
     milliseconds. Requests leave no cycles behind: what a bundle before this one has left comes into sight once more.
+    The imports have left next to nothing, and a look at all they have made takes a tenth of a second.
     """
-    gc.unfreeze()
-    gc.collect()
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

@@ -104,7 +104,7 @@ def write_served(path: Path, target: Path, *, precision: str | None = None, gpu:
         VerificationError: when no model of it passed its verification.
         ConfigError: when the folder exists.
     """
-    from serving.runtime import CPU, CUDA
+    from serving.providers import CPU, CUDA
     from shared.bundle import Bundle
 
     bundle = Bundle.read(path)

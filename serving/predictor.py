@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.exported import ExportedModel, choose_models
-from serving.runtime import CPU, CUDA, active_provider, open_session, records_graphs, resolve_provider, run_options
+from serving.providers import CPU, CUDA, resolve_provider
+from serving.runtime import active_provider, open_session, records_graphs, run_options
 from shared.bundle import Bundle
 from shared.errors import BundleFormatError, VerificationError
 from shared.labels import label_difference

@@ -11,6 +11,9 @@ from typing import Any
 
 logger = logging.getLogger("emotion.process")
 
+SUPERVISOR = "EMOTION_SUPERVISOR"
+"""Environment variable with the number of the process that starts the others."""
+
 PARENT_POLL_S = 1.0
 """Time between two looks for the supervisor."""
 
@@ -32,9 +35,14 @@ def _shut_down_if_failed(task: asyncio.Task[None]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def supervise() -> None:
+    """Let the processes that this one starts know it: it may have ended before they look for their parent."""
+    os.environ[SUPERVISOR] = str(os.getpid())
+
+
 async def end_with_parent() -> None:
     """Wait until the process that started this one is no more, then shut down: an orphan would keep the port."""
-    parent = os.getppid()
+    parent = int(os.environ.get(SUPERVISOR) or os.getppid())
     while os.getppid() == parent:
         await asyncio.sleep(PARENT_POLL_S)
     logger.critical("the supervisor (pid %d) has ended; the process shuts down", parent)

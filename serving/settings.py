@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.cuda_options import CudaOptions
+from serving.process import SUPERVISOR
+from serving.worker.command import MODELS_AHEAD
 from shared.bundle import default_bundle_path
 from shared.cli import default_threads
 from shared.errors import ConfigError
@@ -23,7 +25,9 @@ PORT = "PORT"
 
 TRACE_ENDPOINT = f"{PREFIX}TRACE_ENDPOINT"
 TRACE_SAMPLE_RATE = f"{PREFIX}TRACE_SAMPLE_RATE"
-OTHER_VARIABLES = (TRACE_ENDPOINT, TRACE_SAMPLE_RATE, f"{PREFIX}CACHE", f"{PREFIX}GOEMOTIONS_DIR")
+OTHER_VARIABLES = (
+    TRACE_ENDPOINT, TRACE_SAMPLE_RATE, SUPERVISOR, MODELS_AHEAD, f"{PREFIX}CACHE", f"{PREFIX}GOEMOTIONS_DIR"
+)  # fmt: skip
 """Of this project, but no settings of the service; nor are those that begin with EMOTION_TRAIN_."""
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 3000

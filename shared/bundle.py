@@ -173,6 +173,10 @@ class Bundle:
 
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer with this bundle's truncation."""
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> TextTokenizer:
         return TextTokenizer.from_file(
             self.path / "tokenizer.json",
             max_length=self.manifest.max_length,

@@ -50,12 +50,15 @@ class Histograms:
     expected: dict[str, Counts]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Histograms:
-        """The bins of the first `REFERENCE_ROWS` reference rows of a bundle, and their counts."""
-        reference = bundle.reference()
-        probabilities = bundle.calibration.apply(reference.logits[:REFERENCE_ROWS])
-        encoded = bundle.tokenizer().encode(reference.texts[:REFERENCE_ROWS])
-        lengths = np.array([row.num_tokens for row in encoded])
+    def of(cls, bundle: Bundle, lengths: Values | None = None) -> Histograms:
+        """The bins of the first `REFERENCE_ROWS` reference rows of a bundle, and their counts.
+
+        Args:
+            bundle: where they are.
+            lengths: what `reference_lengths` says of it; it is asked when None.
+        """
+        probabilities = bundle.calibration.apply(bundle.reference().logits[:REFERENCE_ROWS])
+        lengths = reference_lengths(bundle) if lengths is None else lengths
         bins = cls(bundle.policies, edges(probabilities.max(axis=1)), edges(lengths), {})
         return cls(bins.policies, bins.confidence_edges, bins.length_edges, bins.counts(probabilities, lengths))
 
@@ -72,6 +75,12 @@ class Histograms:
             "confidence": binned(probabilities.max(axis=1), self.confidence_edges),
         }
         return found if lengths is None else {**found, "length": binned(lengths, self.length_edges)}
+
+
+def reference_lengths(bundle: Bundle) -> NDArray[np.int32]:
+    """Lengths in tokens of the reference rows that others are compared with, shape (N,)."""
+    encoded = bundle.tokenizer().encode(bundle.reference().texts[:REFERENCE_ROWS])
+    return np.array([row.num_tokens for row in encoded], dtype=np.int32)
 
 
 def edges(values: Values) -> Counts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,16 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from serving.bulk.job import Job
 from serving.bulk.reading import Part
 from serving.bulk.scoring import ScoredPart
+from serving.worker.command import environment
 from shared.errors import EmotionError
 from shared.files import known_digests
 
-ROOT = Path(__file__).parents[2]
 MODULE = "serving.bulk.worker"
 DEPTH = 2
 """Parts a process has: one that is scored, one that is tokenised meanwhile."""
@@ -149,14 +147,12 @@ class Pool:
             yield part, found
 
     def _start(self) -> _Worker:
-        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, "PYTHONPATH": paths, "TOKENIZERS_PARALLELISM": "false"}
         ours, theirs = Pipe()
         # Ctrl-C goes to the whole group: a process that is still importing must not die of it with a traceback
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment,
+                [sys.executable, "-m", MODULE, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment(),
                 stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
             )  # fmt: skip
         finally:

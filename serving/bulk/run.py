@@ -16,7 +16,7 @@ from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
 from serving.exported import choose_model
 from serving.progress import Progress
-from serving.runtime import CPU, PROVIDERS, resolve_provider
+from serving.providers import CPU, PROVIDERS, resolve_provider
 from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.errors import DataError, DataFormatError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from serving.bulk.job import Job, check_decisions
 from serving.bulk.reading import code_in, texts_of
 from serving.predictor import MAX_BATCH_TOKENS, Predictor
-from serving.runtime import CPU
+from serving.providers import CPU
 from serving.table_turns import Turns, smoothed
 from serving.text_checks import TextChecks
 from shared.context import with_context

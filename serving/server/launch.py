@@ -28,13 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = parser.parse_args(arguments)
     # --help does not wait for them
     from serving.settings import HOST, PREFIX, port_of_the_environment  # noqa: PLC0415
+    from serving.worker.command import ONE_THREAD  # noqa: PLC0415
     from shared.bundle import default_bundle_path  # noqa: PLC0415
 
     port = options.port or port_of_the_environment()
     # an absolute path: `bentoml serve` imports relative to the folder of the packages
     bundle = (options.bundle or default_bundle_path()).absolute()
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, f"{PREFIX}BUNDLE": str(bundle), "PYTHONPATH": paths}
+    environment = {**os.environ, **ONE_THREAD, f"{PREFIX}BUNDLE": str(bundle), "PYTHONPATH": paths}
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--port", str(port)]
     host = options.host or os.environ.get(HOST)
     command += ["--host", host] if host else []

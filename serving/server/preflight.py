@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 from serving.api_keys import api_keys
 from serving.exported import choose_model
 from serving.logs import configure_logging
+from serving.providers import resolve_provider
 from serving.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
@@ -124,8 +125,8 @@ def _number(name: str, default: float) -> float:
     return value if 0 < value < float("inf") else default
 
 
-def check_before_serving() -> None:
-    """End the command with one clear line when the service could not work; a crash loop of workers helps nobody."""
+def check_before_serving() -> Settings:
+    """The settings; ends the command with one line when the service could not work, as a crash loop helps nobody."""
     try:
         configure_logging()
         settings = read_settings()
@@ -137,6 +138,7 @@ def check_before_serving() -> None:
     except EmotionError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_USER_ERROR)
+    return settings
 
 
 def check_bundle(settings: Settings) -> None:
@@ -146,8 +148,6 @@ def check_bundle(settings: Settings) -> None:
         BundleError: when the bundle is missing, incomplete or was changed, or its reference rows cannot be used.
         VerificationError: when its model is unverified, failed, or is stale.
     """
-    from serving.runtime import resolve_provider  # noqa: PLC0415 - the event loop's process goes without ONNX Runtime
-
     bundle = Bundle.read(settings.bundle, weights=False)
     check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
     bundle.reference()

@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.batching.jobs import Row
 from shared.bundle import Bundle
-from shared.drift import Counts, Histograms, population_stability_index
+from shared.drift import Counts, Histograms, Values, population_stability_index
 from shared.profiles import DEFAULT
 
 WINDOW = 4000
@@ -52,10 +52,11 @@ class Drift:
 
     Args:
         bundle: its reference rows say what is expected, under its default policy.
+        lengths: of these rows in tokens; they are tokenised here when None.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bins = Histograms.of(bundle)
+    def __init__(self, bundle: Bundle, lengths: Values | None = None) -> None:
+        self._bins = Histograms.of(bundle, lengths)
         self._expected = {DEFAULT: self._bins.expected} | {
             name: self._bins.counts(bundle.calibration.apply(profile.drift.logits), profile.drift.num_tokens)
             for name, profile in bundle.profiles.items()

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.cuda_options import CudaOptions
-from serving.worker.wire import HEAD, MODULE, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed
+from serving.worker.ahead import AheadProcess
+from serving.worker.command import COMMAND, environment
+from serving.worker.wire import Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, read
 from shared.context import num_characters
-from shared.files import known_digests
-
-ROOT = Path(__file__).parents[2]
-"""Holds the packages that the process imports."""
-
-NICENESS = 10
-"""The model's, relative to the event loop's, which has short turns that everybody waits for."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Time for a process to end by itself."""
@@ -63,7 +54,7 @@ class ProcessHungError(ProcessLostError):
 class ModelProcess:
     """A process that runs one model; asked one thing at a time. Made by `start`."""
 
-    def __init__(self, process: Process, timeout_s: float) -> None:
+    def __init__(self, process: Process | AheadProcess, timeout_s: float) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
@@ -74,17 +65,9 @@ class ModelProcess:
 
     @classmethod
     async def start(
-        cls,
-        path: Path,
-        *,
-        precision: str | None = None,
-        provider: str | None = None,
-        threads: int | None = None,
-        timeout_s: float = REQUEST_TIMEOUT_S,
-        load_timeout_s: float = LOAD_TIMEOUT_S,
-        cuda: CudaOptions | None = None,
+        cls, load: Load, *, timeout_s: float = REQUEST_TIMEOUT_S, load_timeout_s: float = LOAD_TIMEOUT_S
     ) -> ModelProcess:
-        """A process whose model is loaded and warm; for the arguments see `Predictor.load`.
+        """A process whose model is loaded and warm: one that the supervisor has started ahead, else a new one.
 
         It has `timeout_s` to answer a request, or more where the longest text takes more than a tenth of that.
 
@@ -93,19 +76,12 @@ class ModelProcess:
             OSError: when the bundle cannot be read.
             ProcessLostError: when it ended before it was ready.
         """
-        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        # one thread tokenises: other processes, and the event loop, want the other cores
-        environment = {**os.environ, "PYTHONPATH": paths, "TOKENIZERS_PARALLELISM": "false"}
-        own = cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, env=environment
-            ),
-            timeout_s,
-        )  # fmt: skip
+        process = await AheadProcess.take(load_timeout_s) or await asyncio.create_subprocess_exec(
+            *COMMAND, stdin=PIPE, stdout=PIPE, env=environment()
+        )
+        own = cls(process, timeout_s)
         try:
-            own.loaded = await own._ask(
-                Load(path, precision, provider, threads, NICENESS, known_digests(), cuda), load_timeout_s
-            )
+            own.loaded = await own._ask(load, load_timeout_s)
             own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:
             await own.close()
@@ -167,8 +143,7 @@ class ModelProcess:
         try:
             async with asyncio.timeout(limit_s):
                 self._requests.write(packed(request))
-                (size,) = HEAD.unpack(await self._answers.readexactly(HEAD.size))
-                answer = pickle.loads(await self._answers.readexactly(size))
+                answer = await read(self._answers)
         except TimeoutError:
             self._process.kill()
             await self.ended

@@ -5,21 +5,24 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.cuda_options import CudaOptions
-from shared.files import FileState
+from shared.files import FileState, known_digests
 from shared.tokenizer import Encoded
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader
+
+    from serving.settings import Settings
 
 HEAD = struct.Struct("<I")
 """Length of a message in bytes."""
-
-MODULE = "serving.worker"
 
 
 class Tokens(NamedTuple):
@@ -63,13 +66,17 @@ class Load:
     """First message to the process: which model to load; the arguments of `Predictor.load`."""
 
     path: Path
-    precision: str | None
-    provider: str | None
-    threads: int | None
-    niceness: int
-    digests: Mapping[FileState, str]
-    """Of files that whoever asks has read: they need not be read again while they have not changed."""
+    precision: str | None = None
+    provider: str | None = None
+    threads: int | None = None
     cuda: CudaOptions | None = None
+    digests: Mapping[FileState, str] = field(default_factory=known_digests, compare=False)
+    """Of files that whoever asks has read: they need not be read again while they have not changed."""
+
+    @classmethod
+    def by(cls, settings: Settings, path: Path) -> Load:
+        """What the settings of the service say of a bundle at `path`."""
+        return cls(path, settings.precision, settings.provider, settings.threads_per_run, settings.cuda)
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,10 @@ class Loaded:
     provider: str
     slowest_s: float
     """Time of the longest text there can be, alone, once warm."""
+    lengths: NDArray[np.int32]
+    """Of the reference rows that drift is measured against, in tokens."""
+    loading_s: float
+    """Time it took."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +125,13 @@ def packed(message: Any) -> bytes:
     """`message` with its length before it."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return HEAD.pack(len(body)) + body
+
+
+async def read(stream: StreamReader) -> Any:
+    """The next message of a process that this one trusts.
+
+    Raises:
+        IncompleteReadError: when the process has ended.
+    """
+    (size,) = HEAD.unpack(await stream.readexactly(HEAD.size))
+    return pickle.loads(await stream.readexactly(size))

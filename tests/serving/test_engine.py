@@ -14,12 +14,13 @@ import pytest
 
 from serving.engine import Engine, fingerprint
 from serving.exported import choose_model
-from serving.runtime import CPU
+from serving.providers import CPU
 from serving.settings import Settings
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import ProcessLostError
 from serving.worker.wire import Loaded
 from shared.bundle import Bundle
+from shared.drift import reference_lengths
 from tests.serving.batching.fakes import FakeModel, FakeWorker, until
 from tests.serving.bundles import stand_in_bundle
 
@@ -31,7 +32,7 @@ def engine_on(path: Path, monkeypatch, **settings) -> Engine:
     async def start(bundle: Bundle):
         choose_model(bundle, provider=CPU)
         worker = await FakeModel().start()
-        worker.loaded = Loaded(bundle.seal, "fp32", "CPUExecutionProvider", 0.01)
+        worker.loaded = Loaded(bundle.seal, "fp32", "CPUExecutionProvider", 0.01, reference_lengths(bundle), 0.1)
         return worker
 
     monkeypatch.setattr(engine, "_start_worker", start)

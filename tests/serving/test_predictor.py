@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.predictor import Predictor, batches_by_length, record_self_check
-from serving.runtime import CPU, CUDA
+from serving.providers import CPU, CUDA
 from shared.errors import BundleNotFoundError, BundleTamperedError, ConfigError, VerificationError
 from shared.files import read_json, sha256_file, write_json
 from tests.serving.bundles import stand_in_bundle

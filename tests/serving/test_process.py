@@ -46,9 +46,15 @@ def test_a_task_that_ends_or_is_cancelled_leaves_the_process_alone(monkeypatch):
     assert sent == []
 
 
-def test_an_orphan_shuts_down(monkeypatch, caplog):
+@pytest.mark.parametrize("known", [True, False])
+def test_an_orphan_shuts_down_also_when_its_supervisor_had_ended_before(monkeypatch, caplog, known):
     sent = signals_sent(monkeypatch)
-    parents = iter([4711, 4711, 4711, 1])
+    monkeypatch.setenv(process.SUPERVISOR, "")
+    with monkeypatch.context() as supervisor:
+        supervisor.setattr(os, "getpid", lambda: 4711)
+        if known:
+            process.supervise()
+    parents = iter([1] if known else [4711, 4711, 4711, 1])
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     monkeypatch.setattr(process, "PARENT_POLL_S", 0.001)
     asyncio.run(end_with_parent())

@@ -5,8 +5,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from serving import runtime
-from serving.runtime import CPU, CUDA, active_provider, available_provider, open_session, resolve_provider
+from serving import providers, runtime
+from serving.providers import CPU, CUDA, available_provider, resolve_provider
+from serving.runtime import active_provider, open_session
 from shared.errors import BundleFormatError, ConfigError
 
 
@@ -35,11 +36,11 @@ def test_threads_follow_the_quota_unless_given(model, monkeypatch):
 
 def test_cuda_is_believed_only_when_a_device_answers(monkeypatch):
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(runtime, "cuda_device_count", lambda: 0)
+    monkeypatch.setattr(providers, "cuda_device_count", lambda: 0)
     assert available_provider() == CPU
     with pytest.raises(ConfigError, match="'cuda' was asked for, but no CUDA device answers here. Use cpu or auto."):
         resolve_provider("cuda")
-    monkeypatch.setattr(runtime, "cuda_device_count", lambda: 1)
+    monkeypatch.setattr(providers, "cuda_device_count", lambda: 1)
     assert available_provider() == CUDA
     assert resolve_provider("auto") == CUDA
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])

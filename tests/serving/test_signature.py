@@ -9,7 +9,7 @@ import pytest
 from serving import signature
 from serving.exported import choose_model
 from serving.pack import _copy_served
-from serving.runtime import CPU
+from serving.providers import CPU
 from serving.signature import check_pins, check_signature, sign
 from shared.bundle import Bundle
 from shared.errors import ConfigError, VerificationError

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.client import read_texts
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.servers import Server, metric, serving
-from tests.serving.test_service_life import model_processes
+from tests.serving.test_service_life import has_ended, model_processes
 from tests.system import SEED, bundle_from, requests
 from tests.system.crowd import NOT_READY, Crowd, good_requests
 
@@ -61,7 +61,7 @@ def test_when_all_model_processes_hang_the_service_says_so_and_is_back_within_ha
     assert answer.status_code == 200
     assert restarts == 2
     assert all(f"model process {process.pid} did not answer a" in server.log for process in hung)
-    assert not any(process.is_running() for process in hung)
+    assert all(map(has_ended, hung))
 
 
 def test_when_one_of_two_model_processes_hangs_at_most_one_request_fails(server):
@@ -70,7 +70,7 @@ def test_when_one_of_two_model_processes_hangs_at_most_one_request_fails(server)
         await crowd.reached(50)
         one = model_processes(server)[0]
         one.send_signal(signal.SIGSTOP)
-        await until(lambda: not one.is_running(), SERVING_WITHIN_S)
+        await until(lambda: has_ended(one), SERVING_WITHIN_S)
         await until(lambda: metric(server.url, "emotion_workers_alive") == 2, SERVING_WITHIN_S)
 
     crowd = crowd_of(server)

@@ -16,8 +16,9 @@ import pytest
 from serving.cuda_options import CudaOptions
 from serving.predictor import Predictor
 from serving.worker import client
-from serving.worker.client import NICENESS, ModelProcess, ProcessHungError, ProcessLostError
-from serving.worker.wire import Tokens
+from serving.worker.__main__ import NICENESS
+from serving.worker.client import ModelProcess, ProcessHungError, ProcessLostError
+from serving.worker.wire import Load, Tokens
 from shared.bundle import Bundle
 from shared.errors import BundleTamperedError, ConfigError
 from tests.serving.bundles import stand_in_bundle
@@ -41,7 +42,7 @@ def is_alive(pid: int) -> bool:
 def test_it_answers_what_the_predictor_answers_here(bundle):
     async def scenario():
         unused_here = CudaOptions(memory_mb=256, graphs=True)
-        process = await ModelProcess.start(bundle, threads=1, cuda=unused_here)
+        process = await ModelProcess.start(Load(bundle, threads=1, cuda=unused_here))
         try:
             tokens = await process.encode(TEXTS)
             return process.loaded, tokens, await process.run(tokens)
@@ -60,7 +61,7 @@ def test_it_answers_what_the_predictor_answers_here(bundle):
 
 def test_a_request_that_fails_costs_only_itself_and_its_text_is_not_repeated(bundle, capfd):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        process = await ModelProcess.start(Load(bundle, threads=1))
         try:
             with pytest.raises(RuntimeError, match=r"^[A-Za-z]+$") as unreadable:
                 await process.encode(["zebracrossing", 7])  # type: ignore[list-item]
@@ -77,7 +78,7 @@ def test_a_request_that_fails_costs_only_itself_and_its_text_is_not_repeated(bun
 
 def test_it_runs_behind_whoever_asks_and_ends_when_told(bundle):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        process = await ModelProcess.start(Load(bundle, threads=1))
         niceness = os.getpriority(os.PRIO_PROCESS, process.pid)
         for number in (signal.SIGTERM, signal.SIGINT):  # sent to the whole group, by Ctrl-C or a supervisor
             os.kill(process.pid, number)
@@ -94,7 +95,7 @@ def test_it_runs_behind_whoever_asks_and_ends_when_told(bundle):
 def test_one_that_hangs_while_it_loads_is_killed(bundle):
     async def main() -> None:
         with pytest.raises(ProcessHungError, match=r"did not answer a Load within 0\.0 s: killed"):
-            await ModelProcess.start(bundle, threads=1, load_timeout_s=0.01)
+            await ModelProcess.start(Load(bundle, threads=1), load_timeout_s=0.01)
 
     asyncio.run(main())
 
@@ -103,7 +104,7 @@ def test_one_that_hangs_is_killed(bundle, monkeypatch):
     monkeypatch.setattr(client, "CLOSE_TIMEOUT_S", 0.1)
 
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        process = await ModelProcess.start(Load(bundle, threads=1))
         os.kill(process.pid, signal.SIGSTOP)
         await process.close()
         return process.pid
@@ -113,7 +114,7 @@ def test_one_that_hangs_is_killed(bundle, monkeypatch):
 
 def test_one_that_does_not_answer_in_time_is_killed_with_its_pid_in_the_error(bundle):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1, timeout_s=0.5)
+        process = await ModelProcess.start(Load(bundle, threads=1), timeout_s=0.5)
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(ProcessHungError, match=rf"model process {process.pid} did not answer a Ping") as hung:
             await process.ping()
@@ -140,7 +141,7 @@ def test_long_texts_have_more_time_to_be_tokenised():
 
 def test_how_a_process_ended_is_said(bundle):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        process = await ModelProcess.start(Load(bundle, threads=1))
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(ProcessLostError, match=rf"model process {process.pid} has ended by signal 9 \(SIGKILL\)"):
             await process.ping()
@@ -151,7 +152,7 @@ def test_how_a_process_ended_is_said(bundle):
 
 def test_who_asks_a_dead_process_hears_of_it(bundle):
     async def scenario():
-        process = await ModelProcess.start(bundle, threads=1)
+        process = await ModelProcess.start(Load(bundle, threads=1))
         os.kill(process.pid, signal.SIGSTOP)
         asking = asyncio.create_task(process.encode(["under way"]))
         await asyncio.sleep(0.01)
@@ -177,15 +178,16 @@ def test_what_the_user_has_to_mend_comes_through_as_it_was_said(tmp_path, spoil,
     if spoil:
         (bundle / "thresholds.json").write_text("{}", encoding="utf-8")
     with pytest.raises(error, match=message):
-        asyncio.run(ModelProcess.start(bundle, **options))
+        asyncio.run(ModelProcess.start(Load(bundle, **options)))
 
 
 ORPHANING = """
 import asyncio, pathlib, sys
 from serving.worker.client import ModelProcess
+from serving.worker.wire import Load
 
 async def main():
-    process = await ModelProcess.start(pathlib.Path(sys.argv[1]), threads=1)
+    process = await ModelProcess.start(Load(pathlib.Path(sys.argv[1]), threads=1))
     print(process.pid, flush=True)
     await asyncio.sleep(60)
 
