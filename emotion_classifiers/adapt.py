@@ -62,7 +62,8 @@ class AdaptOptions:
     suggest: PositiveInt | None = None
     """Number of texts of `unlabelled` to suggest for labelling."""
     profile: str | None = None
-    """Name of the profile to make: these decisions then stand beside the bundle's own, which stay its default."""
+    """Name of the profile to make: these decisions then stand beside the bundle's own, which stay its default; one of
+    this name that the bundle has is adapted further."""
     output: str | None = None
     """Folder of the child bundle; the parent's name with "-adapted" when left out. With `suggest` the table to write;
     the name of the texts with "-suggested.csv" when left out."""
@@ -128,6 +129,8 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
     """
     require_labels(predictor.bundle.task, "emotion adapt")
     _check(options)
+    if options.profile in predictor.bundle.profiles:
+        predictor = predictor.with_profile(options.profile)  # what is there is adapted further
     if options.suggest is not None:
         from emotion_classifiers.adapting.suggest import suggest_rows  # noqa: PLC0415
 
@@ -152,5 +155,10 @@ def _check(options: AdaptOptions) -> None:
         )
     if options.suggest is not None and options.unlabelled is None:
         raise ConfigError("--suggest needs texts.", hint="For example: --suggest 50 texts.csv")
+    if options.text_column is not None and options.unlabelled is None:
+        raise ConfigError(
+            "--text_column names the column of --unlabelled, which is not given.",
+            hint="The column of labelled rows is --data.text_column.",
+        )
     if options.folds == 1:
         raise ConfigError("folds is 1; allowed: 0, or 2 and more.")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shared.bundle import Bundle
 from shared.context import turns_to_json
 from shared.errors import ConfigError
+from shared.profiles import LANGUAGE
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent, adapt, judge
 from training.adapting.recalibration import folds
 
@@ -55,9 +56,12 @@ def check_rows(evidence: Evidence) -> None:
 
 
 def train_further(
-    bundle: Bundle, corpus: Corpus, folder: Path, *, seed: int, threads: int | None, say: Callable[[str], None]
-) -> Bundle:
+    bundle: Bundle, corpus: Corpus, folder: Path, *, seed: int, threads: int | None, say: Callable[[str], None],
+    judged_only: bool = False,
+) -> Bundle:  # fmt: skip
     """A run on the rows that starts from the bundle's network, head included; its bundle.
+
+    Languages get thresholds of their own where the bundle has such, and enough of the rows are in each.
 
     Args:
         bundle: the parent.
@@ -66,6 +70,7 @@ def train_further(
         seed: which rows are held out for the decisions.
         threads: CPU threads.
         say: told what is going on.
+        judged_only: whether the bundle is thrown away when its rows left out are judged.
     """
     from training.config import Config  # noqa: PLC0415
     from training.config.parser import parse_options  # noqa: PLC0415
@@ -82,8 +87,13 @@ def train_further(
         "data.normalisation": manifest.normalisation,
         "model.name": str(bundle.path.resolve()), "model.keep_head": "true", "model.pooling": manifest.pooling,
         "run.name": "run", "run.output_dir": str(folder), "run.seed": str(seed), "watch.trackers": [],
-        "preflight.skip": SKIPPED_CHECKS, **RECIPE,
+        "preflight.skip": SKIPPED_CHECKS, **RECIPE, "eval.bootstrap_samples": "0",
     }  # fmt: skip
+    if judged_only:
+        options["eval.fairness_sentences"] = "0"
+    if corpus.languages is not None:
+        of_languages = any(LANGUAGE in profile.about for profile in bundle.profiles.values())
+        options |= {"data.language_column": LANGUAGE, "calibration.per_language": json.dumps(of_languages)}
     if manifest.context is not None:
         options |= {
             "data.context_column": CONTEXT_COLUMN, "data.context_length": str(manifest.context.length),
@@ -130,7 +140,9 @@ def estimate_full(
     for number, (inside, outside) in enumerate(folds(len(corpus), num_folds, seed + 1), start=1):
         say(f"fold {number} of {num_folds}:")
         with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-            trained = train_further(bundle, corpus.take(inside), Path(folder), seed=seed, threads=threads, say=say)
+            trained = train_further(
+                bundle, corpus.take(inside), Path(folder), seed=seed, threads=threads, say=say, judged_only=True
+            )
             adapted = fit_decisions(parent, trained, seed)
             logits = trained_logits(trained, [corpus.texts[row] for row in outside])
         probabilities[outside], decisions[outside] = adapted.calibration.apply(logits), adapted.decisions(logits)
@@ -155,7 +167,8 @@ def _write_rows(corpus: Corpus, labels: tuple[str, ...], path: Path, seed: int) 
     held_out = np.zeros(len(corpus), bool)
     chosen = np.random.default_rng(seed).permutation(len(corpus))[: max(1, round(DEV_SHARE * len(corpus)))]
     held_out[chosen] = True
-    columns: dict[str, Any] = {
+    columns: dict[str, Any] = {} if corpus.languages is None else {LANGUAGE: corpus.languages}
+    columns |= {
         "text": [str(text) for text in corpus.texts], "split": np.where(held_out, "dev", "train").tolist(),
         CONTEXT_COLUMN: [json.dumps(turns_to_json(context)) for context in corpus.contexts],
     } | {

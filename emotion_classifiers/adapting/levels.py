@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,13 +58,13 @@ def _fit_child(
     bundle, fit = predictor.bundle, FITS[options.level]
     parent = parent_of(bundle)
     adapted = fit(parent, given.evidence, options.seed)
-    adapted = replace(adapted, notes=(*given.notes, *adapted.notes))
+    adapted = replace(adapted, notes=(*given.notes, *adapted.notes, *_untouched(bundle, options, adapted)))
     estimated = None if given.corpus is None else estimate(parent, given.evidence, options.seed, fit=fit)
     changes: dict[str, Any] = {}
     if (change := adapted.layer) is not None:
         from emotion_classifiers.adapting.head import exporter, new_layer  # noqa: PLC0415  (onnx)
 
-        adapted = _without_profiles(bundle, adapted)
+        adapted = _without_profiles(bundle, (), adapted)
         layer = new_layer(bundle, change, options.threads)
         changes = {"layer": layer, "export": exporter(
             bundle, layer, served=predictor.precision, threads=options.threads, say=_say)}  # fmt: skip
@@ -98,7 +99,8 @@ def _train_child(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.absolute().parent) as folder:
         trained = train_further(bundle, given.corpus, Path(folder), seed=options.seed, threads=threads, say=_say)
         adapted = fit_decisions(parent, trained, options.seed)
-        adapted = _without_profiles(bundle, replace(adapted, notes=(*given.notes, *adapted.notes)))
+        adapted = replace(adapted, notes=(*given.notes, *adapted.notes))
+        adapted = _without_profiles(bundle, trained.profiles, adapted)
         child = write_child(
             trained, target, adapted, evidence_of(trained), estimate=estimated,
             origin=_origin(predictor, options, given), trained_from=bundle.seal,
@@ -161,11 +163,21 @@ def _table(found: dict[str, Estimate], seconds: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def _without_profiles(bundle: Bundle, adapted: Adapted) -> Adapted:
-    if not bundle.profiles:
+def _without_profiles(bundle: Bundle, kept: Collection[str], adapted: Adapted) -> Adapted:
+    """The same, with a note on the profiles of the bundle that are not among the `kept` ones of another network."""
+    lost = [name for name in bundle.profiles if name not in kept]
+    if not lost:
         return adapted
-    note = f"the profiles of the bundle are left out, as they are of its own network: {', '.join(bundle.profiles)}."
+    note = f"the profiles of the bundle are left out, as they are of its own network: {', '.join(lost)}."
     return replace(adapted, notes=(*adapted.notes, note))
+
+
+def _untouched(bundle: Bundle, options: AdaptOptions, adapted: Adapted) -> list[str]:
+    """A note on the profiles that go on deciding as they did."""
+    if options.profile is not None or adapted.layer is not None or not bundle.profiles:
+        return []
+    names = ", ".join(bundle.profiles)
+    return [f"the profiles of the bundle decide as before: {names}; adapt one with --profile and its name."]
 
 
 def _origin(predictor: Predictor, options: AdaptOptions, given: Given) -> dict[str, Any]:

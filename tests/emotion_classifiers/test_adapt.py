@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import emotion_classifiers as ec
 from emotion_classifiers.adapt import main
 from emotion_classifiers.adapting.inputs import read_frequencies, read_unlabelled
 from serving.predictor import Predictor
-from shared.bundle import Bundle
+from shared.bundle import Bundle, seal
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from shared.profiles import Profile, for_language
 from tests.helpers import WORDS
@@ -201,6 +202,34 @@ def test_adapting_loads_neither_torch_nor_scikit_learn(bundle, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_profile_that_is_there_is_adapted_from_what_it_decides_and_others_are_named(bundle, tmp_path, capsys):
+    frame, parent = rows(bundle, 40), Bundle.read(bundle)
+    own = replace(parent.policies, values={**parent.policies.values, "f1": np.full(len(LABELS), 0.11)})
+    frame[list(LABELS)] = [[row % 2] * 4 for row in range(40)]  # whatever the texts are: no reason to change anything
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    both = write_profile(parent, tmp_path / "both", Profile(parent.calibration, own, {"language": "es"}))
+    words = [both, "--data", tmp_path / "mine.csv", "--threads", "1", "--output"]
+    content, _ = adapted([*words, tmp_path / "child", "--profile", "es"], capsys)
+    assert content["kept_parent"]
+    assert set(Bundle.read(tmp_path / "child").profiles["es"].policies.values["f1"]) == {0.11}
+    content, page = adapted([*words, tmp_path / "other"], capsys)
+    said = "the profiles of the bundle decide as before: es; adapt one with --profile and its name."
+    assert content["notes"][-1] == said
+    assert said in page
+
+
+def write_profile(parent, folder, profile):
+    """A copy of the bundle with a profile called es."""
+    shutil.copytree(parent.path, folder)
+    profile.write(folder / "profiles" / "es")
+    manifest = parent.manifest
+    sealed = seal(folder, labels=manifest.labels, task=manifest.task, pooling=manifest.pooling,
+                  max_length=manifest.max_length, head_tokens=manifest.head_tokens, provenance={})  # fmt: skip
+    report = {**sealed.verification(), "bundle_seal": sealed.seal}
+    (sealed.onnx_dir / "verification.json").write_text(json.dumps(report))
+    return folder
 
 
 def test_a_profile_of_a_language_that_is_adapted_still_decides_texts_in_it(bundle, tmp_path):

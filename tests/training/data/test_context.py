@@ -95,6 +95,19 @@ def test_history_is_bounded_and_empty_texts_are_no_turns():
     assert context[-1][-1] == Turn("195")
 
 
+def test_rows_to_train_further_on_keep_their_languages(tmp_path):
+    rows = [(f"text {n}", ("joy", "anger")[n % 2], ("es", "de", "")[n % 3]) for n in range(60)]
+    config = DataConfig(source="table", path=str(table(tmp_path / "t.jsonl", rows, "text", "label", "language")),
+                        language_column="language")  # fmt: skip
+    data = load_data(config)
+    _write_rows(data.train, data.labels.names, tmp_path / "rows.parquet", seed=1)
+    again = load_data(replace(config, path=str(tmp_path / "rows.parquet"), label_column="joy,anger",
+                              split_column="split", text_column="text"))  # fmt: skip
+    assert dict(zip(data.train.texts, data.train.languages, strict=True)) == dict(
+        zip([*again.train.texts, *again.dev.texts], [*again.train.languages, *again.dev.languages], strict=True)
+    )
+
+
 def test_rows_without_a_dialogue_stand_alone_and_in_no_group(tmp_path):
     rows = [(f"text {n}", ("joy", "anger")[n % 2], d, 7) for n, d in enumerate((None, "", "d", None, "d"))]
     source = SourceConfig("table", str(table(tmp_path / "t.jsonl", rows, "text", "label", "dialogue", "who")),
