@@ -183,6 +183,7 @@ class Bundle:
             head_tokens=self.manifest.head_tokens,
             normalisation=self.manifest.normalisation,
             context=self.manifest.context,
+            specials_as_text=self.manifest.specials_as_text,
         )
 
     def metrics(self) -> dict[str, Any]:
@@ -220,6 +221,7 @@ def seal(
     normalisation: Normalisation = "emoji_names",
     context: ContextFormat | None = None,
     scale: Scale | None = None,
+    specials_as_text: bool = True,
 ) -> Bundle:
     """Write `bundle.json` with the sha256 of every file in `folder`, then read the bundle back, checked.
 
@@ -229,8 +231,9 @@ def seal(
     files = {name: sha256_file(folder / name) for name in _sealed_names(folder)}
     version = SCHEMA_VERSION if Task(task).decides else INTENSITY_VERSION
     manifest = Manifest(
-        version, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance, context, scale
-    )
+        version, labels, task, pooling, max_length, head_tokens, normalisation, files, provenance, context, scale,
+        specials_as_text,
+    )  # fmt: skip
     manifest.write(folder / MANIFEST)
     return Bundle.read(folder)
 

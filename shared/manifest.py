@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +24,8 @@ a reader of version 3 would take their logits for those of labels."""
 
 READABLE_VERSIONS = (1, 2, 3, 4)
 MANIFEST = "bundle.json"
+SPECIALS, AS_TEXT = "special_tokens", "text"
+"""Field of `bundle.json`, and its value where texts never become special tokens."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Manifest:
     """How previous turns are read; None where the model was trained without, and is asked without."""
     scale: Scale | None = None
     """Of the task intensity; None in the others."""
+    specials_as_text: bool = False
+    """Whether the names of special tokens in a text, such as "[SEP]", are words; in older bundles they are tokens."""
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -73,14 +77,19 @@ class Manifest:
         except ValueError:
             raise BundleFormatError(f"{path}: 'context' does not say how previous turns are read.") from None
         scale = Scale.of(content.get("scale")) if fields["task"] == Task.INTENSITY else None
-        return cls(**{**fields, "labels": tuple(fields["labels"]), "context": context, "scale": scale})
+        specials = content.get(SPECIALS)
+        if specials not in (None, AS_TEXT):
+            raise BundleFormatError(f"{path}: '{SPECIALS}' is {str(specials)[:60]!r}, expected {AS_TEXT} or nothing.")
+        optional = {"context": context, "scale": scale, "specials_as_text": specials == AS_TEXT}
+        return cls(**{**fields, "labels": tuple(fields["labels"]), **optional})
 
     def write(self, path: Path) -> None:
         """Write `bundle.json`."""
         context = {} if self.context is None else {"context": self.context.to_json()}
         scale = {} if self.scale is None else {"scale": self.scale.to_json()}
-        always = {name: value for name, value in asdict(self).items() if name not in ("context", "scale")}
-        write_json(path, always | context | scale)
+        specials = {SPECIALS: AS_TEXT} if self.specials_as_text else {}
+        always = {name: getattr(self, name) for name in ("schema_version", *_FIELDS)}
+        write_json(path, always | context | scale | specials)
 
 
 def is_count(value: Any) -> bool:

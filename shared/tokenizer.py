@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from shared.context import ContextFormat, context_of
 from shared.errors import BundleFormatError, ConfigError
+from shared.special_tokens import ids_as_words, special_ids
 from shared.text import Normalisation, default_head_tokens, head_tail, normalise, windows
 
 PAD_NAMES = ("[PAD]", "<pad>", "<|pad|>")
@@ -51,6 +52,8 @@ class TextTokenizer:
         head_tokens: tokens kept from the start of a longer text; a quarter of `max_length` when None.
         normalisation: what is done to a text before it is tokenised; see `shared.text`.
         context: how previous turns are read; when None they are left out.
+        specials_as_text: whether "[SEP]" and its like in a text are words; in bundles that do not say so each is the
+            token that it names, as they were evaluated.
 
     Raises:
         ConfigError: when `max_length` leaves no room for text, `head_tokens` does not fit in it, or the budget of the
@@ -65,6 +68,7 @@ class TextTokenizer:
         head_tokens: int | None = None,
         normalisation: Normalisation = "emoji_names",
         context: ContextFormat | None = None,
+        specials_as_text: bool = True,
     ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -83,6 +87,7 @@ class TextTokenizer:
             normalise("\U0001f642", normalisation)  # reads the names now and not with the first text
         self.pad_id = _pad_id(tokenizer)
         self.context = context
+        self.specials_as_text = specials_as_text
         self._pair = None if context is None else _pair_template(tokenizer, self._prefix, self._suffix)
         if context is not None and self._pair is not None:
             least = self._pair.cost + 1
@@ -101,6 +106,7 @@ class TextTokenizer:
         head_tokens: int | None = None,
         normalisation: Normalisation = "emoji_names",
         context: ContextFormat | None = None,
+        specials_as_text: bool = True,
     ) -> TextTokenizer:
         """Read a `tokenizer.json`.
 
@@ -114,8 +120,9 @@ class TextTokenizer:
         except Exception as error:  # the library raises bare Exception
             raise BundleFormatError(f"{path} is not a readable tokenizer.json: {error}.") from error
         return cls(
-            tokenizer, max_length=max_length, head_tokens=head_tokens, normalisation=normalisation, context=context
-        )
+            tokenizer, max_length=max_length, head_tokens=head_tokens, normalisation=normalisation, context=context,
+            specials_as_text=specials_as_text,
+        )  # fmt: skip
 
     @property
     def vocab_size(self) -> int:
@@ -142,10 +149,20 @@ class TextTokenizer:
             return None if model["unk_id"] is None else int(model["unk_id"])
         return None if model.get("unk_token") is None else self._tokenizer.token_to_id(model["unk_token"])
 
+    @cached_property
+    def _never_in_texts(self) -> frozenset[int]:
+        """Ids that no text may have."""
+        if not self.specials_as_text:
+            return frozenset()
+        between = () if self._pair is None else (*self._pair.middle, *self._pair.end)
+        return special_ids(self._tokenizer, (*self.special_ids, *between, self.pad_id), self.unknown_id)
+
     @property
     def fingerprint(self) -> str:
         """sha256 over the tokenizer and the truncation: equal fingerprints give equal rows."""
         described = f"{self._tokenizer.to_str()}|{self.max_length}|{self.head_tokens}|{self.normalisation}"
+        if self.specials_as_text:
+            described += "|specials as text"
         if self.context is not None:
             described += f"|{json.dumps(self.context.to_json(), sort_keys=True)}"
         return hashlib.sha256(described.encode()).hexdigest()
@@ -169,8 +186,12 @@ class TextTokenizer:
 
     def _token_ids(self, texts: Sequence[str]) -> list[Sequence[int]]:
         usable = [normalise(text, self.normalisation) for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(usable, add_special_tokens=False)
-        return [encoding.ids for encoding in encodings]
+        encodings, never = self._tokenizer.encode_batch_fast(usable, add_special_tokens=False), self._never_in_texts
+        found = [encoding.ids for encoding in encodings]
+        return [
+            ids if never.isdisjoint(ids) else ids_as_words(self._tokenizer, text, never)
+            for text, ids in zip(usable, found, strict=True)
+        ]
 
     def _turns(self, texts: Sequence[str]) -> list[list[Sequence[int]]]:
         """Token ids of the turns of every text, the oldest first; none where they are not read.

@@ -87,6 +87,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int, token
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
         "model_input_names": [*MODEL_INPUTS, *(["token_type_ids"] if token_types else [])],
+        "split_special_tokens": True,  # in a text their names are words, as in shared.special_tokens
         **found,
     }
     write_json(folder / "tokenizer_config.json", described)

@@ -114,7 +114,7 @@ def write_child(
         child = seal(
             folder, labels=manifest.labels, task=manifest.task, pooling=manifest.pooling,
             max_length=manifest.max_length, head_tokens=manifest.head_tokens, normalisation=manifest.normalisation,
-            provenance=provenance, context=manifest.context,
+            provenance=provenance, context=manifest.context, specials_as_text=manifest.specials_as_text,
         )  # fmt: skip
         if export is None:
             _carry_verification(bundle, child)

@@ -131,7 +131,7 @@ def publish(
         seal(
             folder, labels=data.labels.names, task=config.task.value, pooling=pooling_of(config.model),
             max_length=tokens.max_length, head_tokens=tokens.head_tokens, normalisation=tokens.normalisation,
-            provenance=provenance, context=tokens.context,
+            provenance=provenance, context=tokens.context, specials_as_text=tokens.specials_as_text,
             scale=None if trained.readout is None else trained.readout.scale,
         )  # fmt: skip
     return Bundle.read(target, check_files=False)
