@@ -73,6 +73,8 @@ def read_conversation(
 
 def _read(turns: Iterable[Any]) -> tuple[Turn, ...]:
     try:
-        return read_turns(list(turns) if not isinstance(turns, str | bytes | Mapping) else turns)
+        if turns is None:
+            raise ValueError
+        return read_turns(turns)
     except ValueError:
         raise InvalidInputError(f"turns: a conversation is a list, the oldest turn first; {NOT_A_TURN}.") from None

@@ -262,7 +262,9 @@ def _show(predictor: Predictor, options: argparse.Namespace) -> None:
         "policy": options.policy, "segments": options.segments, "explain": options.explain, "probabilities": True,
         "top_k": len(predictor.labels),
     }  # fmt: skip
-    request = PredictRequest(texts=options.text, **(of_labels if bundle.readout is None else {}))
+    request = PredictRequest(
+        texts=options.text, language=options.language, **(of_labels if bundle.readout is None else {})
+    )
     for text, reading in zip(
         options.text, read_here(predictor, TextChecks(bundle), options.text, request, bundle), strict=True
     ):

@@ -91,7 +91,7 @@ def read_cell(value: Any) -> Context:
     if text.startswith("[") and text.endswith("]"):
         try:
             return read_turns(json.loads(text))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             pass  # a text in brackets
     return (Turn(text),)
 

@@ -21,8 +21,10 @@ class ExponentialSmoothing:
     """
 
     def __init__(self, weight: float) -> None:
-        if not 0 <= weight < 1:
-            raise ConfigError(f"smoothing is {weight:g}; allowed: 0 (none) up to, but not, 1.")
+        number = isinstance(weight, int | float | np.floating)
+        if not number or not 0 <= weight < 1:
+            said = f"{weight:g}" if number else repr(weight)[:40]
+            raise ConfigError(f"smoothing is {said}; allowed: 0 (none) up to, but not, 1.")
         self.weight = weight
         self._state: NDArray[np.float64] | None = None
 

@@ -130,7 +130,7 @@ def read_frequencies(path: str | None, labels: Sequence[str]) -> NDArray[np.floa
         raise DataNotFoundError(f"there is no file of frequencies at {path}.")
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}.") from None
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{path} holds no frequencies.", hint="Write one line a label, like joy: 0.3")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emotion_classifiers.adapting.inputs import read_given
 from serving.exporting.last_layer import pooled_vectors
 from shared.errors import ConfigError, ExportError
+from shared.files import replacing_file
 from training.adapting.adapt import FEWEST_ROWS, adapt
 from training.adapting.child import parent_of
 from training.adapting.suggestion import NEAR_DUPLICATE, learning_curve, suggest
@@ -52,7 +53,7 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
         sys.stderr.write(f"note: texts are compared by their logits: {error.message}.\n")
         vectors, alike = scores, NEAR_DUPLICATE_LOGITS
     chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike, seed=options.seed)
-    with target.open("w", encoding="utf-8", newline="") as stream:
+    with replacing_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerows([COLUMNS, *((texts[row], "") for row in chosen)])
     content = {

@@ -169,6 +169,8 @@ def test_a_profile_stands_beside_the_decisions_of_the_bundle(bundle, tmp_path, c
 
 
 def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
+    with pytest.raises(ConfigError, match="--text_column names the column of --unlabelled, which is not given"):
+        main([str(bundle), "--text_column", "words"])
     with pytest.raises(ConfigError, match="nothing to adapt to"):
         main([str(bundle)])
     (tmp_path / "bundle-adapted").mkdir()
@@ -186,6 +188,9 @@ def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
         (tmp_path / "f.yaml").write_text(content)
         with pytest.raises(ConfigError, match=message):
             read_frequencies(str(tmp_path / "f.yaml"), LABELS)
+    (tmp_path / "f.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="f.yaml is not YAML"):
+        read_frequencies(str(tmp_path / "f.yaml"), LABELS)
     with pytest.raises(DataNotFoundError, match="no file of frequencies at"):
         read_frequencies(str(tmp_path / "nowhere.yaml"), LABELS)
     (tmp_path / "texts.csv").write_text("a,b\n1,2\n")

@@ -71,10 +71,10 @@ def test_what_is_labelled_is_not_suggested_again_and_a_curve_says_what_more_woul
     fill_in(bundle, tmp_path / "first.csv")
     capsys.readouterr()
     main([str(bundle), "--suggest", "20", source, "--data", str(tmp_path / "first.csv"), "--data.annotated", "all",
-          "--output", str(tmp_path / "second.csv"), "--threads", "1"])  # fmt: skip
+          "--output", str(tmp_path / "new/second.csv"), "--threads", "1"])  # fmt: skip
     *page, line = capsys.readouterr().out.splitlines()
     content = json.loads(line)
-    first, second = ((tmp_path / name).read_text().splitlines()[1:] for name in ("first.csv", "second.csv"))
+    first, second = ((tmp_path / name).read_text().splitlines()[1:] for name in ("first.csv", "new/second.csv"))
     answered = {row[0] for row in csv.reader(first) if row[1]}
     assert not answered & {row[0] for row in csv.reader(second)}
     assert content["labelled_before"] == 59

@@ -37,7 +37,7 @@ def test_smoothing_by_hand():
     assert [none.next([p]).item() for p in (0.8, 0.4)] == [0.8, 0.4]
 
 
-@pytest.mark.parametrize("weight", [-0.1, 1, 1.5, float("nan")])
+@pytest.mark.parametrize("weight", [-0.1, 1, 1.5, float("nan"), "0.5", None])
 def test_a_weight_outside_is_refused(weight):
     with pytest.raises(ConfigError, match=r"smoothing is .*; allowed: 0 \(none\) up to, but not, 1"):
         ExponentialSmoothing(weight)
@@ -81,7 +81,7 @@ def test_the_timeline_is_smoothed_over_the_turns_that_can_be_read(aware):
         assert set(names) == {aware.labels[place] for place in np.flatnonzero(values >= thresholds)}
 
 
-@pytest.mark.parametrize("turns", ["hello", [3], [{"text": 3}], {"text": "a"}])
+@pytest.mark.parametrize("turns", ["hello", [3], [{"text": 3}], {"text": "a"}, 3, None])
 def test_what_is_no_conversation_is_refused(aware, turns):
     with pytest.raises(InvalidInputError, match="turns: a conversation is a list, the oldest turn first"):
         aware.conversation(turns)

@@ -184,6 +184,7 @@ def test_what_is_no_list_of_turns_is_refused(value):
     [
         ("", ()), ("  ", ()), (None, ()), ("Hi there", (Turn("Hi there"),)), ("[sighs]", (Turn("[sighs]"),)),
         ('["a", {"text": "b", "speaker": "c"}]', (Turn("a"), Turn("b", "c"))), (["a"], (Turn("a"),)), ("[]", ()),
+        ("[" * 5000 + "]" * 5000, (Turn("[" * 5000 + "]" * 5000),)),
     ],
 )  # fmt: skip
 def test_a_cell_holds_a_list_or_one_turn(cell, found):

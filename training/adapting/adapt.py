@@ -5,7 +5,7 @@ Shapes: N labelled rows, M unlabelled texts, L labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -278,11 +278,9 @@ def present_macro_f1(truth: Bools, decisions: Bools, known: Bools) -> float:
 def _with_intervals(
     truth: Bools, known: Bools, adapted: Bools, parent: Bools, seed: int
 ) -> dict[str, tuple[float, float, float]]:
-    generator, count = np.random.default_rng(seed), len(truth)
-    times = [np.ones(count)] + [
-        np.bincount(generator.integers(0, count, count), minlength=count).astype(float) for _ in range(RESAMPLES)
-    ]
-    first, second = (_resampled_macro_f1(truth, known, found, times) for found in (adapted, parent))
+    first, second = (
+        _resampled_macro_f1(truth, known, found, _resamples(len(truth), seed)) for found in (adapted, parent)
+    )
     found = {"adapted": first, "parent": second, "difference": first - second}
     positives = (truth & known).sum(axis=0)
     tail = _tail(float(positives[positives > 0].mean()) if positives.any() else 0.0)
@@ -302,13 +300,21 @@ def _tail(size: float) -> float:
     return float(ndtr(np.sqrt(size / (size - 1)) * stdtrit(size - 1, 0.025)))
 
 
-def _resampled_macro_f1(truth: Bools, known: Bools, decisions: Bools, times: Sequence[Floats]) -> Floats:
+def _resamples(count: int, seed: int) -> Iterator[Floats]:
+    """How often each of `count` rows counts: once, then as it was drawn, one array after the other."""
+    generator = np.random.default_rng(seed)
+    yield np.ones(count)
+    for _ in range(RESAMPLES):
+        yield np.bincount(generator.integers(0, count, count), minlength=count).astype(float)
+
+
+def _resampled_macro_f1(truth: Bools, known: Bools, decisions: Bools, times: Iterable[Floats]) -> Floats:
     """`present_macro_f1` of rows that count so many times each; one value an entry of `times`."""
     positive, decided = truth & known, decisions & known
     counted = np.hstack([positive, decided, positive & decided]).astype(np.float64)
-    found = np.empty(len(times))
-    for place, weights in enumerate(times):
+    found = []
+    for weights in times:
         support, chosen, right = (weights @ counted).reshape(3, -1)
         present = support > 0
-        found[place] = (2 * right / np.maximum(1, support + chosen))[present].mean() if present.any() else 0.0
-    return found
+        found.append((2 * right / np.maximum(1, support + chosen))[present].mean() if present.any() else 0.0)
+    return np.array(found)

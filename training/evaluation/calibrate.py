@@ -91,7 +91,8 @@ def calibrate_and_evaluate(
             item.rows, item.thresholds, policies.labels, samples=config.eval.bootstrap_samples, seed=config.run.seed
         )
         metrics["languages"] = metrics_by_language(
-            item.rows, corpus.languages, policies.labels, profiles, single_label=config.loss.task == "single_label",
+            item.rows, corpus.languages, policies.labels, profiles,
+            calibration=calibration, single_label=config.loss.task == "single_label",
         )  # fmt: skip
         scored.append(item)
     metrics_of: dict[str, Any] = {item.name: item.metrics for item in scored}

@@ -18,6 +18,7 @@ from shared.files import read_json, replacing_folder, write_json
 from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
+from training.data.sources.tabular import tables_kept
 from training.evaluation.by_language import metrics_by_language
 from training.evaluation.evaluate_intensities import evaluate_intensity_bundle
 from training.evaluation.faithfulness import faithfulness
@@ -74,7 +75,8 @@ def evaluate_bundle(
         raise ConfigError(f"data.task is intensity, and {path} is a bundle of decided labels.", hint="Leave it out.")
     _check_level(bundle, options.level)
     parts = list(_parts(options))
-    loaded = [_rows(bundle, part, options.level) for part in parts]
+    with tables_kept():
+        loaded = [_rows(bundle, part, options.level) for part in parts]
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
     scored = [
         _score(bundle, part, data, logits, options) for part, data in zip(parts, loaded, strict=True)
@@ -173,8 +175,9 @@ def _score(bundle: Bundle, part: Part, data: EvaluationRows, logits: LogitsOf, o
             **drift_over_periods(periods, item.rows.probabilities, tokens.lengths, bins),
         }
     metrics["languages"] = metrics_by_language(
-        item.rows, rows.languages, item.labels, bundle.profiles, single_label=bundle.manifest.task == "single_label"
-    )
+        item.rows, rows.languages, item.labels, bundle.profiles,
+        calibration=bundle.calibration, single_label=bundle.manifest.task == "single_label",
+    )  # fmt: skip
     metrics["levels"] = levels_of(item.rows, item.thresholds, item.labels, samples=samples)
     fitted = data.split == bundle.policies.fitted_on and _same_texts(bundle, data)
     return replace(item, fitted_here=fitted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from shared.errors import ConfigError, InvalidInputError
 from shared.languages import language_code
@@ -53,10 +53,19 @@ ENGLISH = frozenset({
 """Kinds whose texts are all English."""
 
 OF_LABELS = (
-    "label_column", "label_form", "delimiter", "ids_start", "positive_from", "soft_labels", "aggregate", "annotated",
-    "context_column", "dialogue_column", "speaker_column",
+    "label_column", "label_form", "delimiter", "ids_start", "blanks", "positive_from", "soft_labels", "aggregate",
+    "annotated", "context_column", "dialogue_column", "speaker_column",
 )  # fmt: skip
 """Keys of a source that say nothing about intensities."""
+
+OF_INTENSITIES = ("intensity_columns", "scale")
+"""Keys of a source that say nothing about labels."""
+
+OF_TABLES = (
+    "label_form", "delimiter", "ids_start", "blanks", "aggregate", "split_column", "intensity_columns", "scale",
+    "date_column", "group_column", "context_column", "dialogue_column", "speaker_column", "language_column",
+)  # fmt: skip
+"""Keys of a source that other kinds than tables have no use for."""
 
 
 def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str = "labels") -> RawCorpus:
@@ -80,15 +89,28 @@ def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str =
             f"the source {source.kind} has {has} alone, and data.task is {task}.",
             hint=f"Say --data.task {other}, or choose one of {', '.join(readers)}.",
         )
+    _check_keys(source, task)
     if task == "intensity":
-        values = {key: getattr(source, key) for key in OF_LABELS}
-        given = [key for key, value in values.items() if value is not None and value is not False]
-        if given:
-            raise ConfigError(f"data.{given[0]} is made for labels, and data.task is intensity.", hint="Leave it out.")
         raw = INTENSITY_READERS[source.kind](source)
     else:
         raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
     return _with_language(raw, source)
+
+
+def _check_keys(source: SourceConfig, task: str) -> None:
+    """Refuse what would be passed over.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    said = {key.name for key in fields(source) if getattr(source, key.name) != getattr(SourceConfig(), key.name)}
+    if source.kind != "table" and (given := said.intersection(OF_TABLES)):
+        raise ConfigError(
+            f"data.{min(given)} is made for tables, and the source is {source.kind}.", hint="Leave it out."
+        )
+    other, alien = ("intensities", OF_INTENSITIES) if task == "labels" else ("labels", OF_LABELS)
+    if given := said.intersection(alien):
+        raise ConfigError(f"data.{min(given)} is made for {other}, and data.task is {task}.", hint="Leave it out.")
 
 
 def _with_language(raw: RawCorpus, source: SourceConfig) -> RawCorpus:

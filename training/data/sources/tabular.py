@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,19 @@ def table_options(source: SourceConfig) -> TableOptions:
     )  # fmt: skip
 
 
+_kept: ContextVar[dict[Any, Table] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def tables_kept() -> Iterator[None]:
+    """Within the block a table is read once, also where several parts, or the data of the training, are of one file."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def read_table(paths: Path | Sequence[Path], source: SourceConfig | None = None) -> Table:
     """Read a file, or several that are parts of one table.
 
@@ -47,7 +62,12 @@ def read_table(paths: Path | Sequence[Path], source: SourceConfig | None = None)
         DataFormatError: for bytes, rows or a header that are not in order, or can be read in two ways.
         EmptyDataError: when there is no row.
     """
-    files = [paths] if isinstance(paths, Path) else list(paths)
-    table = open_table(files, table_options(source or SourceConfig()))
-    columns = table.read_all().columns
-    return Table(files[0], columns, table.class_names, tuple(table.notes))
+    files, options = [paths] if isinstance(paths, Path) else list(paths), table_options(source or SourceConfig())
+    kept, key = _kept.get(), (options, *(file.resolve() for file in files))
+    if kept is not None and key in kept:
+        return replace(kept[key], path=files[0])
+    table = open_table(files, options)
+    found = Table(files[0], table.read_all().columns, table.class_names, tuple(table.notes))
+    if kept is not None:
+        kept[key] = found
+    return found

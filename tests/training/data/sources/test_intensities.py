@@ -243,6 +243,7 @@ def test_a_table_of_intensities_has_the_splits_and_columns_of_a_table_of_labels(
         {"context_column": "d"},
         {"annotated": "all"},
         {"ids_start": 0},
+        {"blanks": "negative"},
     ],
     ids=lambda keys: next(iter(keys)),
 )
@@ -250,6 +251,14 @@ def test_keys_of_labels_are_refused_with_intensities(tmp_path, keys):
     path = table(tmp_path, "text,joy,d\na,3,x\nb,1,x\n")
     with pytest.raises(ConfigError, match=f"data.{next(iter(keys))} is made for labels, and data.task is intensity"):
         read_scores(path, intensity_columns="joy", scale="0:3", **keys)
+
+
+def test_keys_that_a_source_has_no_use_for_are_refused(tmp_path):
+    path = table(tmp_path, "text,joy,d\na,1,x\nb,0,x\n")
+    with pytest.raises(ConfigError, match="data.scale is made for intensities, and data.task is labels. Leave it out"):
+        read_source(SourceConfig(kind="table", path=str(path), label_column="joy", scale="0:1"))
+    with pytest.raises(ConfigError, match="data.group_column is made for tables, and the source is sample. Leave it"):
+        read_source(SourceConfig(kind="sample", group_column="writer"))
 
 
 def test_the_language_of_ei_goes_by_every_code_of_it(tmp_path):
