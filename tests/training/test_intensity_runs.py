@@ -23,6 +23,7 @@ def corpus(tmp_path_factory):
         ({"loss__name": "focal"}, "loss.name is focal, and data.task is intensity"),
         ({"loss__smoothing": "0.1"}, "loss.smoothing is made for labels"),
         ({"augment__methods": "[synonyms]"}, "augment.methods is made for labels"),
+        ({"calibration__per_language": "true"}, "calibration.per_language is made for labels"),
         ({"distill__teachers": "[runs/a]"}, "distill.teachers is made for labels"),
         ({"data__sampling__min_presence": "2"}, "data.sampling.min_presence is made for labels"),
         ({"data__taxonomy": "ekman"}, "data.taxonomy is made for labels"),

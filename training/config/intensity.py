@@ -46,6 +46,8 @@ def _made_for_labels(config: Config) -> dict[str, bool]:
     sources, sampling = config.data.resolved_sources(), config.data.sampling
     return {
         "loss.smoothing": bool(config.loss.smoothing),
+        "calibration.per_language": config.calibration.per_language,
+        "calibration.method temperature_per_label": config.calibration.method == "temperature_per_label",
         "augment.methods": bool(config.augment.methods),
         "distill.teachers": bool(config.distill.teachers),
         "data.sampling.oversample_below": sampling.oversample_below is not None,
