@@ -151,7 +151,7 @@ def adapt(parent: Parent, evidence: Evidence, seed: int = 0) -> Adapted:
         ConfigError: for a bundle with one label a text, whose probabilities are not each label's own; or for evidence
             that says nothing.
     """
-    check_evidence(parent, evidence)
+    check_evidence(parent, evidence, fewest=1)  # a fold of few rows keeps the parent
     calibration, labels = parent.calibration, parent.policies.labels
     reference = ReferenceRows(
         calibration.scores(parent.reference_logits), parent.reference_truth, parent.reference_known
@@ -216,8 +216,8 @@ def _described(evidence: Evidence) -> str:
     return "adapted to " + " and ".join(filter(None, parts))
 
 
-def check_evidence(parent: Parent, evidence: Evidence) -> None:
-    """Refuse what nothing can be learned from.
+def check_evidence(parent: Parent, evidence: Evidence, *, fewest: int = FEWEST_ROWS) -> None:
+    """Refuse what nothing can be learned from, as fewer labelled rows than `fewest`.
 
     Raises:
         ConfigError: says what is missing.
@@ -228,9 +228,9 @@ def check_evidence(parent: Parent, evidence: Evidence) -> None:
             "of one label moves all others, which adapting does not do.",
             hint="Train it on your rows: python -m training.run --loss.name cross_entropy --model.name BUNDLE",
         )
-    if 0 < len(evidence.logits) < FEWEST_ROWS:
+    if 0 < len(evidence.logits) < fewest:
         raise ConfigError(
-            f"{len(evidence.logits)} labelled rows are too few to adapt to; allowed: {FEWEST_ROWS} or more.",
+            f"{len(evidence.logits)} labelled rows are too few to adapt to; allowed: {fewest} or more.",
             hint="Label more rows, or give them as texts without labels.",
         )
     if not (len(evidence.logits) or len(evidence.unlabelled) or np.isfinite(evidence.frequencies).any()):

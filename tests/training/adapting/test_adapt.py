@@ -14,7 +14,7 @@ from shared.metrics import average_precision
 from tests.training.adapting.worlds import World, evidence, parent_of, shifted, world
 from training.adapting import adapt as module
 from training.adapting import recalibration
-from training.adapting.adapt import Parent, adapt, estimate, present_macro_f1
+from training.adapting.adapt import Parent, adapt, check_evidence, estimate, present_macro_f1
 from training.adapting.recalibration import fit_recalibration
 
 EVERY_DRAW = 400
@@ -198,12 +198,18 @@ def test_macro_f1_of_a_world_is_that_of_many_of_its_texts(parent):
     assert AWAY.macro_f1(parent) == pytest.approx(macro_f1(parent, AWAY, count=40_000), abs=0.004)
 
 
+def test_the_fewest_rows_have_an_estimate_in_which_folds_keep_the_parent(parent):
+    ten = evidence(*HOME.draw(10, 0))
+    check_evidence(parent, ten)
+    assert estimate(parent, ten).macro_f1["difference"] == (0.0, 0.0, 0.0)
+
+
 def test_what_cannot_be_adapted_is_refused(parent):
     nothing = np.zeros((0, 12))
     with pytest.raises(ConfigError, match="nothing to adapt to.*Give labelled rows, texts, or frequencies"):
         adapt(parent, evidence(nothing))
     with pytest.raises(ConfigError, match="9 labelled rows are too few.*allowed: 10 or more"):
-        adapt(parent, evidence(*HOME.draw(9, 0)))
+        check_evidence(parent, evidence(*HOME.draw(9, 0)))
     one_label = Parent(
         Calibration("temperature", np.ones(12), "softmax"), parent.policies, parent.reference_logits,
         parent.reference_truth, parent.reference_known,
