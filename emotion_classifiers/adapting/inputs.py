@@ -52,6 +52,8 @@ def read_given(predictor: Predictor, options: AdaptOptions, *, pooled: bool = Fa
     """
     corpus, notes = _labelled(predictor, options)
     texts = [] if options.unlabelled is None else read_unlabelled(Path(options.unlabelled), options.text_column)
+    if texts and predictor.bundle.manifest.context is not None:
+        notes = (*notes, "texts without labels are read alone, without the turns before them, which this bundle reads.")
     labelled = [] if corpus is None else corpus.texts
     nothing = np.zeros((0, len(predictor.labels)), dtype=bool)
     evidence = Evidence(

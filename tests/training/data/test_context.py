@@ -187,6 +187,7 @@ def test_one_text_in_two_contexts_is_not_taken_for_two_ratings(tmp_path):
     ("options", "message"),
     [
         ({"context_column": "before", "dialogue_column": "d"}, "previous turns stand in a column, or are the rows"),
+        ({"aggregate": "majority", "dialogue_column": "d"}, "data.dialogue_column takes each row for a turn"),
         ({"speaker_column": "who", "context_turns": 1}, "data.speaker_column who: previous turns"),
         ({"context_column": "nope"}, "has no column 'nope', which data.context_column names"),
         ({"context_turns": 1}, "asks for previous turns, and .*t.jsonl has none.*data.dialogue_column"),

@@ -66,7 +66,8 @@ def table_context(
         named: the cells of a column, by its name and the key that names it.
 
     Raises:
-        ConfigError: when columns of both kinds of context are named, or a speaker without a dialogue.
+        ConfigError: when columns of both kinds of context are named, a speaker without a dialogue, or a dialogue whose
+            texts have several rows each.
     """
     by_cell, by_dialogue, by_speaker = source.context_column, source.dialogue_column, source.speaker_column
     if (by_cell and by_dialogue) or (by_speaker and not by_dialogue):
@@ -80,6 +81,12 @@ def table_context(
         return turns_in_cells(cells, f"{next(iter(tables.values())).path}, column '{by_cell}'"), None
     if not by_dialogue:
         return None, None
+    if source.aggregate is not None:
+        raise ConfigError(
+            f"data.aggregate is {source.aggregate}, for texts with several rows, and data.dialogue_column takes each "
+            "row for a turn.",
+            hint="Aggregate the rows first, or give the turns in data.context_column.",
+        )
     dialogues = [to_text(value).strip() for value in named(tables, by_dialogue, "data.dialogue_column")]
     if len(tables) > 1:  # numbers begin anew in every file
         of_file = [split for split, table in tables.items() for _ in range(len(table))]

@@ -3,7 +3,9 @@
 import pytest
 
 from shared.errors import ConfigError
+from shared.tables import open_table
 from training.config.data import SourceConfig
+from training.data.sources import tabular
 from training.data.sources.tabular import read_table
 
 
@@ -16,6 +18,21 @@ def test_options_of_the_source_reach_the_reader_and_its_choices_are_kept(tmp_pat
     assert (table.path, len(table), table.notes) == (path, 2, ())
     unnamed = read_table(path, SourceConfig("table", header=False, separator=";", encoding="cp1252"))
     assert unnamed.notes == (f"{path} has no header: its columns are called column_1, column_2",)
+
+
+def test_a_table_is_read_once_where_tables_are_kept(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(tabular, "open_table", lambda *given: opened.append(given) or open_table(*given))
+    path, link = tmp_path / "rows.csv", tmp_path / "other.csv"
+    path.write_text("text,label\na b,joy\n")
+    link.symlink_to(path)
+    with tabular.tables_kept():
+        assert (read_table(path).columns, read_table(link).path) == (read_table(path).columns, link)
+        assert len(opened) == 1
+        read_table(path, SourceConfig("table", separator=","))
+        assert len(opened) == 2
+    read_table(path)
+    assert len(opened) == 3
 
 
 def test_parts_of_a_table_are_read_one_after_the_other(tmp_path):
