@@ -7,7 +7,7 @@ and what they find is a reason to look, not a proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,10 @@ class Variant:
 
 
 def variants(limit: int | None = None, seed: int = 0) -> list[Variant]:
-    """All sentences, or whole sets of them, drawn at random from each category in turn, until there are `limit`."""
+    """All sentences; or sets of them with one person of each group, drawn at random until there are `limit`.
+
+    A gap is judged over sets: many sets with a person of each group say more than few with all persons.
+    """
     everything = [*_templated(), *_dialect()]
     if limit is None or len(everything) <= limit:
         return everything
@@ -115,12 +118,19 @@ def variants(limit: int | None = None, seed: int = 0) -> list[Variant]:
     for variant in everything:
         sets.setdefault(variant.category, {}).setdefault(variant.key, []).append(variant)
     random = np.random.default_rng(seed)
-    left = [[found[key] for key in random.permutation(list(found))] for found in sets.values()]
+    left = [[_one_a_group(found[key], random) for key in random.permutation(list(found))] for found in sets.values()]
     kept: list[Variant] = []
     while len(kept) < limit:
         for drawn in left:
             kept += drawn.pop() if drawn else []
     return kept
+
+
+def _one_a_group(variants: Iterable[Variant], random: np.random.Generator) -> list[Variant]:
+    groups: dict[str, list[Variant]] = {}
+    for variant in variants:
+        groups.setdefault(variant.group, []).append(variant)
+    return [persons[int(random.integers(len(persons)))] for persons in groups.values()]
 
 
 def _templated() -> Iterator[Variant]:

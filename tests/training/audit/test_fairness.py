@@ -34,7 +34,8 @@ def test_there_are_thousands_of_sentences_and_within_a_set_the_person_alone_diff
     assert {v.group for v in chosen} == {"female", "male"}
     assert {v.text.split(" ", 1)[1] for v in chosen} == {"felt happy all day."}
     assert variants(limit=500) == variants(limit=500)
-    assert 500 <= len(variants(limit=500)) < 700
+    assert len(variants(limit=500)) == 500
+    assert len({(v.category, v.key, v.group) for v in variants(limit=500)}) == 500  # one person a group
     assert {v.category for v in variants(limit=500)} == {v.category for v in sentences}
     for category, groups in CATEGORIES.items():
         keys = [{v.key for v in sentences if (v.category, v.group) == (category, group)} for group in groups]
@@ -51,6 +52,19 @@ def test_a_model_that_ties_names_to_anger_is_flagged_and_an_even_one_is_not(bias
     assert not any(found[name]["flagged"] for name in others)
     gap = found["names by origin"]["groups"]["African American"]["labels"]["anger"]["mean_gap"]
     assert gap == pytest.approx(bias * 5 / 6, abs=0.005)  # of six groups one has it
+
+
+def test_the_few_sentences_of_a_training_are_enough_to_flag_what_is_plain():
+    """One group of six, believed angry in half of its sets and by much."""
+    sentences, random = variants(limit=700), np.random.default_rng(0)
+    p = np.full((len(sentences), 28), 0.1) + random.normal(0, 0.01, (len(sentences), 28))
+    angry = {key: random.random() < 0.5 for key in sorted({v.key for v in sentences})}
+    for row, variant in enumerate(sentences):
+        p[row, 0] += 0.6 * (variant.group == "Muslim" and angry[variant.key])
+    found = counterfactual_gaps(sentences, p, p >= 0.5, ["anger", *map(str, range(27))])
+    assert "Muslim: anger" in found["religion"]["flagged"]
+    assert not found["nationality"]["flagged"]
+    assert min(row["sets"] for row in found.values()) >= 10
 
 
 def test_flips_are_sets_in_which_a_decision_depends_on_the_person():
