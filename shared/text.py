@@ -18,6 +18,7 @@ MOST_MARKS = 30
 
 _UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _WHITESPACE = re.compile(r"\s+")
+_VISIBLE = re.compile(r"[^\s\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SKIN_TONE = re.compile(r"_(?:medium-)?(?:light|medium|dark)_skin_tone")
 
 _KEYCAP, _FLAG = "[0-9#*]\ufe0f?\u20e3", "[\U0001f1e6-\U0001f1ff]{2}"
@@ -40,6 +41,11 @@ def normalise(text: str, form: Normalisation = "plain") -> str:
     if form == "emoji_names" and has_emoji(text):
         text = _emoji_runs().sub(_names, text)
     return _WHITESPACE.sub(" ", text).strip()
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing is left of a text when it is normalised."""
+    return _VISIBLE.search(text) is None
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice
 
@@ -10,7 +11,7 @@ from serving.bulk.job import Job
 from serving.bulk.pool import Pool
 from serving.bulk.reading import Part
 from serving.bulk.run import Run, default_processes
-from serving.bulk.scoring import ScoredPart, Scorer
+from serving.bulk.scoring import Prepared, ScoredPart, Scorer
 from shared.tables import Format
 
 
@@ -59,7 +60,20 @@ def _here(run: Run, job: Job, parts: Iterator[Part]) -> None:
     """Score in this process."""
     scorer = Scorer.open(job)
     run.model = scorer.model
-    _keep(run, ((part, scorer.score(part)) for part in parts))
+    _keep(run, _scored(scorer, parts))
+
+
+def _scored(scorer: Scorer, parts: Iterator[Part]) -> Iterator[tuple[Part, ScoredPart]]:
+    """Every part with what became of it; a thread tokenises the next one while the model reads."""
+    with ThreadPoolExecutor(1) as tokenising:
+        before: tuple[Part, Future[Prepared]] | None = None
+        for part in parts:
+            prepared = tokenising.submit(scorer.prepare_part, part)
+            if before is not None:
+                yield before[0], scorer.score(before[0], before[1].result())
+            before = part, prepared
+        if before is not None:
+            yield before[0], scorer.score(before[0], before[1].result())
 
 
 def _keep(run: Run, scored: Iterator[tuple[Part, ScoredPart]]) -> None:

@@ -19,7 +19,7 @@ from shared.context import with_context
 from shared.intensity import Readout
 from shared.profiles import for_language
 from shared.tables import Chunk
-from shared.text import normalise
+from shared.text import is_blank
 
 if TYPE_CHECKING:
     from serving.bulk.reading import Part
@@ -106,7 +106,7 @@ class Scorer:
         texts = texts_of(chunk, self.job)
         if turns is not None:
             texts = list(map(with_context, texts, turns.contexts))
-        usable = [row for row, text in enumerate(texts) if normalise(text)]
+        usable = [row for row, text in enumerate(texts) if not is_blank(text)]
         encoded = None
         if self.job.segments is None:
             encoded = self.predictor.tokenizer.encode([texts[row] for row in usable])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.text import NORMALISATIONS, default_head_tokens, head_tail, normalise
+from shared.text import NORMALISATIONS, default_head_tokens, head_tail, is_blank, normalise
 
 MARKS = "e\u0301\u0323\u1100\u1161\u11a8\u0958\u200d\ufe0f\r\n\x00 a1#\u20e3\U0001f3fd😀👍❤☹🇫🇷👩💻\ud83d"
 TEXTS = st.text(alphabet=st.one_of(st.sampled_from(MARKS), st.characters()), max_size=60)
@@ -103,3 +103,10 @@ def test_head_tail_keeps_both_ends_and_never_exceeds_the_budget(count, budget, d
 
 def test_the_default_head_is_the_published_128_of_512():
     assert default_head_tokens(512) == 128
+
+
+def test_a_text_is_blank_where_nothing_of_it_is_left():
+    characters = [chr(code) for code in range(0x11000)]
+    assert [is_blank(character) for character in characters] == [not normalise(character) for character in characters]
+    assert is_blank(" \x00\t")
+    assert not is_blank(" \x00a")
