@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 from serving.batching.batcher import Batcher
 from serving.logs import dropped_lines
 from serving.settings import Settings
@@ -100,11 +102,11 @@ class Engine:
         A bundle that is refused is not tried again; it leaves the one before in service, or the service not ready. What
         fails otherwise, for want of memory for example, is tried again, less and less often. Nothing ends the watch.
         """
-        started, path = time.perf_counter(), self.settings.bundle
+        path = self.settings.bundle
         seen = fingerprint(path)
         outcome = await self._try_to_load(path)
         if outcome == LOADED:
-            logger.info("ready after %.1f s", time.perf_counter() - started)
+            logger.info("ready %.1f s after the start of this process", time.time() - psutil.Process().create_time())
         failures = int(outcome == FAILED)
         while self.settings.watch_s:
             await asyncio.sleep(max(self.settings.watch_s, min(MAX_RETRY_S, self.settings.watch_s * 2**failures)))
