@@ -1,17 +1,20 @@
 """Memory that a table takes on its way to the training loop, by phase: `python -m benchmarks.large_tables ROWS`.
 
 Made rows: one text of 5 to 25 words each, one of 28 labels, in Parquet files with official splits. Reported is the peak
-of the process after each phase, less what it had before; per row it tells what a table of another size takes.
+in each phase of what the process alone can hold (anonymous memory), and apart from it of mapped files, whose pages the
+kernel drops where memory is short; both less what the process had at the start, with its libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import resource
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +25,25 @@ import pyarrow.parquet as pq
 HELD_OUT = 2000
 WORDS = 20_000
 """Of the made vocabulary."""
+SAMPLED_S = 0.01
+"""Between two looks at the memory."""
 
 
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.large_tables", description=__doc__)
     parser.add_argument("rows", type=int, help="training rows")
-    rows: int = parser.parse_args().rows
-    with tempfile.TemporaryDirectory() as folder:
-        write_table(Path(folder), rows)
-        sys.stdout.write(json.dumps({"rows": rows, "phases": measure(Path(folder), rows)}, indent=2) + "\n")
+    parser.add_argument("--table", type=Path, help="folder of the table, which is written there once; a temporary one")
+    parser.add_argument("--no_tokens", action="store_true", help="leave out the tokens, which take most of the time")
+    options = parser.parse_args()
+    rows: int = options.rows
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = options.table or Path(temporary)
+        if not (folder / "test.parquet").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_table(folder, rows)
+        found = measure(folder, None if options.no_tokens else Path(temporary) / "cache", rows)
+        sys.stdout.write(json.dumps({"rows": rows, **found}, indent=2) + "\n")
 
 
 def write_table(folder: Path, rows: int) -> None:
@@ -50,45 +62,92 @@ def write_table(folder: Path, rows: int) -> None:
                 writer.write_table(pa.table({"text": texts, "label": labels}, schema=schema))
 
 
-def measure(folder: Path, rows: int) -> dict[str, Any]:
-    """Phase -> CPU seconds, peak and held memory in MB beyond the start, and peak bytes a row."""
+def measure(folder: Path, cache: Path | None, rows: int) -> dict[str, Any]:
+    """What the process has at the start, and of every phase seconds and memory.
+
+    Args:
+        folder: of the table.
+        cache: of the tokens; None leaves them out, and makes up lengths for the order of an epoch.
+        rows: training rows.
+    """
     from shared.labels import GOEMOTIONS
     from shared.modeling.tokenizer_files import load_tokenizer_json
     from shared.tokenizer import TextTokenizer
+    from training.checks.data import data_checks
     from training.config.data import DataConfig
     from training.data.batching import build_sampler
     from training.data.encode import encode_corpus, lengths_of
     from training.data.load import load_data
+    from training.losses.class_weights import LabelCounts
 
     config = DataConfig(source="table", path=str(folder), labels=list(GOEMOTIONS), text_column="text",
                         label_column="label")  # fmt: skip
     tokenizer = TextTokenizer(load_tokenizer_json("starter"), max_length=64)
-    start, found = _held(), {}
+    sampled = Sampled()
+    start, found = sampled.now(), {}
 
-    def phase(name: str, begun: float) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - start
+    @contextlib.contextmanager
+    def phase(name: str) -> Iterator[None]:
+        cpu, wall = time.process_time(), time.monotonic()
+        with sampled:
+            yield
+        peak = {kind: sampled.peak[kind] - start[kind] for kind in start}
         found[name] = {
-            "cpu_s": round(time.process_time() - begun, 1), "peak_mb": round(peak),
-            "held_mb": round(_held() - start), "peak_bytes_a_row": round(peak * 2**20 / rows),
+            "cpu_s": round(time.process_time() - cpu, 1), "wall_s": round(time.monotonic() - wall, 1),
+            "peak_mb": round(peak["anonymous"] / 2**20), "peak_bytes_a_row": round(peak["anonymous"] / rows),
+            "held_mb": round((sampled.now()["anonymous"] - start["anonymous"]) / 2**20),
+            "mapped_peak_mb": round(peak["mapped"] / 2**20),
         }  # fmt: skip
 
-    begun = time.process_time()
-    data = load_data(config)
-    phase("load", begun)
-    begun = time.process_time()
-    encoded = encode_corpus(data.train, tokenizer, cache=folder / "cache")
-    phase("encode", begun)
-    begun = time.process_time()
-    order = build_sampler(data.train, lengths_of(encoded), config.sampling, batch_size=32, seed=0)
-    next(iter(order))
-    phase("first epoch's order", begun)
-    return found
+    with phase("load"):
+        data = load_data(config)
+    with phase("fingerprint"):
+        fingerprint = data.fingerprint
+    with phase("checks"):
+        for check in data_checks(data, tokenizer):
+            check.run()
+    lengths = np.random.default_rng(0).integers(5, 64, len(data.train), dtype=np.int32)
+    if cache is not None:
+        with phase("encode"):
+            lengths = lengths_of(encode_corpus(data.train, tokenizer, cache=cache))
+    with phase("class weights"):
+        LabelCounts.of(data.train.targets, data.train.known)
+    with phase("first epoch's order"):
+        for _ in build_sampler(data.train, lengths, config.sampling, batch_size=32, seed=0):
+            pass
+    return {
+        "start_mb": round(start["anonymous"] / 2**20), "fingerprint": fingerprint, "phases": found,
+        "peak_mb": max(each["peak_mb"] for each in found.values()) + round(start["anonymous"] / 2**20),
+    }  # fmt: skip
 
 
-def _held() -> float:
-    """Memory of this process now, in MB."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+class Sampled:
+    """Looks at the memory of this process again and again while a block runs, and keeps the most of each kind."""
+
+    def __init__(self) -> None:
+        self.peak = self.now()
+        self._stop = threading.Event()
+
+    def __enter__(self) -> None:
+        self.peak, self._stop = self.now(), threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(SAMPLED_S):
+            now = self.now()
+            self.peak = {kind: max(now[kind], self.peak[kind]) for kind in now}
+
+    @staticmethod
+    def now() -> dict[str, int]:
+        """Bytes of memory that belongs to the process alone, and of mapped files."""
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss")}
+        return {"anonymous": sizes["RssAnon"] + sizes["RssShmem"], "mapped": sizes["RssFile"]}
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def measure(rows: int) -> list[dict[str, float | str]]:
     Args:
         rows: how many are scored.
     """
+    from training.data.column import Column
     from training.data.corpus import Corpus
     from training.evaluation.levels import levels_of
     from training.evaluation.report import render_report
@@ -70,7 +71,10 @@ def measure(rows: int) -> list[dict[str, float | str]]:
     truth, known = random.random(shape) < sigmoid(logits), np.ones(shape, dtype=np.bool_)
     texts = [" ".join(WORDS[place] for place in row) for row in random.integers(0, len(WORDS), (rows, 8))]
     names = [str(row) for row in range(rows)]
-    corpus = Corpus(texts, truth.astype(np.float32), known, names, ["table"] * rows, np.ones(rows, dtype=np.float32))
+    corpus = Corpus(
+        Column.of(texts), truth.astype(np.float32), known, Column.of(names), Column.repeated("table", rows),
+        np.ones(rows, dtype=np.float32),
+    )  # fmt: skip
     split = SplitPredictions("all", truth, known, logits)
     calibration = Calibration("temperature", np.full(shape[1], 1.1))
     policies = Policies(GOEMOTIONS, {"f1": np.full(shape[1], 0.3), "half": np.full(shape[1], 0.5)}, "dev")

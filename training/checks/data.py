@@ -12,6 +12,7 @@ from shared.tokenizer import TextTokenizer
 from training.checks.check import Check
 from training.data.clean import near_duplicates
 from training.data.corpus import Corpus, Splits
+from training.data.keys import rows_inside
 
 LENGTH_SAMPLE = 2000
 """Texts whose tokens are counted."""
@@ -121,16 +122,15 @@ def check_leaks(data: Splits) -> str:
     Raises:
         PreflightError: when there are such texts.
     """
-    train = set(data.train.keys)
     for name, split in (("dev", data.dev), ("test", data.test)):
-        shared = train & set(split.keys) if split is not None else set()
+        shared = set() if split is None else set(split.keys.take(rows_inside(split.keys, data.train.keys)))
         if shared:
             raise PreflightError(
                 f"{len(shared):,} texts of train are also in {name}, so that its metrics would flatter the model.",
                 hint="Remove them from the training file.",
             )
     held_out = {name: split for name, split in data.named().items() if split is not data.train}
-    near = {name: near_duplicates(data.train.utterances, split.utterances) for name, split in held_out.items()}
+    near = {name: near_duplicates(data.train, split) for name, split in held_out.items()}
     alike = ", ".join(f"{count:,} of {name}" for name, count in near.items() if count)
     return f"no text of train is also in dev or test{f'; nearly equal to one are {alike}' if alike else ''}"
 

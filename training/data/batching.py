@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ class BatchOrderSampler(Sampler[int]):
         return self.plan.size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.concatenate(self.batches(self.epoch)).tolist())
+        return chain.from_iterable(batch.tolist() for batch in self.batches(self.epoch))
 
     def batches(self, epoch: int) -> list[Rows]:
         """The batches of an epoch, in order."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data import arrays
+from training.data.column import Column
 from training.data.corpus import Corpus
+from training.data.keys import among, first_rows, near_hash, repeated_groups, rows_outside
 from training.data.sources.base import DEV, TEST, TRAIN
 
 
 def filled_rows(keys: Sequence[str]) -> NDArray[np.intp]:
     """Rows whose text is neither null nor empty."""
-    return np.flatnonzero([bool(key) for key in keys])
+    return np.flatnonzero(np.fromiter(map(bool, keys), dtype=np.bool_, count=len(keys)))
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,13 @@ def merge_duplicates(
         single_label: whether a text has exactly one label.
         graded: whether targets are intensities, which are averaged.
     """
-    repeats = repeated_groups(keys)
-    later = [row for rows in repeats for row in rows[1:]]
-    first = np.delete(np.arange(len(keys)), later)
+    first_of = first_rows(keys)
+    first = np.flatnonzero(first_of == np.arange(len(keys)))
     if known is None:
-        known = np.ones(targets.shape, dtype=np.bool_)
-    merged, seen = targets[first], known[first]
+        known = np.broadcast_to(np.True_, targets.shape)
+    merged, seen = arrays.copied_rows(targets, first), arrays.copied_rows(known, first)
     conflicts, ties = 0, []
-    for rows in repeats:
+    for rows in repeated_groups(first_of):
         position = int(np.searchsorted(first, rows[0]))
         copies, asked = targets[rows], known[rows]
         if (copies == copies[0]).all() and (asked == asked[0]).all():
@@ -78,8 +79,11 @@ def merge_duplicates(
             merged[position] = _winner(copies, asked)
             if not merged[position].any():
                 ties.append(position)
-    kept = np.setdiff1d(np.arange(len(first)), ties)
-    return Merged(first[kept], merged[kept], seen[kept], len(keys) - len(first), conflicts, len(ties))
+    kept = np.delete(np.arange(len(first)), ties)
+    return Merged(
+        first[kept], arrays.rows_of(merged, kept), arrays.rows_of(seen, kept), len(keys) - len(first), conflicts,
+        len(ties),
+    )  # fmt: skip
 
 
 def _differ(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> bool:
@@ -105,40 +109,10 @@ def _winner(copies: NDArray[np.float32], asked: NDArray[np.bool_]) -> NDArray[np
     return np.asarray(best if best.sum() == 1 else np.zeros_like(best), dtype=np.float32)
 
 
-_SEEN_ALIKE = re.compile(r"https?://\S+|www\.\S+|@\w+|[\u200b-\u200f\u2060\ufeff]|[^\w\s]|_")
-"""What may differ between two copies of a text: addresses, names of users, zero-width signs, punctuation."""
-
-
-def near_duplicates(train: Sequence[str], held_out: Sequence[str]) -> int:
+def near_duplicates(train: Corpus, held_out: Corpus) -> int:
     """Held-out texts that differ from one of train in case, punctuation, addresses, user names or nothing."""
-    ours, theirs = _near_hashes(train), _near_hashes(held_out)
-    return int((np.isin(theirs, ours) & (theirs != hash(""))).sum())
-
-
-def _near_hashes(keys: Sequence[str]) -> NDArray[np.int64]:
-    """Hashes of texts without case, punctuation, addresses, user names and zero-width signs, shape (N,)."""
-    alike = (" ".join(_SEEN_ALIKE.sub(" ", key).casefold().split()) for key in keys)
-    return np.fromiter(map(hash, alike), dtype=np.int64, count=len(keys))
-
-
-def repeated_groups(keys: Sequence[str]) -> list[list[int]]:
-    """The rows of every text that stands more than once, in order; hashes find them, the texts themselves decide."""
-    hashes = np.fromiter(map(hash, keys), dtype=np.int64, count=len(keys))
-    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    rows_of: dict[str, list[int]] = {}
-    for row in np.flatnonzero(counts[place] > 1).tolist():
-        rows_of.setdefault(keys[row], []).append(row)
-    return [rows for rows in rows_of.values() if len(rows) > 1]
-
-
-def repeated_rows(keys: Sequence[str]) -> int:
-    """Rows whose text stood before."""
-    return sum(len(rows) - 1 for rows in repeated_groups(keys))
-
-
-def rows_outside(keys: Sequence[str], held_out: Collection[str]) -> NDArray[np.intp]:
-    """Rows whose text is not among the held-out ones."""
-    return np.flatnonzero([key not in held_out for key in keys])
+    theirs = held_out.near_hashes
+    return int((among(theirs, np.sort(train.near_hashes)) & (theirs != near_hash(""))).sum())
 
 
 def without_repeats(rows: Corpus, *, single_label: bool = False, graded: bool = False) -> Corpus:
@@ -147,7 +121,7 @@ def without_repeats(rows: Corpus, *, single_label: bool = False, graded: bool = 
     rows = rows.take(filled_rows(rows.keys))
     empty = total - len(rows)
     if rows.split in (DEV, TEST):
-        return rows.counted(empty=empty, duplicates=repeated_rows(rows.keys))
+        return rows.counted(empty=empty, duplicates=int((first_rows(rows.keys) != np.arange(len(rows))).sum()))
     merged = merge_duplicates(rows.keys, rows.targets, rows.known, single_label=single_label, graded=graded)
     rows = rows.take(merged.rows, targets=merged.targets, known=merged.known)
     return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts, ties=merged.ties)
@@ -155,9 +129,8 @@ def without_repeats(rows: Corpus, *, single_label: bool = False, graded: bool = 
 
 def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
     """Take out of every training part the texts that are also in a held-out split, or in an earlier training part."""
-    held = {name: {key for part in parts if part.split == name for key in part.keys} for name in (TEST, DEV)}
-    seen: set[str] = set()
-    several = sum(part.split == TRAIN for part in parts) > 1
+    held = {name: Column.joined([part.keys for part in parts if part.split == name]) for name in (TEST, DEV)}
+    seen: list[Column[str]] = []
     cleaned = []
     for part in parts:
         if part.split != TRAIN:
@@ -168,10 +141,9 @@ def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:
             rows = rows_outside(part.keys, keys)
             leaked[name] = len(part) - len(rows)
             part = part.take(rows)  # noqa: PLW2901
-        rows = rows_outside(part.keys, seen)
+        rows = rows_outside(part.keys, Column.joined(seen))
         repeated = part.counted_rows.duplicates + len(part) - len(rows)
         part = part.take(rows).counted(leaked=leaked, duplicates=repeated)  # noqa: PLW2901
-        if several:
-            seen.update(part.keys)
+        seen.append(part.keys)
         cleaned.append(part)
     return cleaned

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from shared.context import ContextFormat, with_context
 from shared.errors import ConfigError
 from training.config.data import DataConfig
+from training.data.column import Column
 from training.data.corpus import Corpus
 from training.data.sources.base import RawCorpus, RawSplit
 
 
-def texts_in_context(split: RawSplit, form: ContextFormat | None) -> list[str]:
+def texts_in_context(split: RawSplit, form: ContextFormat | None) -> Column[str]:
     """The texts of a split, "" for a null one, each with the turns that the model reads before it."""
-    texts = [text or "" for text in split.texts]
+    texts = Column.of(split.texts).as_texts()
     if form is None or split.context is None:
         return texts
-    return [
+    return Column.of(
         with_context(text, turns if form.turns is None else turns[max(0, len(turns) - form.turns) :])
         for text, turns in zip(texts, split.context, strict=True)
-    ]
+    )
 
 
 def check_bundle_reads(config: DataConfig, form: ContextFormat | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,28 +15,14 @@ from numpy.typing import NDArray
 from shared.context import Context, context_of, turns_to_json
 from shared.intensity import Scale
 from shared.labels import LabelSet
-from shared.text import normalise
+from training.data import arrays
+from training.data.column import Column
+from training.data.keys import TURN, near_hash, text_key
 from training.data.report import DataReport, SourceInfo, SplitCounts
 from training.data.sources.base import DEV, TEST, TRAIN
 
-_TURN = "\x1e"
-"""Before each previous turn in a key."""
-
-
-def text_keys(texts: Sequence[str | None]) -> list[str]:
-    """Normalised texts, "" for a null or empty one, with the turns before them: equal where two rows say the same.
-
-    The same words after other words are another row: "Really?" may be joy or anger.
-    """
-    return [_key(text) if isinstance(text, str) else "" for text in texts]
-
-
-def _key(text: str) -> str:
-    words = normalise(text)
-    said = context_of(text) if words else ()
-    if not said:
-        return text if words == text else words  # most texts are their own key: one string in memory in place of two
-    return "".join((words, *(f"{_TURN}{turn.speaker or ''}{_TURN}{normalise(turn.text)}" for turn in said)))
+COLUMNS = ("texts", "ids", "source", "groups", "languages")
+ARRAYS = ("targets", "known", "weights", "created_s")
 
 
 @dataclass(frozen=True)
@@ -57,16 +43,43 @@ class Corpus:
         languages: code of the language of each row, "" where a source does not say; None where none does.
     """
 
-    texts: list[str]
+    texts: Column[str]
     targets: NDArray[np.float32]
     known: NDArray[np.bool_]
-    ids: list[str]
-    source: list[str]
+    ids: Column[str]
+    source: Column[str]
     weights: NDArray[np.float32]
     created_s: NDArray[np.float64] | None = None
     counts: SplitCounts | None = None
-    groups: list[str] | None = None
-    languages: list[str] | None = None
+    groups: Column[str] | None = None
+    languages: Column[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in COLUMNS:  # any sequence will do
+            values = getattr(self, name)
+            object.__setattr__(self, name, None if values is None else Column.of(values))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Corpus], *, name_sources: bool) -> Corpus:
+        """The rows of several parts, not counted.
+
+        Args:
+            parts: one or several.
+            name_sources: whether names of rows begin with the kind of their source.
+        """
+        said = any(part.languages is not None for part in parts)
+        return cls(
+            texts=Column.joined([part.texts for part in parts]),
+            targets=arrays.joined([part.targets for part in parts]),
+            known=arrays.joined([part.known for part in parts]),
+            ids=Column.joined([part.names_with_source if name_sources else part.ids for part in parts]),
+            source=Column.joined([part.source for part in parts]),
+            weights=arrays.joined([part.weights for part in parts]),
+            created_s=_all_or_none(arrays.joined, [part.created_s for part in parts]),
+            groups=_all_or_none(Column.joined, [part.groups for part in parts]),
+            languages=Column.joined([part.languages or Column.repeated("", len(part)) for part in parts])
+            if said else None,
+        )._with_keys(Column.joined([part.keys for part in parts]))  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -88,38 +101,51 @@ class Corpus:
         return self.counts
 
     @cached_property
-    def keys(self) -> list[str]:
+    def keys(self) -> Column[str]:
         """Normalised texts, with the turns before them: two rows hold the same text when their keys are equal."""
-        return text_keys(self.texts)
+        return self.texts.map(text_key)
+
+    @property
+    def utterances(self) -> Iterator[str]:
+        """Normalised texts without the turns before them."""
+        return (key.partition(TURN)[0] for key in self.keys)
+
+    @property
+    def names_with_source(self) -> Column[str]:
+        """Names of the rows that are unique over several sources."""
+        return Column.of(f"{kind}:{name}" for kind, name in zip(self.source, self.ids, strict=True))
+
+    @cached_property
+    def near_hashes(self) -> NDArray[np.int64]:
+        """Equal where two texts differ in case, punctuation, addresses, user names or nothing, shape (N,)."""
+        return np.fromiter(map(near_hash, self.utterances), dtype=np.int64, count=len(self))
+
+    @property
+    def contexts(self) -> Iterator[Context]:
+        """The turns before each text."""
+        return map(context_of, self.texts)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over texts, previous turns where there are any, names, targets and masks in order."""
         digest = hashlib.sha256()
-        contexts = self.contexts
-        said = [json.dumps(turns_to_json(context)) for context in contexts] if any(contexts) else []
-        for column in (self.texts, self.ids, said):
+        said = (json.dumps(turns_to_json(context)) for context in self.contexts)
+        for column in (self.texts, self.ids, said if any(self.contexts) else ()):
             for value in column:
                 content = value.encode("utf-8", "surrogatepass")
                 digest.update(len(content).to_bytes(8, "little") + content)
         for array in (self.targets, self.known, self.weights):
-            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @cached_property
     def hard_targets(self) -> NDArray[np.bool_]:
         """Labels as yes or no, shape (N, L): a soft target counts from 0.5 on, an unknown one never."""
-        return (self.targets >= 0.5) & self.known
-
-    @property
-    def utterances(self) -> list[str]:
-        """Normalised texts without the turns before them."""
-        return [key.partition(_TURN)[0] for key in self.keys]
-
-    @property
-    def contexts(self) -> list[Context]:
-        """The turns before each text."""
-        return [context_of(text) for text in self.texts]
+        hard = arrays.zeros(self.targets.shape, np.bool_)
+        for piece in arrays.pieces(len(self)):
+            hard[piece] = (self.targets[piece] >= 0.5) & self.known[piece]
+        return hard
 
     def support(self, labels: LabelSet) -> dict[str, int]:
         """Rows that carry each label (a soft target counts from 0.5 on)."""
@@ -136,28 +162,23 @@ class Corpus:
         chosen = np.asarray(rows, dtype=np.intp)
         if not changes and np.array_equal(chosen, np.arange(len(self))):
             return self  # nothing is copied where all rows stay, as in most steps of cleaning
-        fields: dict[str, Any] = {
-            "texts": [self.texts[row] for row in chosen],
-            "targets": self.targets[chosen],
-            "known": self.known[chosen],
-            "ids": [self.ids[row] for row in chosen],
-            "source": [self.source[row] for row in chosen],
-            "weights": self.weights[chosen],
-            "created_s": None if self.created_s is None else self.created_s[chosen],
-            "groups": None if self.groups is None else [self.groups[row] for row in chosen],
-            "languages": None if self.languages is None else [self.languages[row] for row in chosen],
-        }
+        own = {name: getattr(self, name) for name in (*COLUMNS, *ARRAYS) if name not in changes}
+        fields = {
+            name: values if values is None else values.take(chosen) if isinstance(values, Column) else
+            arrays.rows_of(values, chosen) for name, values in own.items()
+        }  # fmt: skip
         taken = replace(self, **{**fields, **changes})
-        if "keys" in self.__dict__:
-            taken.__dict__["keys"] = [self.keys[row] for row in chosen]
-        return taken
+        return taken._with_keys(self.keys.take(chosen)) if "keys" in self.__dict__ else taken
 
     def counted(self, **counts: Any) -> Corpus:
         """The same rows with some counts set and `kept` brought up to date."""
         same = replace(self, counts=replace(self.counted_rows, kept=len(self), **counts))
-        if "keys" in self.__dict__:
-            same.__dict__["keys"] = self.keys
-        return same
+        return same._with_keys(self.keys) if "keys" in self.__dict__ else same
+
+    def _with_keys(self, keys: Column[str]) -> Corpus:
+        """The same rows, whose keys are known already."""
+        self.__dict__["keys"] = keys
+        return self
 
 
 @dataclass(frozen=True)
@@ -194,8 +215,12 @@ class Splits:
         return {name: split for name, split in splits.items() if split is not None}
 
 
+def _all_or_none(join: Callable[[list[Any]], Any], parts: Sequence[Any | None]) -> Any | None:
+    return None if any(part is None for part in parts) else join(list(parts))
+
+
 def label_frequencies(corpus: Corpus) -> NDArray[np.float64]:
     """Share of the annotated rows that carry each label, shape (L,)."""
     known = corpus.known.sum(axis=0)
-    positive = (corpus.targets * corpus.known).sum(axis=0, dtype=np.float64)
+    positive = corpus.targets.sum(axis=0, dtype=np.float64, where=corpus.known)
     return np.asarray(np.divide(positive, known, out=np.zeros(len(known)), where=known > 0))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -44,16 +45,15 @@ def encode_corpus(corpus: Corpus, tokenizer: TextTokenizer, *, cache: Path | Non
         cache: folder of the files, as `token_cache` gives it; None keeps the tokens in memory.
     """
     if cache is None:
-        return datasets.Dataset(_table(corpus, tokenizer))
+        return _in_memory(corpus, tokenizer)
     path = cache / f"{_key(corpus, tokenizer)}.arrow"
     if not path.is_file():
-        table = _table(corpus, tokenizer)
         try:
-            _write(table, path)
+            _write(corpus, tokenizer, path)
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
-            return datasets.Dataset(table)
+            return _in_memory(corpus, tokenizer)
     return datasets.Dataset.from_file(str(path))
 
 
@@ -66,35 +66,42 @@ def _key(corpus: Corpus, tokenizer: TextTokenizer) -> str:
     return hashlib.sha256(f"{FORMAT}|{corpus.fingerprint}|{tokenizer.fingerprint}".encode()).hexdigest()[:40]
 
 
-def _table(corpus: Corpus, tokenizer: TextTokenizer) -> pa.Table:
+def _in_memory(corpus: Corpus, tokenizer: TextTokenizer) -> datasets.Dataset:
+    return datasets.Dataset(pa.Table.from_batches(_batches(corpus, tokenizer), _schema(corpus)))
+
+
+def _schema(corpus: Corpus) -> pa.Schema:
     num_labels = corpus.targets.shape[1]
-    lengths, ids = _tokenise(corpus.texts, tokenizer)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return pa.table(
-        {
-            "input_ids": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids)),
-            "labels": pa.FixedSizeListArray.from_arrays(pa.array(corpus.targets.ravel()), num_labels),
-            "known": pa.FixedSizeListArray.from_arrays(pa.array(corpus.known.ravel()), num_labels),
-            "length": pa.array(lengths),
-        }
-    )
+    return pa.schema({
+        "input_ids": pa.large_list(pa.int32()), "labels": pa.list_(pa.float32(), num_labels),
+        "known": pa.list_(pa.bool_(), num_labels), "length": pa.int32(),
+    })  # fmt: skip
 
 
-def _tokenise(texts: Sequence[str], tokenizer: TextTokenizer) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Tokens per text, shape (N,), and all token ids one after the other."""
-    lengths = np.zeros(len(texts), dtype=np.int32)
-    ids: list[NDArray[np.int32]] = []
-    for start in range(0, len(texts), CHUNK):
-        rows = tokenizer.encode(texts[start : start + CHUNK])
-        lengths[start : start + len(rows)] = [len(row.ids) for row in rows]
-        ids += [np.concatenate([row.ids for row in rows])]  # one array a chunk: an array a row weighs more than its ids
-    return lengths, np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
+def _batches(corpus: Corpus, tokenizer: TextTokenizer) -> Iterator[pa.RecordBatch]:
+    """The rows, `CHUNK` at a time."""
+    schema = _schema(corpus)
+    for start in range(0, len(corpus), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        ids = [row.ids for row in tokenizer.encode(corpus.texts[chunk])]
+        lengths = np.array(list(map(len, ids)), dtype=np.int32)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        columns = [
+            pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(ids))),
+            _lists(corpus.targets[chunk]), _lists(corpus.known[chunk]), pa.array(lengths),
+        ]  # fmt: skip
+        yield pa.record_batch(columns, schema=schema)
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def _lists(array: NDArray[Any]) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
+
+
+def _write(corpus: Corpus, tokenizer: TextTokenizer, path: Path) -> None:
     with (
         replacing_file(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_stream(sink, table.schema) as writer,
+        pa.ipc.new_stream(sink, _schema(corpus)) as writer,
     ):
-        writer.write_table(table, max_chunksize=CHUNK)
+        for batch in _batches(corpus, tokenizer):
+            writer.write_batch(batch)

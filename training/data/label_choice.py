@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import ConfigError, DataFormatError
 from shared.labels import GOEMOTIONS, LabelSet
 from training.config.data import DataConfig
+from training.data import arrays
 from training.data.files import existing, read_lines
 from training.data.sources.base import RawCorpus, RawSplit
 
@@ -101,14 +102,15 @@ def align(
         num_labels: L.
         annotated: labels of the model that the user says were asked about in every row, shape (L,).
     """
-    aligned = np.zeros((len(split), num_labels), dtype=np.float32)
-    known = np.zeros((len(split), num_labels), dtype=np.bool_)
-    if annotated is not None:
-        known[:, annotated] = True
-    ours = list(columns.values())
-    aligned[:, ours] = split.targets[:, list(columns)]
-    known[:, ours] = True if split.known is None else split.known[:, list(columns)]
-    aligned[~known] = 0.0
+    aligned = arrays.zeros((len(split), num_labels), np.float32)
+    known = arrays.zeros((len(split), num_labels), np.bool_)
+    ours, theirs = list(columns.values()), list(columns)
+    for piece in arrays.pieces(len(split)):
+        if annotated is not None:
+            known[piece, annotated] = True
+        aligned[piece, ours] = split.targets[piece, theirs]
+        known[piece, ours] = True if split.known is None else split.known[piece, theirs]
+        aligned[piece][~known[piece]] = 0.0
     return aligned, known
 
 

@@ -13,6 +13,7 @@ import yaml
 from shared.errors import ConfigError, DataFormatError
 from shared.labels import TAXONOMIES
 from training.config.data import LabelKeys
+from training.data import arrays
 from training.data.files import existing
 from training.data.sources.base import RawCorpus, RawSplit
 
@@ -118,8 +119,13 @@ def _grouped(named: Mapping[str, str], groups: Mapping[str, Sequence[str]]) -> t
 
 def _merged(split: RawSplit, sources: Sequence[Sequence[int]]) -> RawSplit:
     """Columns brought together: yes where any says yes, unknown where none does and one of them is unknown."""
-    known = np.ones(split.targets.shape, dtype=np.bool_) if split.known is None else split.known
-    seen = split.targets * known
-    targets = np.stack([seen[:, places].max(axis=1) for places in sources], axis=1)
-    all_known = np.stack([known[:, places].all(axis=1) for places in sources], axis=1)
-    return replace(split, targets=targets, known=all_known | (targets >= 0.5))
+    known = np.broadcast_to(np.True_, split.targets.shape) if split.known is None else split.known
+    targets = arrays.zeros((len(split), len(sources)), split.targets.dtype)
+    merged = arrays.zeros((len(split), len(sources)), np.bool_)
+    for piece in arrays.pieces(len(split)):
+        seen = split.targets[piece] * known[piece]
+        for column, places in enumerate(sources):
+            targets[piece, column] = seen[:, places].max(axis=1)
+            merged[piece, column] = known[piece, places].all(axis=1)
+        merged[piece] |= targets[piece] >= 0.5
+    return replace(split, targets=targets, known=merged)

@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, DataFormatError, InvalidInputError
 from shared.languages import language_code
+from training.data import arrays
+from training.data.column import Column, numbered
 from training.data.corpus import Corpus
 from training.data.sources.base import TRAIN, RawCorpus, RawSplit
 
 
-def languages_of(split: RawSplit, raw: RawCorpus) -> list[str] | None:
+def languages_of(split: RawSplit, raw: RawCorpus) -> Column[str] | None:
     """The language of each row of a split; None where the source does not say."""
-    return split.languages or (None if raw.language is None else [raw.language] * len(split))
+    if split.languages:
+        return Column.of(split.languages)
+    return None if raw.language is None else Column.repeated(raw.language, len(split))
 
 
 def in_languages(parts: Sequence[Corpus], wanted: Sequence[str] | None) -> list[Corpus]:
@@ -53,7 +57,7 @@ def in_languages(parts: Sequence[Corpus], wanted: Sequence[str] | None) -> list[
         )
     kept = []
     for part in parts:
-        rows = np.array([row for row, code in enumerate(part.languages or ()) if code in codes], dtype=np.intp)
+        rows = np.flatnonzero(np.fromiter((code in codes for code in part.languages or ()), dtype=np.bool_))
         if len(rows):
             kept.append(part.take(rows).counted(read=part.counted_rows.read - len(part) + len(rows)))
     return kept
@@ -61,12 +65,14 @@ def in_languages(parts: Sequence[Corpus], wanted: Sequence[str] | None) -> list[
 
 def with_language_columns(rows: Corpus) -> NDArray[np.float32]:
     """Targets with one further column a language, shape (N, L + K), for splits that keep the share of each."""
-    names = sorted(set(rows.languages or ()))
+    names, place = numbered(rows.languages or ())
     if len(names) < 2:
         return rows.targets
-    codes = np.asarray(rows.languages, dtype=np.str_)
-    inside = [codes == name for name in names]
-    return np.column_stack([rows.targets, *inside]).astype(np.float32)
+    num_labels = rows.targets.shape[1]
+    columns = arrays.zeros((len(rows), num_labels + len(names)), np.float32)
+    columns[:, :num_labels] = rows.targets
+    columns[np.arange(len(rows)), num_labels + place] = 1.0
+    return columns
 
 
 def sampling_shares(rows: NDArray[np.number], alpha: float) -> NDArray[np.float64]:
@@ -100,7 +106,7 @@ def tempered(parts: Sequence[Corpus], alpha: float | None) -> list[Corpus]:
             f"data.language_alpha is {alpha:g}, and the language of rows of {', '.join(unknown)} is not known.",
             hint="Name it with language, or the column that says it with language_column.",
         )
-    names, place = np.unique([code for part in train for code in part.languages or ()], return_inverse=True)
+    names, place = numbered(code for part in train for code in part.languages or ())
     weights = np.concatenate([part.weights for part in train]).astype(np.float64)
     rows = np.bincount(place, weights=weights, minlength=len(names))
     factor = sampling_shares(rows, alpha) * rows.sum() / rows
@@ -128,12 +134,13 @@ def texts_in_words(rows: Corpus) -> str:
 
 def describe_languages(train: Corpus) -> str | None:
     """How many training rows each language has, and how many of them an epoch; None where there is just one."""
-    names, place, counts = np.unique(train.languages or [""], return_inverse=True, return_counts=True)
+    names, place = numbered(train.languages or ())
     if len(names) < 2:
         return None
+    counts = np.bincount(place)
     seen = np.bincount(place, weights=train.weights, minlength=len(names))
     each = (
         f"{name or 'unknown'} {count:,}" + (f" ({drawn:,.0f} an epoch)" if round(drawn) != count else "")
-        for name, count, drawn in zip(names.tolist(), counts.tolist(), seen.tolist(), strict=True)
+        for name, count, drawn in zip(names, counts.tolist(), seen.tolist(), strict=True)
     )
     return f"languages of the training rows: {', '.join(each)}"

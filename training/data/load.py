@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.context import ContextFormat
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.intensity import Scale
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
 from training.data.clean import near_duplicates, remove_leaks
+from training.data.column import Column
 from training.data.context import check_bundle_reads, check_context, context_note
 from training.data.corpus import Corpus, Splits
+from training.data.keys import rows_inside
 from training.data.label_choice import choose_labels, named_labels
 from training.data.label_mapping import map_labels
 from training.data.languages import describe_languages, in_languages, tempered
@@ -221,29 +220,7 @@ def _join(parts: Sequence[Corpus], split: str) -> Corpus | None:
     if not chosen:
         return None
     several = len({part.counted_rows.source for part in parts}) > 1
-    return Corpus(
-        texts=[text for part in chosen for text in part.texts],
-        targets=np.concatenate([part.targets for part in chosen]),
-        known=np.concatenate([part.known for part in chosen]),
-        ids=[
-            f"{kind}:{name}" if several else name
-            for part in chosen for kind, name in zip(part.source, part.ids, strict=True)
-        ],
-        source=[kind for part in chosen for kind in part.source],
-        weights=np.concatenate([part.weights for part in chosen]),
-        created_s=_all_or_none([part.created_s for part in chosen]),
-        groups=None
-        if any(part.groups is None for part in chosen)
-        else [name for part in chosen for name in part.groups or ()],
-        languages=None
-        if all(part.languages is None for part in chosen)
-        else [code for part in chosen for code in part.languages or [""] * len(part)],
-    )  # fmt: skip
-
-
-def _all_or_none(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
-    there = [part for part in parts if part is not None]
-    return np.concatenate(there) if len(there) == len(parts) else None
+    return Corpus.joined(chosen, name_sources=several)
 
 
 def _report(
@@ -252,13 +229,13 @@ def _report(
 ) -> DataReport:  # fmt: skip
     notes = [reason for raw in corpora for reason in raw.missing.values()]
     notes += context_note(list(splits.values()), config.context)
-    keys = {name: {key for part in parts if part.split == name for key in part.keys} for name in (DEV, TEST)}
-    both = len(keys[DEV] & keys[TEST])
+    keys = {name: Column.joined([part.keys for part in parts if part.split == name]) for name in (DEV, TEST)}
+    both = len(set(keys[DEV].take(rows_inside(keys[DEV], keys[TEST]))))
     if both:
         notes.append(f"{both:,} texts are in dev and in test; both are kept as they are")
     train = splits[TRAIN]
     for name, held_out in splits.items():
-        near = near_duplicates(train.utterances, held_out.utterances) if train and held_out and name != TRAIN else 0
+        near = near_duplicates(train, held_out) if train and held_out and name != TRAIN else 0
         if near:
             notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:

@@ -9,6 +9,7 @@ import numpy as np
 from shared.intensity import Scale
 from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
+from training.data import arrays
 from training.data.corpus import Corpus, Splits
 from training.data.sources.base import DEV, TEST, TRAIN
 
@@ -81,9 +82,12 @@ def intensity_table(corpora: Mapping[str, Corpus], labels: LabelSet, scale: Scal
 
 def co_occurrence(corpus: Corpus, labels: LabelSet, top: int = TOP_PAIRS) -> list[str]:
     """The pairs of labels that share most rows, and which share of the rarer label's rows that is."""
-    hard = corpus.hard_targets.astype(np.int64)
-    together = np.triu(hard.T @ hard, k=1)
-    support = hard.sum(axis=0)
+    together = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for piece in arrays.pieces(len(corpus)):
+        hard = corpus.hard_targets[piece].astype(np.int64)
+        together += hard.T @ hard
+    support = np.diag(together)
+    together = np.triu(together, k=1)
     lines = []
     for flat in np.argsort(-together, axis=None, kind="stable")[:top]:
         first, second = np.unravel_index(flat, together.shape)

@@ -15,9 +15,12 @@ from shared.context import ContextFormat
 from shared.errors import DataFormatError, EmptyDataError
 from shared.labels import LabelSet
 from training.config.data import DataConfig, SourceConfig
-from training.data.clean import merge_duplicates, without_repeats
+from training.data import arrays
+from training.data.clean import without_repeats
+from training.data.column import Column, numbered
 from training.data.context import texts_in_context
 from training.data.corpus import Corpus
+from training.data.keys import first_rows
 from training.data.label_choice import align, annotated_labels, columns_in
 from training.data.languages import languages_of, with_language_columns
 from training.data.report import SplitCounts
@@ -48,9 +51,9 @@ def split_source(
         targets, known = align(split, columns, len(labels), annotated)
         rows = Corpus(
             texts=texts_in_context(split, context), targets=targets, known=known,
-            ids=split.ids, source=[raw.kind] * len(split),
+            ids=Column.of(split.ids), source=Column.repeated(raw.kind, len(split)),
             weights=np.full(len(split), source.weight, dtype=np.float32), created_s=split.created_s,
-            groups=split.groups or (split.dialogues if context else None), languages=languages_of(split, raw),
+            groups=_column(split.groups or (split.dialogues if context else None)), languages=languages_of(split, raw),
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label, graded=raw.scale is not None))
@@ -65,6 +68,10 @@ def split_source(
     if TRAIN in by_name and DEV not in by_name:
         by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin, whole_groups=groups)}
     return list(by_name.values())
+
+
+def _column(values: Sequence[str] | None) -> Column[str] | None:
+    return None if values is None else Column.of(values)
 
 
 def _require_whole_dialogues(split: RawSplit, origin: str) -> None:
@@ -138,7 +145,9 @@ def stratified_split(targets: NDArray[np.floating], fractions: Sequence[float], 
 
     random = np.random.RandomState(seed)
     order = random.permutation(len(targets))
-    hard = targets[order] >= 0.5
+    hard = arrays.zeros(targets.shape, np.bool_)
+    for piece in arrays.pieces(len(order)):
+        hard[piece] = targets[order[piece]] >= 0.5
     part_of = IterativeStratification(labels=hard, r=np.asarray(fractions, dtype=float), random_state=random)
     return [np.sort(order[part_of == part]) for part in range(len(fractions))]
 
@@ -191,7 +200,7 @@ def limit_train(parts: Sequence[Corpus], size: int | None, seed: int) -> list[Co
     total = sum(map(len, train))
     if size is None or size >= total:
         return list(parts)
-    kept = stratified_subset(np.concatenate([part.targets for part in train]), size, seed)
+    kept = stratified_subset(arrays.joined([part.targets for part in train]), size, seed)
     limited, start = [], 0
     for part in parts:
         if part.split != TRAIN:
@@ -221,7 +230,7 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
         EmptyDataError: when there are too few rows for that many folds.
     """
     pool = _distinct([part for part in parts if part.split in (TRAIN, DEV)])
-    targets = np.concatenate([part.targets for part in pool])
+    targets = arrays.joined([part.targets for part in pool])
     pieces = stratified_groups(targets, _groups_of(pool), [1 / folds] * folds, seed)
     if not all(len(piece) for piece in pieces):
         raise EmptyDataError(f"{len(targets)} rows are too few for {folds} folds.", hint="Lower data.folds.")
@@ -237,11 +246,11 @@ def take_fold(parts: Sequence[Corpus], folds: int, fold: int, seed: int) -> list
     return [*cut, *(part for part in parts if part.split == TEST)]
 
 
-def _groups_of(pool: Sequence[Corpus]) -> list[str] | None:
+def _groups_of(pool: Sequence[Corpus]) -> Column[str] | None:
     """The group of every row, "" for one of a source without any; None where no source names any."""
     if all(part.groups is None for part in pool):
         return None
-    return [group for part in pool for group in (part.groups or [""] * len(part))]
+    return Column.joined([part.groups or Column.repeated("", len(part)) for part in pool])
 
 
 def stratified_groups(
@@ -261,18 +270,18 @@ def stratified_groups(
     if groups is None:
         return stratified_split(targets, fractions, seed)
     alone = count()
-    apart = [group or f"\0row {next(alone)}" for group in groups]
-    names, group_of = np.unique(np.asarray(apart, dtype=np.str_), return_inverse=True)
-    held = np.zeros((len(names), targets.shape[1]), dtype=np.float32)
-    np.maximum.at(held, group_of, targets.astype(np.float32))
+    names, group_of = numbered(group or f"\0row {next(alone)}" for group in groups)
+    held = arrays.zeros((len(names), targets.shape[1]), np.float32)
+    for piece in arrays.pieces(len(targets)):
+        np.maximum.at(held, group_of[piece], targets[piece].astype(np.float32))
     pieces = stratified_split(held, fractions, seed)
     return [np.flatnonzero(np.isin(group_of, piece)) for piece in pieces]
 
 
 def _distinct(parts: Sequence[Corpus]) -> list[Corpus]:
     """Each text once over all parts: an official dev split may repeat some, and no text may be in two folds."""
-    keys = [key for part in parts for key in part.keys]
-    kept = merge_duplicates(keys, np.concatenate([part.targets for part in parts])).rows
+    first = first_rows(Column.joined([part.keys for part in parts]))
+    kept = np.flatnonzero(first == np.arange(len(first)))
     distinct, start = [], 0
     for part in parts:
         rows = kept[(kept >= start) & (kept < start + len(part))] - start

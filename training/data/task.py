@@ -17,7 +17,7 @@ def check_task(splits: Splits, task: str) -> None:
     for name, split in (("train", splits.train), ("dev", splits.dev), ("test", splits.test)):
         if split is None:
             continue
-        counts = (split.targets * split.known).sum(axis=1)
+        counts = split.targets.sum(axis=1, where=split.known)
         wrong = abs(counts - 1.0) > 1e-3
         if wrong.any():
             row = int(wrong.argmax())

@@ -15,6 +15,7 @@ from shared.files import file_digests
 from training.config.data import DataConfig, SourceConfig
 from training.config.parser import load as load_config
 from training.data.corpus import Corpus, Splits
+from training.data.keys import rows_inside
 from training.data.load import EvaluationRows, load_data
 from training.data.sources.base import TEST, WHOLE
 
@@ -129,6 +130,5 @@ def without_training_rows(
 
 def held_out(rows: Corpus, splits: Splits) -> Corpus | None:
     """Those of the rows whose texts are in the test split; None where there is no such row."""
-    keys = set(splits.test.keys) if splits.test else set()
-    chosen = [row for row, key in enumerate(rows.keys) if key in keys]
-    return rows.take(chosen) if chosen else None
+    chosen = rows_inside(rows.keys, splits.test.keys if splits.test else ())
+    return rows.take(chosen) if len(chosen) else None

@@ -30,7 +30,7 @@ class LabelCounts:
     @classmethod
     def of(cls, targets: NDArray[np.floating], known: NDArray[np.bool_]) -> LabelCounts:
         """Counts of targets in 0..1 and known entries, both of shape (N, L)."""
-        return cls(np.where(known, targets, 0.0).sum(axis=0, dtype=np.float64), known.sum(axis=0, dtype=np.float64))
+        return cls(targets.sum(axis=0, dtype=np.float64, where=known), known.sum(axis=0, dtype=np.float64))
 
 
 @dataclass(frozen=True)

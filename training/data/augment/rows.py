@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from training.data.augment.counterfactual import swap_person
 from training.data.augment.expansion import expand
 from training.data.augment.paraphrase import paraphrase
 from training.data.augment.synonyms import substitute
-from training.data.corpus import Corpus, Splits, text_keys
+from training.data.column import Column
+from training.data.corpus import Corpus, Splits
+from training.data.keys import text_key
 
 TRIES = 3
 """Attempts with each method before a copy is given up."""
@@ -107,7 +109,7 @@ def _new_text(
         changed = changes[method](text, random)
         if changed is None:
             continue
-        (key,) = text_keys([changed])
+        key = text_key(changed)
         reason = rejection_reason(text, changed) or ("repeated" if key in taken else None)
         if reason is None:
             taken.add(key)
@@ -126,13 +128,5 @@ def _changes(config: AugmentConfig) -> dict[str, Change]:
 
 
 def _extended(train: Corpus, rows: list[int], texts: list[str], ids: list[str]) -> Corpus:
-    new = train.take(rows)
-    return Corpus(
-        texts=[*train.texts, *texts],
-        targets=np.concatenate([train.targets, new.targets]),
-        known=np.concatenate([train.known, new.known]),
-        ids=[*train.ids, *ids],
-        source=[*train.source, *new.source],
-        weights=np.concatenate([train.weights, new.weights]),
-        languages=None if train.languages is None else [*train.languages, *(new.languages or ())],
-    )
+    new = replace(train.take(rows), texts=Column.of(texts), ids=Column.of(ids))
+    return Corpus.joined([train, new], name_sources=False)

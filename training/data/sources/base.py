@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.context import Context
 from shared.intensity import Scale
+from training.data import arrays
+from training.data.column import Column
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 WHOLE = "all"
@@ -32,18 +35,26 @@ class RawSplit:
         dialogues: of each row, unique within the source, where they are known; "" for a row in none.
     """
 
-    texts: list[str | None]
+    texts: Sequence[str | None]
     targets: NDArray[np.float32]
-    ids: list[str]
+    ids: Sequence[str]
     known: NDArray[np.bool_] | None = None
     created_s: NDArray[np.float64] | None = None
-    groups: list[str] | None = None
-    languages: list[str] | None = None
-    context: list[Context] | None = None
-    dialogues: list[str] | None = None
+    groups: Sequence[str] | None = None
+    languages: Sequence[str] | None = None
+    context: Sequence[Context] | None = None
+    dialogues: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def take(self, rows: NDArray[np.integer]) -> RawSplit:
+        """Some of the rows, in the order given."""
+        fields: dict[str, Any] = {
+            name: values if values is None else arrays.rows_of(values, rows) if isinstance(values, np.ndarray) else
+            Column.of(values).take(rows) for name, values in vars(self).items()
+        }  # fmt: skip
+        return RawSplit(**fields)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from shared.intensity import Scale
 from shared.tables import find_splits
 from training.config.data import SourceConfig
+from training.data import arrays
+from training.data.column import Column
 from training.data.files import existing
+from training.data.keys import has_repeats
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
-from training.data.sources.table import LICENCE, row_dates, row_groups, row_languages, splits_in
+from training.data.sources.table import LICENCE, divided, row_dates, row_groups, row_languages, splits_in
 from training.data.sources.tabular import Table, read_table
 from training.data.sources.vocabulary import split_column
 
@@ -52,13 +55,13 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     splits = {split: _split(table, text, names, scale, source) for split, table in tables.items()}
     by = _split_column(tables, source)
     if by is not None:
-        splits = _divided(splits[WHOLE], splits_in(first, by))
+        splits = divided(splits[WHOLE], splits_in(first, by))
     missing = (
         {}
         if WHOLE in splits
         else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
     )
-    empty = sum(int((~split.known).sum()) for split in splits.values() if split.known is not None)
+    empty = sum(split.known.size - int(split.known.sum()) for split in splits.values() if split.known is not None)
     notes = [f"texts are the column '{text}', intensities {', '.join(names)} on the scale {scale}"]
     notes += [f"splits are those of the column '{by}'"] if by is not None else []
     notes += [f"{empty:,} empty cells are unknown, and masked"] if empty else []
@@ -142,36 +145,19 @@ def _split_column(tables: Mapping[str, Table], source: SourceConfig) -> str | No
     return source.split_column
 
 
-def _divided(whole: RawSplit, splits_of: Sequence[str]) -> dict[str, RawSplit]:
-    """The rows of each split."""
-
-    def some(values: list[str] | None, rows: NDArray[np.intp]) -> list[str] | None:
-        return None if values is None else [values[row] for row in rows]
-
-    found = {}
-    for split in [name for name in (TRAIN, DEV, TEST) if name in splits_of]:
-        rows = np.flatnonzero([name == split for name in splits_of])
-        found[split] = RawSplit(
-            [whole.texts[row] for row in rows], whole.targets[rows], [whole.ids[row] for row in rows],
-            known=None if whole.known is None else whole.known[rows],
-            created_s=None if whole.created_s is None else whole.created_s[rows],
-            groups=some(whole.groups, rows), languages=some(whole.languages, rows),
-        )  # fmt: skip
-    return found
-
-
 def _split(table: Table, text: str, names: Sequence[str], scale: Scale, source: SourceConfig) -> RawSplit:
     lacking = [name for name in (text, *names) if name not in table.columns]
     if lacking:
         raise DataFormatError(
             f"{table.path} lacks the columns {', '.join(lacking)}; it has {', '.join(table.columns)}."
         )
-    columns = [_on_scale(table, name, scale) for name in names]
-    targets = np.stack(columns, axis=1)
-    known, rows = ~np.isnan(targets), np.arange(len(table))
+    rows = np.arange(len(table))
+    targets, known = (arrays.zeros((len(table), len(names)), kind) for kind in (np.float32, np.bool_))
+    for place, name in enumerate(names):
+        shares = _on_scale(table, name, scale)
+        targets[:, place], known[:, place] = np.nan_to_num(shares), ~np.isnan(shares)
     return RawSplit(
-        [None if value is None else str(value) for value in table.columns[text]],
-        np.nan_to_num(targets).astype(np.float32), _ids(table), known=known,
+        table.columns[text].as_texts(), targets, _ids(table), known=known,
         created_s=row_dates({WHOLE: table}, source, rows), groups=row_groups({WHOLE: table}, source, rows),
         languages=row_languages({WHOLE: table}, source, rows),
     )  # fmt: skip
@@ -197,10 +183,11 @@ def _on_scale(table: Table, name: str, scale: Scale) -> NDArray[np.float64]:
     return shares
 
 
-def _ids(table: Table) -> list[str]:
+def _ids(table: Table) -> Column[str]:
     for name, values in table.columns.items():
         if name.strip().lower() in ID_NAMES:
-            ids = [str(value) for value in values]
-            if len(set(ids)) == len(ids):
+            ids = Column.of(map(str, values))
+            if not has_repeats(ids):
                 return ids
-    return [f"{table.path.stem}:{row}" for row in range(1, len(table) + 1)]
+    stem = table.path.stem
+    return Column.of(f"{stem}:{row}" for row in range(1, len(table) + 1))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import DataFormatError
 from training.config.data import LabelKeys
+from training.data import arrays
 from training.data.sources.cells import MISSING
 
 FEWEST_TEXTS = 10
@@ -37,7 +38,7 @@ class LabelRows(NamedTuple):
         """Some of the rows."""
         if len(rows) == len(self.targets):
             return self
-        return self._replace(targets=self.targets[rows], known=self.known[rows])
+        return self._replace(targets=arrays.rows_of(self.targets, rows), known=arrays.rows_of(self.known, rows))
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Aggregated:
 
 
 def aggregate_rows(
-    keys: Sequence[str], rows: LabelRows, answers: Mapping[str, Sequence[Any]], said: LabelKeys, name: str
+    first_of: NDArray[np.intp], rows: LabelRows, answers: Mapping[str, Sequence[Any]], said: LabelKeys, name: str
 ) -> Aggregated | None:
     """One row a text where a table holds ratings; None where it does not.
 
     Args:
-        keys: N normalised texts.
+        first_of: the first row of the text of each of N rows, shape (N,).
         rows: labels of the N rows.
         answers: answers of every rater (0 or 1, or an intensity) to whether the text has the row's label, N each.
         said: what the user says; `aggregate` names the rule.
@@ -74,54 +75,31 @@ def aggregate_rows(
     Raises:
         DataFormatError: when the rows are ratings and no rule is given.
     """
-    if not len(keys) or (said.aggregate is None and not has_repeats(keys)):
+    is_first = first_of == np.arange(len(first_of))
+    if not len(first_of) or (said.aggregate is None and is_first.all()):
         return None
     targets, known = rows.targets, rows.known
-    group, first = _groups(keys)
+    group, first = (np.cumsum(is_first) - 1)[first_of], np.flatnonzero(is_first)
     disagreeing = _disagreeing(group, targets, known, len(first))
     long = disagreeing * 2 > len(first) and (answers or disagreeing >= FEWEST_TEXTS)
     asked = bool(answers) and long
     if said.aggregate is None:
         if long:
-            raise _refusal(name, len(keys), len(first), disagreeing, tuple(answers) if asked else ())
+            raise _refusal(name, len(first_of), len(first), disagreeing, tuple(answers) if asked else ())
         return None
-    yes, given = _votes(targets, known, answers) if asked else (targets * known, known.astype(np.float32))
-    votes, rated = (_summed(values, group, len(first)) for values in (yes, given))
-    share = np.divide(votes, rated, out=np.zeros_like(votes), where=rated > 0)
-    soft = {"majority": share > 0.5, "two": votes >= 2, "share": share}[said.aggregate]
+    votes, rated = _votes(targets, known, answers if asked else {}, group, len(first))
+    soft = arrays.zeros(votes.shape, np.float32)
+    for piece in arrays.pieces(len(first)):
+        share = np.divide(votes[piece], rated[piece], out=np.zeros_like(votes[piece]), where=rated[piece] > 0)
+        soft[piece] = {"majority": share > 0.5, "two": votes[piece] >= 2, "share": share}[said.aggregate]
     kept = np.arange(len(first)) if asked else np.flatnonzero(soft.any(axis=1))
-    note = f"{len(keys):,} rows of {len(first):,} texts; targets are {RULES[said.aggregate]}"
+    note = f"{len(first_of):,} rows of {len(first):,} texts; targets are {RULES[said.aggregate]}"
     if asked:
         note += f", from {', '.join(answers)}"
     return Aggregated(
-        first[kept], soft[kept].astype(np.float32), rated[kept] > 0,
+        first[kept], arrays.rows_of(soft, kept), arrays.rows_of(rated, kept) > 0,
         {"texts whose raters agree on no label": len(first) - len(kept)}, (note,),
     )  # fmt: skip
-
-
-def has_repeats(keys: Sequence[str]) -> bool:
-    """Whether any text may stand twice."""
-    hashes = np.fromiter(map(hash, keys), dtype=np.int64, count=len(keys))
-    return len(np.unique(hashes)) < len(hashes)
-
-
-def _groups(keys: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The text of every row as a number, shape (N,), and the first row of every text, shape (M,)."""
-    seen: dict[str, int] = {}
-    first: list[int] = []
-    group = np.empty(len(keys), dtype=np.intp)
-    for row, key in enumerate(keys):
-        if key not in seen:
-            seen[key] = len(first)
-            first.append(row)
-        group[row] = seen[key]
-    return group, np.array(first, dtype=np.intp)
-
-
-def _summed(values: NDArray[np.float32], group: NDArray[np.intp], size: int) -> NDArray[np.float32]:
-    total = np.zeros((size, values.shape[1]), dtype=np.float32)
-    np.add.at(total, group, values)
-    return total
 
 
 def _disagreeing(group: NDArray[np.intp], targets: NDArray[np.float32], known: NDArray[np.bool_], size: int) -> int:
@@ -129,26 +107,40 @@ def _disagreeing(group: NDArray[np.intp], targets: NDArray[np.float32], known: N
     repeated = np.flatnonzero(np.bincount(group, minlength=size)[group] > 1)
     if not len(repeated):
         return 0
-    group, targets, known = group[repeated], targets[repeated], known[repeated]
-    texts, group = np.unique(group, return_inverse=True)
-    size = len(texts)
-    low, high = (
-        np.full((size, targets.shape[1]), np.inf, np.float32),
-        np.full((size, targets.shape[1]), -np.inf, np.float32),
+    texts, place = np.unique(group[repeated], return_inverse=True)
+    low, high = (arrays.zeros((len(texts), targets.shape[1]), np.float32) for _ in range(2))
+    low[:], high[:] = np.inf, -np.inf
+    for piece in arrays.pieces(len(repeated)):
+        rows = repeated[piece]
+        np.minimum.at(low, place[piece], np.where(known[rows], targets[rows], np.inf))
+        np.maximum.at(high, place[piece], np.where(known[rows], targets[rows], -np.inf))
+    return sum(
+        int((np.isfinite(low[piece]) & (low[piece] != high[piece])).any(axis=1).sum())
+        for piece in arrays.pieces(len(texts))
     )
-    np.minimum.at(low, group, np.where(known, targets, np.inf))
-    np.maximum.at(high, group, np.where(known, targets, -np.inf))
-    return int((np.isfinite(low) & (low != high)).any(axis=1).sum())
 
 
 def _votes(
-    targets: NDArray[np.float32], known: NDArray[np.bool_], answers: Mapping[str, Sequence[Any]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Answers that say yes and all answers, in the column of each row's label, both of shape (N, K)."""
-    read = np.array([[_answer(value) for value in column] for column in answers.values()], dtype=np.float64)
+    targets: NDArray[np.float32], known: NDArray[np.bool_], answers: Mapping[str, Sequence[Any]],
+    group: NDArray[np.intp], texts: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    """Answers that say yes and all answers to every text, both of shape (M, K).
+
+    Where raters answer whether a text has the label of its row, they count in the column of that label.
+    """
+    read = np.array([np.fromiter(map(_answer, column), np.float64) for column in answers.values()])
     yes, given = (read > 0).sum(axis=0), (~np.isnan(read)).sum(axis=0)
-    asked = (targets >= 0.5) & known
-    return (asked * yes[:, None]).astype(np.float32), (asked * given[:, None]).astype(np.float32)
+    votes, rated = (arrays.zeros((texts, targets.shape[1]), np.float32) for _ in range(2))
+    for piece in arrays.pieces(len(group)):
+        asked = known[piece]
+        if answers:
+            asked = asked & (targets[piece] >= 0.5)
+            np.add.at(votes, group[piece], asked * yes[piece, None].astype(np.float32))
+            np.add.at(rated, group[piece], asked * given[piece, None].astype(np.float32))
+        else:
+            np.add.at(votes, group[piece], targets[piece] * asked)
+            np.add.at(rated, group[piece], asked.astype(np.float32))
+    return votes, rated
 
 
 def _answer(value: Any) -> float:

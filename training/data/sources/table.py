@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.context import turns_to_json
+from shared.context import Context, turns_to_json
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
 from shared.languages import language_code
 from shared.tables import find_splits, split_of_name
 from shared.tables.values import to_text
 from shared.text import normalise
 from training.config.data import SourceConfig
+from training.data import arrays
+from training.data.column import Column, numbered
 from training.data.files import existing, read_lines
+from training.data.keys import first_rows, has_repeats
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
 from training.data.sources.columns import Columns, find_columns
@@ -31,6 +33,7 @@ from training.data.sources.turns import table_context
 
 LICENCE = "your own; check the terms of your data"
 LABEL_FILE = "labels.txt"
+SPLITS = (TRAIN, DEV, TEST, WHOLE)
 
 
 def read_table_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
@@ -67,38 +70,24 @@ def label_tables(
         raise EmptyDataError(f"{first.path} has a header and no rows.")
     columns = _columns_of(tables, source, wanted)
     tables, unlabelled = _labelled(tables, columns)
-    values = _Values.of(tables, columns)
+    texts, ids = _texts(tables, columns.text), _ids(tables, columns.id)
     labels = _read_one_hot(tables, columns, source) if columns.one_hot else _read_column(tables, columns, source)
     splits_of = _splits(tables, columns)
     kept = np.flatnonzero(labels.known.any(axis=1))
     rows = labels.take(kept)
-    texts, ids = [values.texts[row] for row in kept], [values.ids[row] for row in kept]
-    splits_of = [splits_of[row] for row in kept]
-    context, dialogues = table_context(tables, source, values.texts, _named)
-    keys = [normalise(text or "") for text in texts]
-    if context is not None:
-        keys = [f"{key} {turns_to_json(context[row])}" for key, row in zip(keys, kept, strict=True)]
-    if list(tables) != [WHOLE] or columns.split:
-        keys = [f"{split} {key}" for split, key in zip(splits_of, keys, strict=True)]
-    grouped = aggregate_rows(keys, rows, _answers(tables, columns, kept), source, str(first.path))
+    context, dialogues = table_context(tables, source, texts, _named)
+    first_of = first_rows(_keys(texts.take(kept), context and context.take(kept)), within=splits_of[kept])
+    grouped = aggregate_rows(first_of, rows, _answers(tables, columns, kept), source, str(first.path))
     if grouped is not None:
-        texts, ids = [texts[row] for row in grouped.rows], [ids[row] for row in grouped.rows]
-        splits_of = [splits_of[row] for row in grouped.rows]
         rows = rows._replace(targets=grouped.targets, known=grouped.known)
         kept = kept[grouped.rows]
-    dates, groups = row_dates(tables, source, kept), row_groups(tables, source, kept)
-    languages = row_languages(tables, source, kept)
-    splits = {}
-    for split in [name for name in (TRAIN, DEV, TEST, WHOLE) if name in splits_of]:
-        chosen = np.array([row for row, name in enumerate(splits_of) if name == split], dtype=np.intp)
-        splits[split] = RawSplit(
-            [texts[row] for row in chosen], rows.targets[chosen], [ids[row] for row in chosen],
-            known=rows.known[chosen], created_s=None if dates is None else dates[chosen],
-            groups=None if groups is None else [groups[row] for row in chosen],
-            languages=None if languages is None else [languages[row] for row in chosen],
-            context=None if context is None else [context[kept[row]] for row in chosen],
-            dialogues=None if dialogues is None else [dialogues[kept[row]] for row in chosen],
-        )  # fmt: skip
+    whole = RawSplit(
+        texts.take(kept), rows.targets, ids.take(kept), known=rows.known,
+        created_s=row_dates(tables, source, kept), groups=row_groups(tables, source, kept),
+        languages=row_languages(tables, source, kept), context=context and context.take(kept),
+        dialogues=dialogues and dialogues.take(kept),
+    )  # fmt: skip
+    splits = divided(whole, splits_of[kept])
     missing = (
         {}
         if WHOLE in splits
@@ -108,30 +97,44 @@ def label_tables(
     return RawCorpus(
         "table", str(path.absolute()), rows.labels, splits, LICENCE, strict=True, numbered=rows.numbered,
         inferred=rows.inferred, missing={**missing, **unlabelled},
-        refused={"rows without a label": len(values.texts) - len(kept), **(grouped.refused if grouped else {})},
+        refused={"rows without a label": len(texts) - len(kept), **(grouped.refused if grouped else {})},
         notes=notes,
     )  # fmt: skip
 
 
-class _Values(NamedTuple):
-    """Texts and names of the rows of all splits."""
+def _texts(tables: Mapping[str, Table], name: str) -> Column[str]:
+    """The texts of the rows of all splits."""
+    return Column.joined([table.columns[name].as_texts() for table in tables.values()])
 
-    texts: list[str | None]
-    ids: list[str]
 
-    @classmethod
-    def of(cls, tables: Mapping[str, Table], columns: Columns) -> _Values:
-        texts: list[str | None] = []
-        ids: list[str] = []
-        for table in tables.values():
-            texts += [None if text is None else str(text) for text in table.columns[columns.text]]
-            names = (
-                [str(name) for name in table.columns[columns.id]] if columns.id and columns.id in table.columns else []
-            )
-            if len(set(names)) < len(table):
-                names = [f"{table.path.stem}:{row}" for row in range(1, len(table) + 1)]
-            ids += names
-        return cls(texts, ids)
+def _ids(tables: Mapping[str, Table], name: str | None) -> Column[str]:
+    """Names of the rows of all splits: those of a column whose values are distinct, else file and number."""
+    parts = []
+    for table in tables.values():
+        names = Column.of(map(str, table.columns[name])) if name and name in table.columns else None
+        if names is None or has_repeats(names):
+            stem = table.path.stem
+            names = Column.of(f"{stem}:{row}" for row in range(1, len(table) + 1))
+        parts.append(names)
+    return Column.joined(parts)
+
+
+def _keys(texts: Column[str], context: Column[Context] | None) -> Column[str]:
+    """Equal for rows of one text: normalised texts, with the turns before them where there are any."""
+    keys = texts.map(normalise)
+    if context is None:
+        return keys
+    return Column.of(f"{key} {turns_to_json(turns)}" for key, turns in zip(keys, context, strict=True))
+
+
+def divided(whole: RawSplit, splits_of: NDArray[np.int8]) -> dict[str, RawSplit]:
+    """The rows of each split there is, by the place of its name in `SPLITS`, shape (N,)."""
+    found = {}
+    for place, split in enumerate(SPLITS):
+        rows = np.flatnonzero(splits_of == place)
+        if len(rows):
+            found[split] = whole.take(rows)
+    return found
 
 
 def row_dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> NDArray[np.float64] | None:
@@ -140,18 +143,18 @@ def row_dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[n
         return None
     values = _named(tables, source.date_column, "data.date_column")
     first = next(iter(tables.values()))
-    return read_dates([values[row] for row in kept], f"{first.path}, column '{source.date_column}'")
+    return read_dates(values.take(kept), f"{first.path}, column '{source.date_column}'")
 
 
-def row_groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+def row_groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> Column[str] | None:
     """What the rows kept belong to, "" for an empty cell; None where no column is named."""
     if source.group_column is None:
         return None
     values = _named(tables, source.group_column, "data.group_column")
-    return [to_text(values[row]).strip() for row in kept]
+    return Column.of(to_text(value).strip() for value in values.take(kept))
 
 
-def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> list[str] | None:
+def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> Column[str] | None:
     """Code of the language of the rows kept, "" for an empty cell; None where no column is named.
 
     Raises:
@@ -165,7 +168,7 @@ def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArr
     values = _named(tables, source.language_column, "data.language_column")
     first = next(iter(tables.values()))
     codes = {value: _code(value, f"{first.path}, column '{source.language_column}'") for value in set(values)}
-    return [codes[values[row]] for row in kept]
+    return Column.of(codes[value] for value in values.take(kept))
 
 
 def _code(value: Any, where: str) -> str:
@@ -177,7 +180,7 @@ def _code(value: Any, where: str) -> str:
         raise DataFormatError(f"{where}: {error.message}", hint=error.hint) from None
 
 
-def _named(tables: Mapping[str, Table], name: str, key: str) -> list[Any]:
+def _named(tables: Mapping[str, Table], name: str, key: str) -> Column[Any]:
     """The cells of a column that the user names, of all splits.
 
     Raises:
@@ -188,7 +191,7 @@ def _named(tables: Mapping[str, Table], name: str, key: str) -> list[Any]:
             raise DataFormatError(
                 f"{table.path} has no column '{name}', which {key} names; it has {', '.join(table.columns)}."
             )
-    return list(chain.from_iterable(table.columns[name] for table in tables.values()))
+    return Column.joined([table.columns[name] for table in tables.values()])
 
 
 def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Sequence[str]) -> Columns:
@@ -199,7 +202,7 @@ def _columns_of(tables: Mapping[str, Table], source: SourceConfig, wanted: Seque
              source.dialogue_column, source.speaker_column)  # fmt: skip
     aside = set(named) - {source.text_column, source.label_column}
     names = [name for name in first.columns if name not in aside]
-    joined = {name: list(chain.from_iterable(table.columns[name] for table in alike)) for name in names}
+    joined = {name: Column.joined([table.columns[name] for table in alike]) for name in names}
     return find_columns(str(first.path), joined, source, wanted, tuple(first.class_names))
 
 
@@ -227,39 +230,39 @@ def _labelled(tables: Mapping[str, Table], columns: Columns) -> tuple[dict[str, 
     return kept, missing
 
 
-def _splits(tables: Mapping[str, Table], columns: Columns) -> list[str]:
-    """The split of every row: by its file, or by the split column of a file that holds them all."""
+def _splits(tables: Mapping[str, Table], columns: Columns) -> NDArray[np.int8]:
+    """The split of every row, as its place in `SPLITS`: by its file, or by the split column of a file of all rows."""
     if columns.split is None or list(tables) != [WHOLE]:
-        return [split for split, table in tables.items() for _ in range(len(table))]
+        return np.repeat(np.array([SPLITS.index(split) for split in tables], np.int8), list(map(len, tables.values())))
     (table,) = tables.values()
     found = splits_in(table, columns.split)
     columns.notes.append(f"splits are those of the column '{columns.split}'")
     return found
 
 
-def splits_in(table: Table, column: str) -> list[str]:
-    """The split of every row by a column.
+def splits_in(table: Table, column: str) -> NDArray[np.int8]:
+    """The split of every row by a column, as its place in `SPLITS`.
 
     Raises:
         DataFormatError: when it holds other words than the names of splits.
     """
-    words = [str(value).strip() for value in table.columns[column]]
-    known = {word: split_of_name(word) for word in set(words)}
+    words, place = numbered(str(value).strip() for value in table.columns[column])
+    known = {word: split_of_name(word) for word in words}
     strange = sorted(word for word, split in known.items() if split is None)
     if strange:
         raise DataFormatError(
             f"{table.path}, column '{column}' holds {', '.join(strange[:5])}; expected train, dev and test.",
             hint="Say data.split_column none to leave it aside, or rename its values.",
         )
-    return [str(known[word]) for word in words]
+    return np.array([SPLITS.index(str(known[word])) for word in words], np.int8)[place]
 
 
 def _read_one_hot(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:
     """One 0/1 column per label; an empty cell says nothing about its label, unless blanks are said to be a no."""
     parts = [_shares(table, columns.labels, source) for table in tables.values()]
-    targets = np.concatenate([shares for shares, _ in parts])
-    known = np.concatenate([filled for _, filled in parts])
-    blank = int((~known).sum())
+    targets = arrays.joined([shares for shares, _ in parts])
+    known = arrays.joined([filled for _, filled in parts])
+    blank = known.size - int(known.sum())
     notes = []
     if blank and source.blanks == "negative":
         known[:] = True
@@ -271,8 +274,9 @@ def _read_one_hot(tables: Mapping[str, Table], columns: Columns, source: SourceC
 
 def _shares(table: Table, names: Sequence[str], source: SourceConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Values of 0/1 columns and which cells are filled, both of shape (N, K)."""
-    targets = np.zeros((len(table), len(names)), dtype=np.float32)
-    known = np.ones(targets.shape, dtype=np.bool_)
+    targets = arrays.zeros((len(table), len(names)), np.float32)
+    known = arrays.zeros(targets.shape, np.bool_)
+    known[:] = True
     for place, name in enumerate(names):
         read: dict[Any, float | None] = {}
         for row, value in enumerate(table.columns[name]):
@@ -312,12 +316,12 @@ def _read_column(tables: Mapping[str, Table], columns: Columns, source: SourceCo
     column = columns.labels[0]
     first = next(iter(tables.values()))
     where = f"{first.path}, column '{column}'"
-    values = list(chain.from_iterable(table.columns[column] for table in tables.values()))
+    values = Column.joined([table.columns[column] for table in tables.values()])
     names = source.labels or first.class_names.get(column)
     beside = first.path.parent / LABEL_FILE
     lines = [line.strip() for line in read_lines(beside)] if names is None and beside.is_file() else None
     cells = _read_cells(values, where, source, names, lines)
-    targets, known = cells.targets[cells.codes], cells.known[cells.codes]
+    targets, known = arrays.copied_rows(cells.targets, cells.codes), arrays.copied_rows(cells.known, cells.codes)
     known[cells.codes < 0] = False
     return LabelRows(targets, known, cells.labels, cells.numbered, cells.inferred, cells.form, cells.notes)
 
@@ -338,10 +342,12 @@ def _read_cells(
     return replace(cells, form=f"{cells.form}, named by {LABEL_FILE}")
 
 
-def _answers(tables: Mapping[str, Table], columns: Columns, kept: NDArray[np.intp]) -> dict[str, list[Any]]:
+def _answers(tables: Mapping[str, Table], columns: Columns, kept: NDArray[np.intp]) -> dict[str, Column[Any]]:
     """The answers of every rater's column, of the rows kept."""
-    joined = {
-        name: list(chain.from_iterable(table.columns.get(name, [None] * len(table)) for table in tables.values()))
+    return {
+        name: Column.joined([
+            table.columns[name] if name in table.columns else Column.repeated(None, len(table))
+            for table in tables.values()
+        ]).take(kept)
         for name in columns.raters
-    }
-    return {name: [answers[row] for row in kept] for name, answers in joined.items()}
+    }  # fmt: skip

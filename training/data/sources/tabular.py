@@ -1,4 +1,4 @@
-"""Tables of any format whole, as columns; read by `shared.tables`, as everywhere."""
+"""Tables of any format as columns; read by `shared.tables`, as everywhere."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from shared.errors import EmptyDataError
+from shared.tables import Table as OpenTable
 from shared.tables import TableOptions, open_table
 from training.config.data import SourceConfig
+from training.data import arrays
+from training.data.column import Column, ColumnWriter
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table read whole.
+    """A table of N rows.
 
     Attributes:
         path: its file, or the first of them.
-        columns: values of every column, in the order of the file; None for a missing value.
+        columns: N values of every column, in the order of the file; None for a missing value.
         class_names: names of label ids by column, where the file itself holds them (Parquet written by `datasets`).
         notes: choices made while reading, to be shown.
     """
 
     path: Path
-    columns: Mapping[str, list[Any]]
+    columns: Mapping[str, Column[Any]]
     class_names: Mapping[str, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), []))
+        return len(next(iter(self.columns.values()), ()))
 
 
 def table_options(source: SourceConfig) -> TableOptions:
@@ -67,7 +71,25 @@ def read_table(paths: Path | Sequence[Path], source: SourceConfig | None = None)
     if kept is not None and key in kept:
         return replace(kept[key], path=files[0])
     table = open_table(files, options)
-    found = Table(files[0], table.read_all().columns, table.class_names, tuple(table.notes))
+    found = Table(files[0], _columns(table), table.class_names, tuple(table.notes))
     if kept is not None:
         kept[key] = found
     return found
+
+
+def _columns(table: OpenTable) -> dict[str, Column[Any]]:
+    """All columns of a table; its rows are read some at a time."""
+    writers = {name: ColumnWriter[Any]() for name in table.columns}
+    rows = 0
+    for chunk in table.chunks():
+        for name in chunk.columns:
+            if name not in writers:  # rows of JSON may have keys that those before have not
+                writers[name] = ColumnWriter()
+                for piece in arrays.pieces(rows):
+                    writers[name].extend([None] * (piece.stop - piece.start))
+        for name, writer in writers.items():
+            writer.extend(chunk.columns.get(name) or [None] * len(chunk))
+        rows += len(chunk)
+    if not rows:
+        raise EmptyDataError(f"{table.name} has a header and no rows.")
+    return {name: writer.column() for name, writer in writers.items()}

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
+
+import numpy as np
 
 from shared.context import MOST_TURNS, Context, Turn, read_cell
 from shared.errors import ConfigError, DataFormatError
 from shared.tables.values import to_text
 from training.config.data import SourceConfig
+from training.data.column import Column
 from training.data.sources.tabular import Table
 
 
 def previous_turns(
     dialogues: Sequence[str], texts: Sequence[str | None], speakers: Sequence[str | None] | None = None,
     order: Sequence[float] | None = None,
-) -> list[Context]:  # fmt: skip
+) -> Column[Context]:  # fmt: skip
     """The turns before every row in its dialogue, the oldest first, at most `MOST_TURNS`; empty texts are none.
 
     Args:
@@ -25,38 +29,46 @@ def previous_turns(
         speakers: of N rows, None for one who is not named.
         order: place of every row in its dialogue; that of the rows when None.
     """
-    rows = range(len(texts)) if order is None else sorted(range(len(texts)), key=lambda row: order[row])
+    if order is not None:
+        rows = np.argsort(np.asarray(order), kind="stable")
+        dialogues, texts = Column.of(dialogues).take(rows), Column.of(texts).take(rows)
+        speakers = None if speakers is None else Column.of(speakers).take(rows)
+        return previous_turns(dialogues, texts, speakers).take(np.argsort(rows))
+    return Column.of(_turns_before(dialogues, texts, repeat(None) if speakers is None else speakers))
+
+
+def _turns_before(
+    dialogues: Iterable[str], texts: Iterable[str | None], speakers: Iterable[str | None]
+) -> Iterator[Context]:
     before: dict[str, deque[Turn]] = defaultdict(lambda: deque(maxlen=MOST_TURNS))
-    found: list[Context] = [()] * len(texts)
-    for row in rows:
-        if not dialogues[row]:
+    for dialogue, text, speaker in zip(dialogues, texts, speakers, strict=False):
+        if not dialogue:
+            yield ()
             continue
-        history, text = before[dialogues[row]], (texts[row] or "").strip()
-        found[row] = tuple(history)
-        if text:
-            history.append(Turn(text, (speakers[row] or None) if speakers is not None else None))
-    return found
+        history, said = before[dialogue], (text or "").strip()
+        yield tuple(history)
+        if said:
+            history.append(Turn(said, speaker or None))
 
 
-def turns_in_cells(cells: Sequence[Any], where: str) -> list[Context]:
+def turns_in_cells(cells: Iterable[Any], where: str) -> Iterator[Context]:
     """The turns that the cells of a column hold.
 
     Raises:
         DataFormatError: for a cell that is a list of something else.
     """
-    found = []
     for row, cell in enumerate(cells, 1):
         try:
-            found.append(tuple(turn for turn in read_cell(cell) if turn.text.strip())[-MOST_TURNS:])
+            turns = read_cell(cell)
         except ValueError as error:
             raise DataFormatError(f"{where}, row {row}: {error}.") from None
-    return found
+        yield tuple(turn for turn in turns if turn.text.strip())[-MOST_TURNS:]
 
 
 def table_context(
     tables: Mapping[str, Table], source: SourceConfig, texts: Sequence[str | None],
-    named: Callable[[Mapping[str, Table], str, str], list[Any]],
-) -> tuple[list[Context] | None, list[str] | None]:  # fmt: skip
+    named: Callable[[Mapping[str, Table], str, str], Column[Any]],
+) -> tuple[Column[Context] | None, Column[str] | None]:  # fmt: skip
     """Previous turns and dialogues of all rows, "" for one in none; None where no column is named for them.
 
     Args:
@@ -78,7 +90,8 @@ def table_context(
         )
     if by_cell:
         cells = named(tables, by_cell, "data.context_column")
-        return turns_in_cells(cells, f"{next(iter(tables.values())).path}, column '{by_cell}'"), None
+        where = f"{next(iter(tables.values())).path}, column '{by_cell}'"
+        return Column.of(turns_in_cells(cells, where)), None
     if not by_dialogue:
         return None, None
     if source.aggregate is not None:
@@ -87,11 +100,12 @@ def table_context(
             "row for a turn.",
             hint="Aggregate the rows first, or give the turns in data.context_column.",
         )
-    dialogues = [to_text(value).strip() for value in named(tables, by_dialogue, "data.dialogue_column")]
+    names: Iterable[str] = (to_text(value).strip() for value in named(tables, by_dialogue, "data.dialogue_column"))
     if len(tables) > 1:  # numbers begin anew in every file
-        of_file = [split for split, table in tables.items() for _ in range(len(table))]
-        dialogues = [name and f"{split}:{name}" for split, name in zip(of_file, dialogues, strict=True)]
+        of_file = (split for split, table in tables.items() for _ in range(len(table)))
+        names = (name and f"{split}:{name}" for split, name in zip(of_file, names, strict=True))
+    dialogues = Column.of(names)
     speakers = None
     if by_speaker:
-        speakers = [to_text(name).strip() for name in named(tables, by_speaker, "data.speaker_column")]
+        speakers = Column.of(to_text(name).strip() for name in named(tables, by_speaker, "data.speaker_column"))
     return previous_turns(dialogues, texts, speakers), dialogues

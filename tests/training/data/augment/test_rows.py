@@ -10,7 +10,8 @@ import pytest
 from training.config import AugmentConfig
 from training.config.data import DataConfig
 from training.data.augment.rows import augment_train
-from training.data.corpus import Splits, text_keys
+from training.data.corpus import Splits
+from training.data.keys import text_key
 from training.data.load import load_data
 
 ALL = AugmentConfig(methods=["synonyms", "expansion", "paraphrase"], below=60, copies=2)
@@ -64,9 +65,9 @@ def test_no_text_of_any_split_is_repeated_and_held_out_splits_are_untouched(spli
     before = (splits.dev.fingerprint, splits.test.fingerprint)
     new = augment_train(splits, ALL, seed=1).corpus
     assert (splits.dev.fingerprint, splits.test.fingerprint) == before
-    keys = text_keys(new.texts)
+    keys = list(map(text_key, new.texts))
     assert len(set(keys)) == len(keys)
-    assert not set(keys) & {*text_keys(splits.dev.texts), *text_keys(splits.test.texts)}
+    assert not set(keys) & {*splits.dev.keys, *splits.test.keys}
 
 
 def test_a_text_of_dev_is_not_made(splits):
