@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.data import arrays
 
 T = TypeVar("T")
+Missing = TypeVar("Missing", str, None)
 VALUES_AT_ONCE = 4096
 """Values written, or read while all of them are gone through, at a time."""
 COMMON = 1024
@@ -110,11 +111,13 @@ class Column(Sequence[T], Generic[T]):
             before += sum(map(len, column._blocks))
         return cls([block for column in columns for block in column._blocks], places)
 
-    def as_texts(self) -> Column[str]:
-        """The values as texts, "" for a missing one."""
+    def as_texts(self, missing: Missing) -> Column[str | Missing]:
+        """The values as texts, with `missing` in place of None."""
         if all(block.texts for block in self._blocks):
             return self  # type: ignore[return-value]
-        return Column.of(value if isinstance(value, str) else "" if value is None else str(value) for value in self)
+        return Column.of(
+            missing if value is None else value if isinstance(value, str) else str(value) for value in self
+        )
 
     def map(self, change: Callable[[T], T]) -> Column[T]:
         """What is made of every value; where a value stays as it is, the one stored already is shared."""

@@ -14,7 +14,7 @@ from training.data.sources.base import RawCorpus, RawSplit
 
 def texts_in_context(split: RawSplit, form: ContextFormat | None) -> Column[str]:
     """The texts of a split, "" for a null one, each with the turns that the model reads before it."""
-    texts = Column.of(split.texts).as_texts()
+    texts = Column.of(split.texts).as_texts("")
     if form is None or split.context is None:
         return texts
     return Column.of(

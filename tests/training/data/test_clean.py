@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.clean import filled_rows, merge_duplicates
@@ -42,6 +42,7 @@ def test_soft_targets_are_averaged():
     assert merged.targets.tolist() == [[0.5, 0.5]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 7)), min_size=1, max_size=12))
 def test_every_text_stays_once_and_no_labelled_text_loses_all_labels(rows):
     keys = [key for key, _ in rows]

@@ -74,8 +74,9 @@ def test_a_column_is_equal_to_what_holds_the_same():
 
 def test_texts_stay_and_other_values_become_texts():
     column = Column.of(["a", "1"])
-    assert column.as_texts() is column
-    assert Column.of(["a", 1, None]).as_texts() == ["a", "1", ""]
+    assert column.as_texts("") is column
+    assert Column.of(["a", 1, None]).as_texts("") == ["a", "1", ""]
+    assert Column.of(["a", 1, None]).as_texts(None) == ["a", "1", None]
 
 
 def test_what_a_function_leaves_as_it_is_is_shared():

@@ -102,9 +102,9 @@ def label_tables(
     )  # fmt: skip
 
 
-def _texts(tables: Mapping[str, Table], name: str) -> Column[str]:
+def _texts(tables: Mapping[str, Table], name: str) -> Column[str | None]:
     """The texts of the rows of all splits."""
-    return Column.joined([table.columns[name].as_texts() for table in tables.values()])
+    return Column.joined([table.columns[name].as_texts(None) for table in tables.values()])
 
 
 def _ids(tables: Mapping[str, Table], name: str | None) -> Column[str]:
@@ -119,9 +119,9 @@ def _ids(tables: Mapping[str, Table], name: str | None) -> Column[str]:
     return Column.joined(parts)
 
 
-def _keys(texts: Column[str], context: Column[Context] | None) -> Column[str]:
+def _keys(texts: Column[str | None], context: Column[Context] | None) -> Column[str]:
     """Equal for rows of one text: normalised texts, with the turns before them where there are any."""
-    keys = texts.map(normalise)
+    keys = texts.as_texts("").map(normalise)
     if context is None:
         return keys
     return Column.of(f"{key} {turns_to_json(turns)}" for key, turns in zip(keys, context, strict=True))
