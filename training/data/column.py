@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
+from operator import index
 from typing import Any, Generic, SupportsIndex, TypeVar, overload
 
 import numpy as np
@@ -155,7 +156,7 @@ class Column(Sequence[T], Generic[T]):
         """The value of a row, or those of several as a list."""
         if isinstance(row, slice):
             return self._values(self._places[row])
-        return self._values(self._places[[row]])[0]
+        return self._values(self._places[[index(row)]])[0]
 
     def __iter__(self) -> Iterator[T]:
         starts = range(0, len(self), VALUES_AT_ONCE)
