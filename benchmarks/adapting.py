@@ -90,7 +90,7 @@ def read_rows(predictor: Predictor, data: EvaluationData, split: str | None) -> 
     width = len(predictor.labels)
     nothing, unsaid = np.zeros((0, width)), np.full(width, np.nan)
     evidence = Evidence(logits.astype(np.float64), corpus.hard_targets, corpus.known, nothing, unsaid, pooled)
-    return Rows(corpus.texts, evidence)
+    return Rows(list(corpus.texts), evidence)
 
 
 def contenders(

@@ -170,7 +170,7 @@ def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOpti
     data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position, context=context)
     columns = [read_as.index(name) for name in labels]
     what = f"{data.split} of the data given"
-    return Rows(data.rows.texts, data.rows.hard_targets[:, columns], data.rows.known[:, columns], what)
+    return Rows(list(data.rows.texts), data.rows.hard_targets[:, columns], data.rows.known[:, columns], what)
 
 
 def _in_context(texts: list[str], bundles: Sequence[Bundle]) -> list[str]:
