@@ -64,16 +64,26 @@ def _here(run: Run, job: Job, parts: Iterator[Part]) -> None:
 
 
 def _scored(scorer: Scorer, parts: Iterator[Part]) -> Iterator[tuple[Part, ScoredPart]]:
-    """Every part with what became of it; a thread tokenises the next one while the model reads."""
+    """Every part with what became of it; a thread tokenises the next one while the model reads.
+
+    Where the next one cannot be read, the one before is scored all the same.
+    """
     with ThreadPoolExecutor(1) as tokenising:
         before: tuple[Part, Future[Prepared]] | None = None
-        for part in parts:
-            prepared = tokenising.submit(scorer.prepare_part, part)
+        failure: Exception | None = None
+        reading = True
+        while reading:
+            try:
+                part = next(parts, None)
+            except Exception as error:
+                part, failure = None, error
+            reading = part is not None
+            ahead = None if part is None else (part, tokenising.submit(scorer.prepare_part, part))
             if before is not None:
                 yield before[0], scorer.score(before[0], before[1].result())
-            before = part, prepared
-        if before is not None:
-            yield before[0], scorer.score(before[0], before[1].result())
+            before = ahead
+        if failure is not None:
+            raise failure
 
 
 def _keep(run: Run, scored: Iterator[tuple[Part, ScoredPart]]) -> None:

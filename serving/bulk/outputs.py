@@ -68,12 +68,13 @@ class RunState:
             ConfigError: when another one was begun here, or a file of that name is in the way.
         """
         if self._store.exists(self.path):
-            if not restart:
-                raise ConfigError(
-                    f"{self.path} is a file, which holds the rows of a run that was stopped.",
-                    hint="Move it away, or give --restart to throw it away.",
-                )
-            self._store.remove(self.path)
+            with contextlib.closing(hold(self._output, f"{self.path}.lock")):  # a run over a pipe may be at work
+                if not restart:
+                    raise ConfigError(
+                        f"{self.path} is a file, which holds the rows of a run that was stopped.",
+                        hint="Move it away, or give --restart to throw it away.",
+                    )
+                self._store.remove(self.path)
         self._lock = hold(self._output, join(self.path, LOCK))
         try:
             self._take_up(identity, restart=restart)

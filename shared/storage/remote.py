@@ -50,7 +50,8 @@ class RemoteStorage:
     def find(self, place: str) -> list[FoundFile]:
         """See `Storage`."""
         bare = self._bare(place)
-        search, root = (self._system.glob, fixed_part(bare)) if has_wildcards(bare) else (self._system.find, bare)
+        pattern = has_wildcards(bare) and not self.exists(place)
+        search, root = (self._system.glob, fixed_part(bare)) if pattern else (self._system.find, bare)
         found: dict[str, Any] = self._ask(place, "listed", lambda: search(bare, detail=True)) or {}
         files = {name: info for name, info in sorted(found.items()) if info.get("type") == "file"}
         if list(files) == [bare]:

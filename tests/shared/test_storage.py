@@ -98,3 +98,11 @@ def test_a_pattern_whose_first_folder_is_a_wildcard(tmp_path):
     first, *rest = tmp_path.relative_to("/").parts
     (found,) = storage_of("/").find("/".join(["", f"{first[:-1]}?", *rest, "*.csv"]))
     assert (found.path, found.relative) == (str(tmp_path / "a.csv"), "/".join([first, *rest, "a.csv"]))
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(root):
+    name = put(join(root, "a[1].csv"))
+    put(join(root, "a1.csv"), b"text\n")
+    (found,) = storage_of(name).find(name)
+    assert (found.relative, found.size) == ("a[1].csv", 10)
+    assert storage_of(name).source(name).stat().st_size == 10

@@ -120,7 +120,7 @@ def variants(limit: int | None = None, seed: int = 0) -> list[Variant]:
     random = np.random.default_rng(seed)
     left = [[_one_a_group(found[key], random) for key in random.permutation(list(found))] for found in sets.values()]
     kept: list[Variant] = []
-    while len(kept) < limit:
+    while len(kept) < limit and any(left):
         for drawn in left:
             kept += drawn.pop() if drawn else []
     return kept

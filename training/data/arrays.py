@@ -12,6 +12,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -19,10 +20,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from shared.environment import cache_root
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 SPILL_BYTES = 2**24
 """An array that is larger lies in a file."""
 ROWS_AT_ONCE = 2**16
 """Rows worked on at a time, where all of them would need a further array of their size."""
+MANY_FILES = 65_536
+"""Open files that are asked for."""
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 Array = TypeVar("Array", bound=np.generic)
@@ -84,6 +92,7 @@ def joined(arrays: Sequence[NDArray[Array]]) -> NDArray[Array]:
 def nameless_file() -> BinaryIO:
     """A file in the cache folder, or where that cannot be written in the system's, that is gone once it is closed."""
     folder = cache_root() / "rows"
+    _allow_many_files()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder)
@@ -91,6 +100,16 @@ def nameless_file() -> BinaryIO:
         if error.errno not in NOT_WRITABLE:
             raise
         return tempfile.TemporaryFile()
+
+
+@cache
+def _allow_many_files() -> None:
+    """A mapped file holds a descriptor, and a wide table has many: take what the system gives to who asks."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Spool:

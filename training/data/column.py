@@ -75,7 +75,8 @@ class _Block:
 class Column(Sequence[T], Generic[T]):
     """N values of any kind, in the order of the rows.
 
-    Rows that are taken from a column, and columns that are joined, share the stored values.
+    Rows that are taken from a column, and columns that are joined, share the stored values, and rows with the same list
+    may share it: a value that is read must not be changed.
     """
 
     def __init__(self, blocks: Sequence[_Block], places: NDArray[np.int64]) -> None:
@@ -168,6 +169,10 @@ class Column(Sequence[T], Generic[T]):
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Callable[[Iterable[T]], Column[T]], tuple[list[T]]]:
+        """Whoever it is sent to gets the values and not the file."""
+        return Column.of, (list(self),)
 
     def __repr__(self) -> str:
         return f"Column({self[:8]!r}{', ...' if len(self) > 8 else ''})"

@@ -3,6 +3,7 @@
 import pytest
 
 from serving import predict, predict_file
+from serving.bulk.local import _scored
 from serving.progress import Progress
 from shared.errors import DataFormatError, LockedError, StorageError
 from shared.storage import faults
@@ -35,8 +36,8 @@ def system(monkeypatch, tmp_path):
     return FaultyFileSystem
 
 
-def score(bundle, inputs, output):
-    predict.main([str(bundle), "--input", str(inputs), "--output", str(output), "--processes", "1"])
+def score(bundle, inputs, output, *options):
+    predict.main([str(bundle), "--input", str(inputs), "--output", str(output), "--processes", "1", *options])
 
 
 def content(name):
@@ -103,6 +104,27 @@ def test_two_runs_at_once_have_not_one_output(bundle, tmp_path):
     score(bundle, source, tmp_path / "out.csv")
     assert len(read(tmp_path / "out.csv")) == 60
     of_standard_input = predict_file._opened(str(tmp_path / "out.csv"), Progress(0.0))
-    with of_standard_input, pytest.raises(LockedError, match="out.csv is being written by another run"):
-        predict_file._opened(str(tmp_path / "out.csv"), Progress(0.0)).__enter__()
+    with of_standard_input:
+        with pytest.raises(LockedError, match="out.csv is being written by another run"):
+            predict_file._opened(str(tmp_path / "out.csv"), Progress(0.0)).__enter__()
+        with pytest.raises(LockedError, match="out.csv is being written by another run"):
+            score(bundle, source, tmp_path / "out.csv", "--restart")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_what_was_read_before_a_row_that_cannot_be_is_scored():
+    class Reader:
+        def prepare_part(self, part):
+            return part
+
+        def score(self, part, prepared):
+            return part * 10
+
+    def parts():
+        yield from (1, 2)
+        raise DataFormatError("row 3")
+
+    found = _scored(Reader(), parts())
+    assert [next(found), next(found)] == [(1, 10), (2, 20)]
+    with pytest.raises(DataFormatError, match="row 3"):
+        next(found)

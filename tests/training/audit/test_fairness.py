@@ -35,6 +35,7 @@ def test_there_are_thousands_of_sentences_and_within_a_set_the_person_alone_diff
     assert {v.text.split(" ", 1)[1] for v in chosen} == {"felt happy all day."}
     assert variants(limit=500) == variants(limit=500)
     assert len(variants(limit=500)) == 500
+    assert len(variants(limit=10_000)) == len({(v.category, v.key, v.group) for v in sentences})  # there are no more
     assert len({(v.category, v.key, v.group) for v in variants(limit=500)}) == 500  # one person a group
     assert {v.category for v in variants(limit=500)} == {v.category for v in sentences}
     for category, groups in CATEGORIES.items():

@@ -174,3 +174,10 @@ def test_the_column_of_the_language_is_no_candidate_for_texts_or_labels(table):
     notes = read_source(SourceConfig(kind="table", path=str(table), language_column="lang")).notes
     assert any("label column 'labels'" in note for note in notes)
     assert not any("lang" in note for note in notes)
+
+
+def test_a_cell_of_a_language_that_is_a_list_is_refused_in_a_line(tmp_path):
+    table = tmp_path / "table.jsonl"
+    table.write_text('{"text": "so glad", "label": "joy", "lang": ["en"]}\n' * 4, encoding="utf-8")
+    with pytest.raises(DataFormatError, match=r"table\.jsonl, column 'lang'"):
+        load_data(config(table))

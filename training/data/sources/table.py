@@ -167,15 +167,16 @@ def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArr
         raise ConfigError("data.language and data.language_column are both given; give one of them.")
     values = _named(tables, source.language_column, "data.language_column")
     first = next(iter(tables.values()))
-    codes = {value: _code(value, f"{first.path}, column '{source.language_column}'") for value in set(values)}
-    return Column.of(codes[value] for value in values.take(kept))
+    words = Column.of(map(to_text, values))
+    codes = {word: _code(word, f"{first.path}, column '{source.language_column}'") for word in set(words)}
+    return Column.of(codes[word] for word in words.take(kept))
 
 
-def _code(value: Any, where: str) -> str:
-    if value is None or not str(value).strip():
+def _code(word: str, where: str) -> str:
+    if not word.strip():
         return ""
     try:
-        return language_code(str(value))
+        return language_code(word)
     except InvalidInputError as error:
         raise DataFormatError(f"{where}: {error.message}", hint=error.hint) from None
 
@@ -280,7 +281,7 @@ def _shares(table: Table, names: Sequence[str], source: SourceConfig) -> tuple[N
     for place, name in enumerate(names):
         read: dict[Any, float | None] = {}
         for row, value in enumerate(table.columns[name]):
-            key = (type(value), value)
+            key = (type(value), str(value) if isinstance(value, list | dict) else value)
             if key not in read:
                 read[key] = _share(value, source, f"{table.path}, column '{name}', row {row + 1}")
             share = read[key]
