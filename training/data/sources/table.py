@@ -22,11 +22,11 @@ from training.data.column import Column, numbered
 from training.data.files import existing, read_lines
 from training.data.keys import first_rows, has_repeats
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
-from training.data.sources.cells import MISSING
 from training.data.sources.columns import Columns, find_columns
 from training.data.sources.dates import read_dates
 from training.data.sources.label_cells import LabelCells
 from training.data.sources.label_column import read_cells
+from training.data.sources.one_hot import read_one_hot
 from training.data.sources.ratings import LabelRows, aggregate_rows
 from training.data.sources.tabular import Table, read_table
 from training.data.sources.turns import table_context
@@ -71,7 +71,11 @@ def label_tables(
     columns = _columns_of(tables, source, wanted)
     tables, unlabelled = _labelled(tables, columns)
     texts, ids = _texts(tables, columns.text), _ids(tables, columns.id)
-    labels = _read_one_hot(tables, columns, source) if columns.one_hot else _read_column(tables, columns, source)
+    labels = (
+        read_one_hot(tables.values(), columns.labels, source)
+        if columns.one_hot
+        else _read_column(tables, columns, source)
+    )
     splits_of = _splits(tables, columns)
     kept = np.flatnonzero(labels.known.any(axis=1))
     rows = labels.take(kept)
@@ -256,61 +260,6 @@ def splits_in(table: Table, column: str) -> NDArray[np.int8]:
             hint="Say data.split_column none to leave it aside, or rename its values.",
         )
     return np.array([SPLITS.index(str(known[word])) for word in words], np.int8)[place]
-
-
-def _read_one_hot(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:
-    """One 0/1 column per label; an empty cell says nothing about its label, unless blanks are said to be a no."""
-    parts = [_shares(table, columns.labels, source) for table in tables.values()]
-    targets = arrays.joined([shares for shares, _ in parts])
-    known = arrays.joined([filled for _, filled in parts])
-    blank = known.size - int(known.sum())
-    notes = []
-    if blank and source.blanks == "negative":
-        known[:] = True
-        notes.append(f"{blank:,} empty cells are read as no")
-    elif blank:
-        notes.append(f"{blank:,} empty cells are unknown, and masked; data.blanks negative reads them as no")
-    return LabelRows(targets, known, columns.labels, False, False, "one 0/1 column per label", notes)
-
-
-def _shares(table: Table, names: Sequence[str], source: SourceConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Values of 0/1 columns and which cells are filled, both of shape (N, K)."""
-    targets = arrays.zeros((len(table), len(names)), np.float32)
-    known = arrays.zeros(targets.shape, np.bool_)
-    known[:] = True
-    for place, name in enumerate(names):
-        read: dict[Any, float | None] = {}
-        for row, value in enumerate(table.columns[name]):
-            key = (type(value), str(value) if isinstance(value, list | dict) else value)
-            if key not in read:
-                read[key] = _share(value, source, f"{table.path}, column '{name}', row {row + 1}")
-            share = read[key]
-            if share is None:
-                known[row, place] = False
-            else:
-                targets[row, place] = share
-    return targets, known
-
-
-def _share(value: Any, source: SourceConfig, where: str) -> float | None:
-    word = str(value).strip().lower()
-    if value is None or word in MISSING:
-        return None
-    if word in ("true", "yes", "false", "no"):
-        return float(word in ("true", "yes"))
-    try:
-        number = float(word)
-    except ValueError:
-        number = -1.0
-    if source.positive_from is not None and number >= 0:
-        return float(number >= source.positive_from)
-    if 0 <= number <= 1 if source.soft_labels else number in (0, 1):
-        return number
-    allowed = "0..1" if source.soft_labels else "0 or 1 (data.soft_labels allows shares in 0..1)"
-    raise DataFormatError(
-        f"{where}: {value!r}; allowed: {allowed}.",
-        hint="Counts and intensities are read with data.positive_from, from which value on they are a yes.",
-    )
 
 
 def _read_column(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:
