@@ -19,8 +19,8 @@ from serving.settings import Settings
 from serving.signature import check_pins
 from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
-from serving.worker.client import LOAD_TIMEOUT_S, ModelProcess, ProcessLostError
-from serving.worker.wire import Load, Loaded
+from serving.worker.client import ModelProcess, ProcessLostError
+from serving.worker.wire import LOAD_TIMEOUT_S, Load, Loaded
 from shared.bundle import ONNX_FOLDER, VERIFICATION, Bundle
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
 from shared.manifest import MANIFEST
@@ -176,7 +176,7 @@ class Engine:
         return self.active
 
     async def _start_worker(self, bundle: Bundle, load_timeout_s: float = LOAD_TIMEOUT_S) -> ModelProcess:
-        load = Load.by(self.settings, bundle.path)
+        load = Load.by(self.settings, bundle.path, bundle.seal)
         worker = await ModelProcess.start(load, timeout_s=self.settings.model_timeout_s, load_timeout_s=load_timeout_s)
         self._processes.add(worker)
         worker.ended.add_done_callback(lambda _: self._processes.discard(worker))

@@ -40,10 +40,11 @@ class EmotionService:
     @staticmethod
     def check() -> None:
         """Refuse what must not be served, then have models load; BentoML calls this once, before any worker starts."""
-        settings = check_before_serving()
+        settings, bundle = check_before_serving()
         supervise()
         os.environ.update(ONE_THREAD)
-        start_ahead(Load.by(settings, settings.bundle.resolve()), settings.processes * settings.model_workers)
+        load = Load.by(settings, settings.bundle.resolve(), bundle.seal)
+        start_ahead(load, settings.processes * settings.model_workers)
 
     def __init__(self) -> None:
         configure_logging(libraries=True)

@@ -125,23 +125,26 @@ def _number(name: str, default: float) -> float:
     return value if 0 < value < float("inf") else default
 
 
-def check_before_serving() -> Settings:
-    """The settings; ends the command with one line when the service could not work, as a crash loop helps nobody."""
+def check_before_serving() -> tuple[Settings, Bundle]:
+    """The settings and the bundle; ends the command with one line when the service could not work.
+
+    A crash loop helps nobody.
+    """
     try:
         configure_logging()
         settings = read_settings()
         check_private_interfaces()
         check_tracing()
         api_keys(settings)
-        check_bundle(settings)
+        bundle = check_bundle(settings)
         check_port()
     except EmotionError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_USER_ERROR)
-    return settings
+    return settings, bundle
 
 
-def check_bundle(settings: Settings) -> None:
+def check_bundle(settings: Settings) -> Bundle:
     """Read the bundle with its reference rows and find its verified model, without loading it.
 
     Raises:
@@ -152,6 +155,7 @@ def check_bundle(settings: Settings) -> None:
     check_pins(bundle, seal=settings.seal, public_key=settings.public_key)
     bundle.reference()
     choose_model(bundle, precision=settings.precision, provider=resolve_provider(settings.provider))
+    return bundle
 
 
 def check_private_interfaces() -> None:

@@ -18,7 +18,7 @@ from serving.logs import configure_logging
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
 from serving.worker.encoding import encode
-from serving.worker.wire import HEAD, Encode, Failed, Load, Loaded, Ping, Run, packed, token_ids
+from serving.worker.wire import HEAD, LOAD_TIMEOUT_S, Encode, Failed, Load, Loaded, Ping, Run, packed, token_ids
 from shared.drift import reference_lengths
 from shared.errors import EmotionError
 from shared.files import learn_digests
@@ -49,7 +49,9 @@ def main() -> None:
     loaded, model = None, None
     if sys.argv[1:]:  # by `ahead.start_ahead`, with the socket to be taken at
         loaded = _read(requests)
+        signal.setitimer(signal.ITIMER_REAL, LOAD_TIMEOUT_S)  # nobody else would end it if it hung: SIGALRM does
         model = _load(loaded)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         connection = _wait_to_be_taken(int(sys.argv[1]))
         if connection is None:
             return

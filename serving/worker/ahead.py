@@ -56,7 +56,10 @@ class AheadProcess:
 
     @classmethod
     async def take(cls, timeout_s: float) -> AheadProcess | None:
-        """One that has loaded, or will within `timeout_s`; None where there is none."""
+        """One that has loaded, or will within `timeout_s`; None where there is none.
+
+        None is asked for again once one has not: as long as it hangs, it could be sent to in vain.
+        """
         own = _send_for_one()
         if own is None:
             return None
@@ -65,9 +68,14 @@ class AheadProcess:
         try:
             async with asyncio.timeout(timeout_s):
                 pid = await read(connection.reader)
-        except (asyncio.IncompleteReadError, OSError, TimeoutError):
+        except (asyncio.IncompleteReadError, OSError) as problem:
             connection.transport.abort()
+            if isinstance(problem, TimeoutError):
+                os.environ.pop(MODELS_AHEAD, None)
             return None
+        except BaseException:
+            connection.transport.abort()
+            raise
         return cls(pid, connection)
 
     async def wait(self) -> None:

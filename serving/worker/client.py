@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import signal
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +15,11 @@ from numpy.typing import NDArray
 
 from serving.worker.ahead import AheadProcess
 from serving.worker.command import COMMAND, environment
-from serving.worker.wire import Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, read
+from serving.worker.wire import LOAD_TIMEOUT_S, Encode, Failed, Load, Loaded, Ping, Run, Tokens, packed, read
 from shared.context import num_characters
 
 CLOSE_TIMEOUT_S = 5.0
 """Time for a process to end by itself."""
-
-LOAD_TIMEOUT_S = 300.0
-"""Time to read a model and warm it up, where it is not known how long that takes."""
 
 REQUEST_TIMEOUT_S = 5.0
 """Time to answer a request, by default, where the model is not so slow that it needs more."""
@@ -33,6 +31,9 @@ TOKENISING_S_PER_CHARACTER = 1e-5
 """Ten times what it takes: a request of 4 MB needs seconds, and more on a busy machine."""
 
 EXIT_WAIT_S = 1.0
+
+LEAST_S = 0.01
+"""For a model process that was ready at the last moment to say so."""
 
 
 class ProcessLostError(Exception):
@@ -74,14 +75,19 @@ class ModelProcess:
         Raises:
             EmotionError: as `Predictor.load` does.
             OSError: when the bundle cannot be read.
-            ProcessLostError: when it ended before it was ready.
+            ProcessLostError: when it ended before it was ready, or was not within `load_timeout_s`.
         """
-        process = await AheadProcess.take(load_timeout_s) or await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=PIPE, stdout=PIPE, env=environment()
-        )
+        began = time.monotonic()
+        ahead = await AheadProcess.take(load_timeout_s)
+        left_s = load_timeout_s - (time.monotonic() - began)
+        if ahead is None and left_s <= 0:
+            raise ProcessHungError(
+                f"no model process that was started ahead has answered within {load_timeout_s:.1f} s"
+            )
+        process = ahead or await asyncio.create_subprocess_exec(*COMMAND, stdin=PIPE, stdout=PIPE, env=environment())
         own = cls(process, timeout_s)
         try:
-            own.loaded = await own._ask(load, load_timeout_s)
+            own.loaded = await own._ask(load, max(left_s, LEAST_S))
             own._timeout_s = max(timeout_s, SLOWEST_TIMES * own.loaded.slowest_s)
         except BaseException:
             await own.close()

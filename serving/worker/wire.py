@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HEAD = struct.Struct("<I")
 """Length of a message in bytes."""
 
+LOAD_TIMEOUT_S = 300.0
+"""Time to read a model and warm it up, where it is not known how long that takes."""
+
 
 class Tokens(NamedTuple):
     """One text as token ids, int32 in bytes: they cross the pipe twice and are read on one side alone.
@@ -70,13 +73,15 @@ class Load:
     provider: str | None = None
     threads: int | None = None
     cuda: CudaOptions | None = None
+    seal: str | None = None
+    """Of the bundle that whoever asks has read there: a model that was loaded before it took that place is another."""
     digests: Mapping[FileState, str] = field(default_factory=known_digests, compare=False)
     """Of files that whoever asks has read: they need not be read again while they have not changed."""
 
     @classmethod
-    def by(cls, settings: Settings, path: Path) -> Load:
-        """What the settings of the service say of a bundle at `path`."""
-        return cls(path, settings.precision, settings.provider, settings.threads_per_run, settings.cuda)
+    def by(cls, settings: Settings, path: Path, seal: str) -> Load:
+        """What the settings of the service say of a bundle at `path`, which has that seal."""
+        return cls(path, settings.precision, settings.provider, settings.threads_per_run, settings.cuda, seal)
 
 
 @dataclass(frozen=True)

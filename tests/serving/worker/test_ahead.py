@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from serving.engine import Engine
+from serving.settings import Settings
+from serving.telemetry.metrics import Metrics
 from serving.worker import ahead
-from serving.worker.client import ModelProcess, ProcessLostError
+from serving.worker.client import ModelProcess, ProcessHungError, ProcessLostError
 from serving.worker.command import MODELS_AHEAD
 from serving.worker.wire import Load
+from shared.bundle import Bundle
 from shared.errors import BundleTamperedError
 from tests.serving.bundles import stand_in_bundle
 
@@ -66,3 +71,88 @@ def test_those_that_nobody_can_ask_for_end(tmp_path, started):
     started[-1].close()
     assert started[0].wait(30) == 0
     assert asyncio.run(ahead.AheadProcess.take(1)) is None
+
+
+def test_a_bundle_that_takes_the_place_of_the_one_it_has_loaded_is_loaded_anew(tmp_path, started, monkeypatch):
+    path, other = (stand_in_bundle(tmp_path / name, seed=seed) for seed, name in enumerate(("bundle", "other")))
+    seals = [Bundle.read(folder).seal for folder in (path, other)]
+    settings = Settings(bundle=path, workers=1, watch_s=0)
+
+    async def scenario():
+        taken = await ahead.AheadProcess.take(60)  # it has loaded
+        path.rename(tmp_path / "before")
+        other.rename(path)
+
+        async def take(timeout_s):
+            return taken
+
+        monkeypatch.setattr(ahead.AheadProcess, "take", take)
+        monkeypatch.setattr("serving.engine.freeze_heap", lambda: None)
+        engine = Engine(settings, Metrics())
+        await engine.start()
+        active, pids = engine.require(), {process.pid for process in engine._processes}
+        await asyncio.sleep(0.01)  # its batcher has begun
+        await engine.stop()
+        return active, pids
+
+    ahead.start_ahead(Load.by(settings, path, seals[0]), 1)
+    active, pids = asyncio.run(scenario())
+    assert active.bundle.seal == active.model.seal == seals[1]
+    assert pids == {started[0].pid}
+
+
+def test_one_that_hangs_is_waited_for_once(tmp_path, started):
+    load = Load(stand_in_bundle(tmp_path / "bundle"), threads=1)
+
+    async def scenario():
+        with pytest.raises(ProcessHungError, match=r"started ahead has answered within 0\.3 s"):
+            await ModelProcess.start(load, load_timeout_s=0.3)
+        assert await ahead.AheadProcess.take(60) is None
+        own = await ModelProcess.start(load)
+        await own.close()
+        return own.pid
+
+    ahead.start_ahead(load, 1)
+    started[0].send_signal(signal.SIGSTOP)
+    try:
+        assert asyncio.run(asyncio.wait_for(scenario(), 30)) != started[0].pid
+    finally:
+        started[0].send_signal(signal.SIGCONT)
+    assert started[0].wait(30) == 0
+
+
+def test_one_whose_load_hangs_ends_by_itself_and_its_time_counts(tmp_path, started, monkeypatch):
+    hangs = """import time
+from serving.worker import __main__ as process
+process.LOAD_TIMEOUT_S, process._load = 0.5, lambda load: time.sleep(60)
+process.main()"""
+    monkeypatch.setattr(ahead, "COMMAND", (sys.executable, "-c", hangs))
+    limits = []
+
+    async def ask(self, request, timeout_s):
+        limits.append(timeout_s)
+        raise ProcessLostError
+
+    monkeypatch.setattr(ModelProcess, "_ask", ask)
+    ahead.start_ahead(Load(tmp_path), 1)
+    with pytest.raises(ProcessLostError):
+        asyncio.run(ModelProcess.start(Load(tmp_path), load_timeout_s=60))
+    assert started[0].wait(5) == -signal.SIGALRM
+    assert 0 < limits[0] < 59.5
+
+
+def test_one_that_is_no_longer_waited_for_ends(tmp_path, started):
+    load = Load(stand_in_bundle(tmp_path / "bundle"), threads=1)
+
+    async def scenario():
+        waiting = asyncio.create_task(ahead.AheadProcess.take(60))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        started[0].send_signal(signal.SIGCONT)
+        return await asyncio.to_thread(started[0].wait, 20)
+
+    ahead.start_ahead(load, 1)
+    started[0].send_signal(signal.SIGSTOP)
+    assert asyncio.run(scenario()) == 0
