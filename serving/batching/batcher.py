@@ -124,6 +124,7 @@ class Batcher:
         """Answer what is held, then end the workers; new texts are refused from now on."""
         self.closed = True
         await self._all_answered.wait()
+        await asyncio.sleep(0)  # a loop that has not begun would leave its worker open
         for task in self._worker_tasks:
             task.cancel()
         await asyncio.gather(*self._worker_tasks, return_exceptions=True)

@@ -91,7 +91,6 @@ def test_a_bundle_that_takes_the_place_of_the_one_it_has_loaded_is_loaded_anew(t
         engine = Engine(settings, Metrics())
         await engine.start()
         active, pids = engine.require(), {process.pid for process in engine._processes}
-        await asyncio.sleep(0.01)  # its batcher has begun
         await engine.stop()
         return active, pids
 
