@@ -126,7 +126,7 @@ def test_what_was_said_before_is_read_with_the_text_and_kept_with_it(page, serve
     strongest = (
         "[...document.querySelectorAll('#bars .row')].map(r => [r.dataset.label, r.style.getPropertyValue('--p')])[0]"
     )
-    page.wait(f"{strongest}[1] === '{found['labels'][0]['probability']}'")
+    page.wait(f"{strongest}?.[1] === '{found['labels'][0]['probability']}'")
     assert page.run("document.querySelector('#before summary').textContent") == "What was said before: 2 turns"
     page.type(CONTROL + ENTER)
     page.wait("document.querySelectorAll('#past .chip').length === 1")
