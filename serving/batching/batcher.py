@@ -215,15 +215,12 @@ class Batcher:
         return bool(self._jobs or self._retries or len(self._waiting))
 
     def _take_batch(self) -> list[Item]:
-        """A text whose worker was lost, alone, since it may be what the worker was lost by; else the next batch.
-
-        Workers that are idle get their share of what waits.
-        """
+        """A text whose worker was lost, alone, since it may be what the worker was lost by; else the next batch."""
         while self._retries:
             item = self._retries.popleft()
             if item.wanted:
                 return [item]
-        return self._waiting.take(shares=1 + len(self._idle_workers))
+        return self._waiting.take()
 
     def _notify_idle(self) -> None:
         """Wake the worker that became idle last: its caches are warm."""
