@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-
 from benchmarks.client import PREDICT, Form, wait_until_ready
 from shared.errors import NotReadyError
 from shared.files import read_json, write_json
@@ -72,6 +70,8 @@ def infinity(python: str, bundle: Path, folder: Path) -> Peer:
         bundle: whose weights it serves.
         folder: an empty one, for its checkpoint.
     """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
     config = read_json(bundle / "config.json")
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[config["model_type"]]
     write_json(folder / "config.json", {**config, "architectures": [kind]})

@@ -7,7 +7,7 @@ Shapes: N texts, S shares of the words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,14 @@ DRAWS = 5
 Falls = NDArray[np.float64]
 
 
+class Asked(NamedTuple):
+    """A text, where its words are, and the label that is asked about."""
+
+    text: str
+    words: list[tuple[int, int]]
+    label: int
+
+
 def faithfulness(
     texts: Sequence[str], rows: Predictions, logits: LogitsOf, *, most_texts: int, seed: int = 0
 ) -> dict[str, Any] | None:
@@ -45,22 +53,19 @@ def faithfulness(
         has a decided label and enough words, or none is to be asked.
     """
     generator = np.random.default_rng(seed)
-    asked: list[tuple[str, int]] = []
+    asked: list[Asked] = []
     for place in generator.permutation(np.flatnonzero(rows.decisions.any(axis=1))).tolist():
         if len(asked) == most_texts:
             break
-        if FEWEST_WORDS <= len(parts(texts[place])) <= MOST_WORDS:
+        words = parts(texts[place])
+        if FEWEST_WORDS <= len(words) <= MOST_WORDS:
             decided = np.where(rows.decisions[place], rows.probabilities[place], -np.inf)
-            asked.append((texts[place], int(decided.argmax())))
+            asked.append(Asked(texts[place], words, int(decided.argmax())))
     if not asked:
         return None
-    whole = _of_labels(logits, [[text] for text, _ in asked], asked)
-    losses = [
-        full - rest
-        for full, rest in zip(
-            whole, _of_labels(logits, [[without(t, part) for part in parts(t)] for t, _ in asked], asked), strict=True
-        )
-    ]
+    whole = _of_labels(logits, [[each.text] for each in asked], asked)
+    without_one = _of_labels(logits, [[without(each.text, word) for word in each.words] for each in asked], asked)
+    losses = [full - rest for full, rest in zip(whole, without_one, strict=True)]
     by_reasons = [[np.argsort(-lost, kind="stable")] for lost in losses]
     at_random = [[generator.permutation(len(lost)) for _ in range(DRAWS)] for lost in losses]
     return {
@@ -72,29 +77,28 @@ def faithfulness(
 
 
 def _curve(
-    asked: Sequence[tuple[str, int]], orders: Sequence[Sequence[NDArray[np.intp]]], whole: Sequence[Falls],
+    asked: Sequence[Asked], orders: Sequence[Sequence[NDArray[np.intp]]], whole: Sequence[Falls],
     logits: LogitsOf,
 ) -> list[float]:  # fmt: skip
     """Mean fall at each share where the words go in these orders, shape (S,)."""
     wanted = [
-        [_first_gone(text, order, share) for order in of_text for share in SHARES]
-        for (text, _), of_text in zip(asked, orders, strict=True)
+        [_first_gone(each, order, share) for order in of_text for share in SHARES]
+        for each, of_text in zip(asked, orders, strict=True)
     ]
     found = _of_labels(logits, wanted, asked)
     falls = [(full - rest).reshape(-1, len(SHARES)) for full, rest in zip(whole, found, strict=True)]
     return [float(fall) for fall in np.concatenate(falls).mean(axis=0)]
 
 
-def _first_gone(text: str, order: NDArray[np.intp], share: float) -> str:
-    places = parts(text)
-    return without(text, *(places[place] for place in order[: max(1, round(share * len(order)))]))
+def _first_gone(asked: Asked, order: NDArray[np.intp], share: float) -> str:
+    return without(asked.text, *(asked.words[place] for place in order[: max(1, round(share * len(order)))]))
 
 
 def _of_labels(
-    logits: LogitsOf, variants: Sequence[Sequence[str]], asked: Sequence[tuple[str, int]]
+    logits: LogitsOf, variants: Sequence[Sequence[str]], asked: Sequence[Asked]
 ) -> list[NDArray[np.float64]]:
     """Logits of the label asked about, of every variant of each text; all go to the model at once."""
     found = logits([variant for of_text in variants for variant in of_text])
     ends = np.cumsum([len(of_text) for of_text in variants])[:-1]
     of_texts = np.split(found, ends)
-    return [rows[:, label].astype(np.float64) for rows, (_, label) in zip(of_texts, asked, strict=True)]
+    return [rows[:, each.label].astype(np.float64) for rows, each in zip(of_texts, asked, strict=True)]
