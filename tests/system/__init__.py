@@ -12,12 +12,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 SEED = int(os.environ.get("SYSTEM_SEED", "0"))
 
 
 def requests(small: int) -> int:
     """How many to send: as the environment says, else a few."""
     return int(os.environ.get("SYSTEM_REQUESTS", small))
+
+
+def only_in_full(reason: str) -> pytest.MarkDecorator:
+    """A test for `make system` alone; the reason says why it is too dear for `make test`."""
+    return pytest.mark.skipif("SYSTEM_REQUESTS" not in os.environ, reason=f"{reason}: run `make system`")
 
 
 def bundle_from(variable: str) -> Path | None:

@@ -16,7 +16,7 @@ from shared.bundle import Bundle
 from shared.files import read_json
 from tests.serving import servers
 from tests.serving.exportable import exportable_bundle
-from tests.system import bundle_from
+from tests.system import bundle_from, only_in_full
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -24,7 +24,7 @@ MOST_BESIDE_THE_MODEL = 5_000_000
 """Bytes of a Bento that are not its model: code, tokenizer, reference rows."""
 
 
-@pytest.mark.skipif("SYSTEM_REQUESTS" not in os.environ, reason="installs packages: run `make system`")
+@only_in_full("installs packages")
 def test_a_bento_installs_what_it_was_verified_with_and_serves_from_an_empty_folder(tmp_path, monkeypatch):
     bundle = bundle_from("SYSTEM_BUNDLE") or exported_bundle(tmp_path / "bundle")
     tag = run(sys.executable, "-m", "serving.pack", bundle, folder=tmp_path, PYTHONPATH=str(servers.ROOT)).strip()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from shared.bundle import Bundle
+from tests.system import only_in_full
 from tests.training.conftest import run_arguments
 from training.run import main
 from training.runtime import processes
@@ -79,6 +80,8 @@ def losses(folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.system
+@only_in_full("test_hosts.py goes on with two processes")
 def test_two_processes_give_the_loss_curve_of_one_at_equal_rows_a_step(tiny_model, table, tmp_path):
     no_dropout = ["--model.head_dropout=0", "--model.hidden_dropout=0", "--model.attention_dropout=0"]
     rows = "--data.max_train_rows=80"  # full batches: an incomplete one is filled up with rows seen before

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared.bundle import Bundle
+from tests.system import only_in_full
 from tests.training.conftest import run_arguments
 from tests.training.runtime.test_processes import losses
 from training.calibration.policies import count_on_grid, f1_thresholds
@@ -75,6 +76,8 @@ def test_a_sharded_run_gives_the_losses_and_the_bundle_of_one_process(single, co
 
 
 @pytest.mark.slow
+@pytest.mark.system
+@only_in_full("the sharded run of all weights is the test")
 def test_adapters_are_gathered_too(single):
     arguments, runs = single
     options = [
