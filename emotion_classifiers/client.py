@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from emotion_classifiers.prediction import Prediction
+from emotion_classifiers.texts import listed
 from shared.context import contexts_for, turns_to_json
 from shared.errors import InvalidInputError, RequestError, ServiceResponseError, ServiceUnreachableError
 from shared.segments import Segmentation
@@ -48,9 +49,7 @@ class _Requests:
     def bodies(
         self, texts: Iterable[str], options: Mapping[str, Any], context: Sequence[Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        if isinstance(texts, str):
-            raise InvalidInputError("texts is one string.", hint='Give a list, for example ["I passed the exam!"].')
-        every = list(texts)
+        every = listed(texts)
         given = {name: value for name, value in options.items() if value is not None}
         try:
             contexts = [turns_to_json(turns) for turns in contexts_for(context, len(every))]

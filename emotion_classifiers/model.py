@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from emotion_classifiers.hub import local_folder
 from emotion_classifiers.metrics import IntensityMetrics, Metrics, evaluate
 from emotion_classifiers.prediction import Prediction
+from emotion_classifiers.texts import listed
 from serving.batching.jobs import Row
 from serving.http.reading import check_request
 from serving.http.schemas import PredictRequest, check_text, describe
@@ -149,7 +150,7 @@ class Model:
             "top_k": top_k, "segments": segments, "long_texts": long_texts, "explain": explain or None,
             "context": context,
         }  # fmt: skip
-        every, bundle = _listed(texts), self.predictor.bundle
+        every, bundle = listed(texts), self.predictor.bundle
         if bundle.readout is None:
             options["probabilities"] = True
         request = _request(every or [""], options)  # an empty list of texts is no mistake here
@@ -203,7 +204,7 @@ class Model:
         if self.predictor.bundle.readout is not None:
             raise InvalidInputError("this model answers intensities, not probabilities.", hint="Use predict.")
         found = np.empty((0, len(self.labels)), dtype=np.float32)
-        rows, every = [], _listed(texts)
+        rows, every = [], listed(texts)
         request = _request(every or [""], {"context": context})
         predictor = self.predictor.with_profile(profile)
         check_request(request, predictor.bundle)
@@ -277,12 +278,6 @@ def _rows(
         checked = [_checked(*each) for each in zip(texts[rows], contexts[rows], strict=False)]
         found = iter(answers(predictor, checks, [text for text in checked if isinstance(text, str)]))
         yield from (next(found) if isinstance(text, str) else text for text in checked)
-
-
-def _listed(texts: Iterable[str]) -> list[Any]:
-    if isinstance(texts, str):
-        raise InvalidInputError("texts is one string.", hint='Give a list, for example ["I passed the exam!"].')
-    return list(texts)
 
 
 def _checked(text: Any, context: Context = ()) -> str | InvalidInputError:
