@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _URL = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WILDCARD = re.compile(r"[*?\[]")
+
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
+"""What file systems of fsspec call what changes with a file's content."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,11 @@ class FoundFile:
     relative: str
     size: int
     version: str
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """What changes with a file's content, from what fsspec says of the file; "" where it says nothing of the kind."""
+    return next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
 
 
 def scheme_of(place: str) -> str | None:

@@ -11,11 +11,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from shared.storage.faults import repeated, told
 from shared.storage.lock import Lock
-from shared.storage.places import FoundFile, fixed_part, has_wildcards
+from shared.storage.places import FoundFile, fixed_part, has_wildcards, version_of
 from shared.storage.streams import Reader, Writer
-
-_VERSION_KEYS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
-"""What file systems of fsspec call what changes with a file's content."""
 
 T = TypeVar("T")
 
@@ -59,9 +56,8 @@ class RemoteStorage:
         return [self._found(name, info, root) for name, info in files.items()]
 
     def _found(self, name: str, info: dict[str, Any], root: str) -> FoundFile:
-        version = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
         relative = name.removeprefix(root.rstrip("/")).lstrip("/")
-        return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info.get("size") or 0), version)
+        return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info.get("size") or 0), version_of(info))
 
     def _kind(self, path: str) -> str | None:
         """`file`, `directory`, or None where nothing is there: `isfile` and `isdir` take any error for a no."""

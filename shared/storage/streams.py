@@ -7,7 +7,9 @@ import io
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from shared.errors import StorageError
 from shared.storage.faults import LostError, repeated, told
+from shared.storage.places import version_of
 
 T = TypeVar("T")
 
@@ -22,13 +24,14 @@ class Reader(io.RawIOBase):
 
     Raises:
         FileNotFoundError: when it is not there.
-        StorageError: when it cannot be opened, or not be read on.
+        StorageError: when it cannot be opened, not be read on, or was replaced meanwhile.
     """
 
     def __init__(self, system: Any, bare: str, path: str) -> None:
         self._system, self._bare, self._path = system, bare, path
         self._file: Any = None
         self._place = 0
+        self._version: str | None = None
         if not repeated(path, "read", self._found):
             raise FileNotFoundError(path)
 
@@ -43,9 +46,18 @@ class Reader(io.RawIOBase):
     def _opened(self) -> Any:
         if self._file is None:
             self._file = self._system.open(self._bare, "rb")
+            self._is_the_same()
             if self._place:
                 self._file.seek(self._place)
         return self._file
+
+    def _is_the_same(self) -> None:
+        """Two versions of a file are never read as one."""
+        self._system.invalidate_cache()
+        version = version_of(self._system.info(self._bare))
+        if self._version not in (None, version):
+            raise StorageError(f"{self._path} was replaced while it was read.", hint="Start again.")
+        self._version = version
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""

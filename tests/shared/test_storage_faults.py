@@ -50,6 +50,17 @@ def test_a_read_that_is_lost_again_and_again_ends_in_one_line(system):
         get()
 
 
+def test_a_file_that_is_replaced_while_the_connection_is_lost_is_not_read_on(system):
+    with storage_of(PLACE).open(PLACE) as stream:
+        assert stream.read(16_384) == CONTENT[:16_384]
+        system(skip_instance_cache=True).pipe("/bucket/a.csv", CONTENT[::-1])
+        system.faults.append(Fault("a.csv", "read", RESET, times=1))
+        with pytest.raises(
+            StorageError, match=r"^faulty://bucket/a.csv was replaced while it was read\. Start again\.$"
+        ):
+            stream.read()
+
+
 @pytest.mark.parametrize(
     ("error", "reason"), [(PermissionError(), "permission denied"), (FileNotFoundError(), "it is not there")]
 )
