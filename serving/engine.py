@@ -21,9 +21,8 @@ from serving.telemetry.drift import Drift
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import ModelProcess, ProcessLostError
 from serving.worker.wire import LOAD_TIMEOUT_S, Load, Loaded
-from shared.bundle import ONNX_FOLDER, VERIFICATION, Bundle
+from shared.bundle import Bundle, fingerprint
 from shared.errors import BundleTamperedError, EmotionError, NotReadyError
-from shared.manifest import MANIFEST
 
 logger = logging.getLogger("emotion.engine")
 
@@ -47,19 +46,6 @@ class ActiveModel:
     model: Loaded
     batcher: Batcher
     drift: Drift
-
-
-Fingerprint = tuple[object, ...]
-
-
-def fingerprint(path: Path) -> Fingerprint | None:
-    """What distinguishes bundles at `path` without reading them; None while there is none that is verified."""
-    try:
-        folder = path.resolve(strict=True)
-        states = [(folder / name).stat() for name in (MANIFEST, f"{ONNX_FOLDER}/{VERIFICATION}")]
-    except OSError:
-        return None
-    return (folder, *((state.st_ino, state.st_mtime_ns, state.st_size) for state in states))
 
 
 class Engine:
@@ -200,20 +186,20 @@ def _open(folder: Path, settings: Settings) -> Bundle:
 
 
 async def _all_or_none(starting: Sequence[Awaitable[ModelProcess]]) -> list[ModelProcess]:
-    """The workers once all have started; when one does not, those that do are ended.
+    """The workers once all have started; when one does not, or nobody waits any more, those that do are ended.
 
     Raises:
         EmotionError: as `ModelProcess.start`, as are the others.
         OSError: see there.
         ProcessLostError: see there.
     """
-    outcomes = await asyncio.gather(*starting, return_exceptions=True)
-    workers = [outcome for outcome in outcomes if isinstance(outcome, ModelProcess)]
-    for problem in outcomes:
-        if isinstance(problem, BaseException):
-            await _end(workers)
-            raise problem
-    return workers
+    tasks = [asyncio.ensure_future(each) for each in starting]
+    try:
+        await asyncio.gather(*tasks, return_exceptions=True)  # cancelled, it raises once all have ended
+        return [task.result() for task in tasks]
+    except BaseException:
+        await _end([task.result() for task in tasks if not task.cancelled() and task.exception() is None])
+        raise
 
 
 async def _end(workers: Sequence[ModelProcess]) -> None:

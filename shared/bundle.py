@@ -33,6 +33,8 @@ REFERENCE = "reference.npz"
 REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "metrics.json", REFERENCE)
 """Files of every bundle; `Task.files` has those of its task."""
 
+Fingerprint = tuple[object, ...]
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -236,6 +238,16 @@ def seal(
     )  # fmt: skip
     manifest.write(folder / MANIFEST)
     return Bundle.read(folder)
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """What distinguishes bundles at `path` without reading them; None while there is none that is verified."""
+    try:
+        folder = path.resolve(strict=True)
+        states = [(folder / name).stat() for name in (MANIFEST, f"{ONNX_FOLDER}/{VERIFICATION}")]
+    except OSError:
+        return None
+    return (folder, *((state.st_ino, state.st_mtime_ns, state.st_size) for state in states))
 
 
 def default_bundle_path() -> Path:

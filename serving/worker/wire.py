@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.cuda_options import CudaOptions
+from shared.bundle import Fingerprint, fingerprint
 from shared.files import FileState, known_digests
 from shared.tokenizer import Encoded
 
@@ -75,13 +76,18 @@ class Load:
     cuda: CudaOptions | None = None
     seal: str | None = None
     """Of the bundle that whoever asks has read there: a model that was loaded before it took that place is another."""
+    verified: Fingerprint | None = None
+    """Of the bundle and its verification at that moment: the same bundle may be exported again."""
     digests: Mapping[FileState, str] = field(default_factory=known_digests, compare=False)
     """Of files that whoever asks has read: they need not be read again while they have not changed."""
 
     @classmethod
     def by(cls, settings: Settings, path: Path, seal: str) -> Load:
         """What the settings of the service say of a bundle at `path`, which has that seal."""
-        return cls(path, settings.precision, settings.provider, settings.threads_per_run, settings.cuda, seal)
+        return cls(
+            path, settings.precision, settings.provider, settings.threads_per_run, settings.cuda, seal,
+            fingerprint(path),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.engine import Engine, fingerprint
+from serving.engine import Engine
 from serving.exported import choose_model
 from serving.providers import CPU
 from serving.settings import Settings
 from serving.telemetry.metrics import Metrics
 from serving.worker.client import ProcessLostError
 from serving.worker.wire import Loaded
-from shared.bundle import Bundle
+from shared.bundle import Bundle, fingerprint
 from shared.drift import reference_lengths
-from tests.serving.batching.fakes import FakeModel, FakeWorker, until
+from tests.serving.batching.fakes import FakeModel, until
 from tests.serving.bundles import stand_in_bundle
 
 
@@ -36,7 +36,6 @@ def engine_on(path: Path, monkeypatch, **settings) -> Engine:
         return worker
 
     monkeypatch.setattr(engine, "_start_worker", start)
-    monkeypatch.setattr("serving.engine.ModelProcess", FakeWorker)
     monkeypatch.setattr("serving.engine.freeze_heap", lambda: None)
     return engine
 
@@ -156,6 +155,36 @@ def test_what_is_measured_is_how_things_stand(tmp_path, monkeypatch):
     assert "emotion_queue_texts 0.0" in text
     memory = next(line for line in text.splitlines() if line.startswith("emotion_workers_memory_bytes"))
     assert float(memory.split()[1]) > 2**20
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "by a problem"])
+def test_workers_that_have_started_end_with_a_start_that_does_not_go_on(tmp_path, monkeypatch, ends):
+    bundle = stand_in_bundle(tmp_path / "bundle")
+    engine = engine_on(bundle, monkeypatch, watch_s=0)
+    engine.settings = engine.settings.model_copy(update={"workers": 2})
+    start, workers, problem = engine._start_worker, [], asyncio.Event()
+
+    async def first_alone(found):
+        if workers:
+            await problem.wait()
+            raise OSError("no memory")
+        workers.append(await start(found))
+        return workers[0]
+
+    monkeypatch.setattr(engine, "_start_worker", first_alone)
+
+    async def main() -> None:
+        loading = asyncio.create_task(engine.load(bundle))
+        await until(lambda: workers)
+        await asyncio.sleep(0)
+        if ends == "cancelled":
+            loading.cancel()
+        problem.set()
+        with pytest.raises(asyncio.CancelledError if ends == "cancelled" else OSError):
+            await loading
+        assert workers[0].closed
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("missing", ["bundle.json", "onnx/verification.json"])

@@ -20,6 +20,7 @@ from serving.worker.command import MODELS_AHEAD
 from serving.worker.wire import Load
 from shared.bundle import Bundle
 from shared.errors import BundleTamperedError
+from shared.files import read_json, write_json
 from tests.serving.bundles import stand_in_bundle
 
 
@@ -98,6 +99,16 @@ def test_a_bundle_that_takes_the_place_of_the_one_it_has_loaded_is_loaded_anew(t
     active, pids = asyncio.run(scenario())
     assert active.bundle.seal == active.model.seal == seals[1]
     assert pids == {started[0].pid}
+
+
+def test_a_bundle_that_is_exported_again_is_another_to_load_under_the_same_seal(tmp_path):
+    path = stand_in_bundle(tmp_path / "bundle")
+    settings, seal = Settings(bundle=path, workers=1), Bundle.read(path).seal
+    before = Load.by(settings, path, seal)
+    assert Load.by(settings, path, seal) == before  # so that a process that has loaded it is taken as it is
+    verification = read_json(path / "onnx" / "verification.json")
+    write_json(path / "onnx" / "verification.json", verification)
+    assert Load.by(settings, path, seal) != before
 
 
 def test_one_that_hangs_is_waited_for_once(tmp_path, started):
