@@ -60,7 +60,7 @@ class Batcher:
         self._retries: deque[Item] = deque()
         self._idle_workers: dict[Worker, asyncio.Future[bool]] = {}
         self.closed = False
-        self._held = 0
+        self._held = self._num_open = 0
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self.seconds_per_text = 0.0
@@ -110,6 +110,7 @@ class Batcher:
             raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
         job = Job(texts, whole or [False] * len(texts), self._loop.create_future(), time.perf_counter())
         self._hold(job.held)
+        self._num_open += 1
         self._jobs.append(job)
         self._notify_idle()
         timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
@@ -119,6 +120,7 @@ class Batcher:
             timer.cancel()
             job.wanted = False
             self._hold(-job.held)
+            self._num_open -= 1
 
     async def close(self) -> None:
         """Answer what is held, then end the workers; new texts are refused from now on."""
@@ -215,12 +217,16 @@ class Batcher:
         return bool(self._jobs or self._retries or len(self._waiting))
 
     def _take_batch(self) -> list[Item]:
-        """A text whose worker was lost, alone, since it may be what the worker was lost by; else the next batch."""
+        """A text whose worker was lost, alone, since it may be what the worker was lost by; else the next batch.
+
+        Of a request that is alone idle workers get their share. Where there are others, they will have work of their
+        own in a moment, and smaller batches would cost everybody.
+        """
         while self._retries:
             item = self._retries.popleft()
             if item.wanted:
                 return [item]
-        return self._waiting.take()
+        return self._waiting.take(shares=1 + len(self._idle_workers) if self._num_open == 1 else 1)
 
     def _notify_idle(self) -> None:
         """Wake the worker that became idle last: its caches are warm."""

@@ -51,6 +51,7 @@ class WaitingTexts(Generic[T]):
         self._by_length: list[_Place[T]] = []
         self._by_age: deque[_Place[T]] = deque()
         self._count = 0
+        self._tokens = 0
 
     def __len__(self) -> int:
         return len(self._by_length)
@@ -59,25 +60,32 @@ class WaitingTexts(Generic[T]):
         """Let `item` wait."""
         place = _Place(item.length, self._count, item)
         self._count += 1
+        self._tokens += place.length
         insort(self._by_length, place)
         self._by_age.append(place)
 
-    def take(self) -> list[T]:
-        """The next batch, the oldest text and others of similar length; empty when nothing wanted is waiting."""
+    def take(self, shares: int = 1) -> list[T]:
+        """The next batch, the oldest text and others of similar length; empty when nothing wanted is waiting.
+
+        Args:
+            shares: what waits is shared out among so many, as far as that is worth a model run each.
+        """
         oldest = self._oldest()
         if oldest is None:
             return []
+        max_tokens = min(self._max_tokens, max(FREE_PADDING_TOKENS, -(-self._tokens // shares)))
         first = bisect_left(self._by_length, oldest)
         last = first + 1
         real = oldest.length
         while True:
-            grown = self._grow(first, last, real)
+            grown = self._grow(first, last, real, max_tokens)
             if grown is None:
                 break
             real += self._by_length[grown].length
             first, last = min(first, grown), max(last, grown + 1)
         batch = self._by_length[first:last]
         del self._by_length[first:last]
+        self._tokens -= real
         for place in batch:
             place.taken = True
         return [place.item for place in batch if place.item.wanted]
@@ -90,9 +98,10 @@ class WaitingTexts(Generic[T]):
             if place.item.wanted:
                 return place
             del self._by_length[bisect_left(self._by_length, place)]
+            self._tokens -= place.length
         return None
 
-    def _grow(self, first: int, last: int, real: int) -> int | None:
+    def _grow(self, first: int, last: int, real: int, max_tokens: int) -> int | None:
         """Position of the neighbour that adds the least padding and still fits, None where neither does."""
         options = []
         if first > 0:
@@ -103,7 +112,7 @@ class WaitingTexts(Generic[T]):
         for longest, position in options:
             padded = longest * (last - first + 1)
             padding = padded - real - self._by_length[position].length
-            fits = padded <= self._max_tokens and padding <= max(FREE_PADDING_TOKENS, MAX_PADDING * padded)
+            fits = padded <= max_tokens and padding <= max(FREE_PADDING_TOKENS, MAX_PADDING * padded)
             if fits and (best is None or padding < best[0]):
                 best = (padding, position)
         return None if best is None else best[1]

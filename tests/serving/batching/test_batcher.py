@@ -68,6 +68,20 @@ def test_a_lone_client_is_served_by_one_worker_all_the_time():
     asyncio.run(main())
 
 
+def test_a_request_that_is_alone_runs_on_all_workers_and_one_of_several_does_not():
+    async def main():
+        alone, several = FakeModel(), FakeModel()
+        async with running(alone, workers=2) as batcher:
+            await until(lambda: len(batcher._idle_workers) == 2)
+            await batcher.submit(["x" * 20] * 8, timeout_s=5)
+        async with running(several, workers=2) as batcher:
+            await until(lambda: len(batcher._idle_workers) == 2)
+            await asyncio.gather(*(batcher.submit(["x" * 20] * 4, timeout_s=5) for _ in range(2)))
+        assert (alone.batches, several.batches) == ([[20] * 4] * 2, [[20] * 8])
+
+    asyncio.run(main())
+
+
 def test_a_passed_deadline_is_answered_and_its_text_is_not_computed():
     async def main():
         model = FakeModel()

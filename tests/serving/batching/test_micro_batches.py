@@ -47,6 +47,13 @@ def test_short_texts_do_not_pay_for_a_long_one():
     assert len(queue.take()) == 10
 
 
+def test_what_waits_is_shared_out_where_that_is_worth_a_run_each():
+    queue, _ = waiting(*[20] * 9, max_tokens=256)
+    assert [len(queue.take(shares)) for shares in (2, 2, 1)] == [4, 3, 2]  # 90 of 180 tokens, 64 of 100, the rest
+    queue, _ = waiting(*[20] * 40, max_tokens=256)
+    assert len(queue.take(2)) == 12
+
+
 def test_unwanted_texts_are_not_handed_out():
     queue, texts = waiting(5, 6, 7)
     texts[0].wanted = texts[2].wanted = False
