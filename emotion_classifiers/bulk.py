@@ -72,11 +72,12 @@ def score_dataset(dataset: Any, bundle: Place, *, text: str = "text", **options:
         dataset: rows with a column of texts.
         bundle: its folder, on every node.
         text: the column of the texts; an empty or null one has no prediction.
-        options: policy, profile, precision, provider ("cuda" gives every actor a GPU), and the number of `actors`.
+        options: policy, profile, language or language_column, context (the column of the previous turns), precision,
+            provider ("cuda" gives every actor a GPU), and the number of `actors`.
 
     Raises:
-        ConfigError: when Ray is not installed.
+        ConfigError: when Ray is not installed, or options do not go together.
     """
-    from serving.bulk.on_ray import score_dataset as score  # noqa: PLC0415
+    from serving.bulk.ray_dataset import score_dataset as score  # noqa: PLC0415
 
     return score(dataset, bundle, text=text, **options)

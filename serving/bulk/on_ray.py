@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serving.bulk.job import PART_ROWS, PREDICTED, Job, ScoredFile
+from serving.bulk.job import Job, ScoredFile
 from serving.bulk.outputs import FileState, PartRecord, RunState
-from serving.bulk.reading import FileEnd, Part, check_free, read_parts
+from serving.bulk.reading import FileEnd, Part, read_parts
 from serving.bulk.run import Run
 from serving.bulk.scoring import Scorer
-from shared.errors import ConfigError, DataError, DataFormatError, EmotionError
-from shared.tables import Chunk, Format
+from shared.errors import ConfigError, DataError, EmotionError
+from shared.tables import Format
 
 MOST_ATTEMPTS = 5
 """Times that a part is begun, as actors and nodes are lost, before it is taken for what ends them."""
@@ -105,34 +105,12 @@ def _complete(state: FileState, end: FileEnd, model: str) -> dict[str, Any] | Da
         return error
 
 
-def score_dataset(
-    dataset: Any, bundle: str | os.PathLike[str], *, text: str = "text", policy: str | None = None,
-    profile: str | None = None, precision: str | None = None, provider: str = "cpu", actors: int | None = None,
-) -> Any:  # fmt: skip
-    """A `ray.data.Dataset` with `predicted_labels` and `p_<label>` after its own columns; lazy, as the others are.
-
-    Args:
-        dataset: rows with a column of texts.
-        bundle: its folder, on every node.
-        text: the column; an empty or null text has no prediction.
-        policy: of the decisions; the bundle's when None.
-        profile: of the bundle, to decide by.
-        precision: fp32, int8, fp16, or None for the best one.
-        provider: cpu, or cuda with a GPU for every actor.
-        actors: how many; when None, what the cluster has cores or GPUs for.
+def import_ray() -> Any:
+    """Ray with its data sets.
 
     Raises:
-        ConfigError: when Ray is not installed, or when it runs, for columns of the names that are added.
+        ConfigError: when it is not installed.
     """
-    ray = _ray()
-    job = Job(str(bundle), precision, provider, 1, profile, policy, text_column=text)
-    return dataset.map_batches(
-        _TableScorer, fn_constructor_args=(job,), batch_format="pyarrow", batch_size=PART_ROWS,
-        **_actors(ray, job, actors),
-    )  # fmt: skip
-
-
-def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415  an extra
         import ray.data  # noqa: PLC0415
@@ -148,7 +126,7 @@ def _ray() -> Any:
 def _cluster() -> Iterator[Any]:
     """Ray, connected: to the cluster in use here or named by `RAY_ADDRESS`, else to one that is started and ended."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = _ray()
+    ray = import_ray()
     if ray.is_initialized():
         yield ray
         return
@@ -163,7 +141,7 @@ def _cluster() -> Iterator[Any]:
         ray.shutdown()
 
 
-def _actors(ray: Any, job: Job, wanted: int | None) -> dict[str, Any]:
+def actor_pool(ray: Any, job: Job, wanted: int | None) -> dict[str, Any]:
     """Number and resources of the actors, for `map_batches`.
 
     Raises:
@@ -190,7 +168,7 @@ def _outcomes(ray: Any, run: Run, numbers: Sequence[int], wanted: int | None) ->
         for number in numbers
     ]  # fmt: skip
     with ray.data.DataContext.current(context):
-        actors = _actors(ray, run.job, wanted)
+        actors = actor_pool(ray, run.job, wanted)
         readers = ray.data.TaskPoolStrategy(size=min(len(items), max(2, actors["compute"].max_size // 16)))
         files = ray.data.from_items(items, override_num_blocks=len(items))
         # reading needs no core of its own beside the actors', which may have taken all; and it is not fused with them
@@ -264,29 +242,3 @@ class _PartScorer:
                 found.file, RayFailedError(f"{found.rows} were begun {MOST_ATTEMPTS} times and never done.", hint=hint)
             )
         return found if isinstance(found, Outcome) else Outcome(found.file, found)
-
-
-class _TableScorer:
-    """An actor that adds the columns to Arrow's tables."""
-
-    def __init__(self, job: Job) -> None:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self._scorer = Scorer.open(job)
-
-    def __call__(self, table: Any) -> Any:
-        """The table with the added columns."""
-        import pyarrow as pa  # noqa: PLC0415
-
-        check_free("the data set", table.column_names, self._scorer.added)
-        text = self._scorer.job.text_column
-        if text not in table.column_names:
-            raise DataFormatError(
-                f"the data set has no column '{text}' (columns: {', '.join(table.column_names)}).",
-                hint="Name the column with text.",
-            )
-        texts = {text: table.column(text).to_pylist()}
-        prepared = self._scorer.prepare(Chunk(texts, "the data set", range(1, table.num_rows + 1), "row"))
-        for name, values in self._scorer.columns(prepared).items():
-            kind = pa.list_(pa.string()) if name == PREDICTED else pa.float64()
-            table = table.append_column(name, pa.array(values, kind))
-        return table

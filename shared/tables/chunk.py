@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -116,9 +117,11 @@ class Chunk:
         return f"{self.name}, {self.unit} {self.numbers[row]}"
 
     def rows(self, start: int, stop: int) -> Chunk:
-        """Rows `start` up to, but not, `stop`, without those that were left out."""
+        """Rows `start` up to, but not, `stop`, with the bad rows after each, and those before the first with it."""
         if (start, stop) == (0, len(self)):
             return self
+        least = self.numbers[start] if 0 < start < stop else 0
+        most = self.numbers[stop] if stop < len(self) else math.inf
         arrow = columns = None
         if self.arrow is not None:
             from shared.tables.arrow_rows import ArrowColumns, compact  # noqa: PLC0415  needs pyarrow
@@ -128,7 +131,7 @@ class Chunk:
         return replace(
             self, columns=columns or {name: values[start:stop] for name, values in self.columns.items()},
             numbers=self.numbers[start:stop], json=None if self.json is None else self.json[start:stop], arrow=arrow,
-            bad=(),
+            bad=[row for row in self.bad if start < stop and least <= row.number < most],
         )  # fmt: skip
 
 

@@ -15,14 +15,15 @@ import pytest
 
 import emotion_classifiers as ec
 from serving import predict
+from shared.context import ContextFormat
 from shared.errors import ConfigError, DataFormatError
 from tests.serving.bulk.tables import frame, read, visible, write
 from tests.serving.bundles import stand_in_bundle
+from tests.serving.test_languages import LABELS, sealed
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: its engine is not tested here (pip install '.[ray]')")
 
-LABELS = ("joy", "anger", "fear")
 ROWS = int(os.environ.get("BULK_TEST_ROWS", "6000"))
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
@@ -80,6 +81,23 @@ def test_files_are_scored_as_by_the_local_engine(bundle, cluster, tmp_path, monk
     capsys.readouterr()
     score(bundle, "--input", tmp_path / "in", "--output", tmp_path / "there", "--engine", "ray")
     assert "; 3 files were complete before" in capsys.readouterr().err
+
+
+def test_languages_and_conversations_are_those_of_the_local_engine(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "PART_ROWS", 50)
+    spoken = sealed(tmp_path / "spoken", languages={"de": 60})
+    talking = stand_in_bundle(tmp_path / "talking", labels=LABELS, context=ContextFormat(20))
+    columns = {"lang": ["de", "pt-BR", "", "fi"] * 60, "d": [f"d{row // 7}" for row in range(240)]}
+    write(tmp_path / "in.parquet", frame(240).assign(**columns))
+    ways = [
+        (spoken, "--language_column", "lang"),
+        (talking, "--dialogue", "d", "--smooth", "0.5"),
+    ]
+    for number, (bundle, *options) in enumerate(ways):
+        for name, engine in (("here", "local"), ("there", "ray")):
+            output = tmp_path / f"{name}{number}.csv"
+            score(bundle, "--input", tmp_path / "in.parquet", "--output", output, *options, "--engine", engine)
+        assert (tmp_path / f"there{number}.csv").read_bytes() == (tmp_path / f"here{number}.csv").read_bytes()
 
 
 def test_every_row_once_while_workers_and_a_node_are_killed(bundle, cluster, tmp_path, monkeypatch):
@@ -145,18 +163,20 @@ def test_a_driver_that_was_killed_goes_on_where_it_was(bundle, cluster, tmp_path
     assert [row["predicted_labels"] for row in one] == [row["predicted_labels"] for row in other]
 
 
-def test_three_lines_score_a_data_set_of_the_users_own(bundle, cluster):
+def test_three_lines_score_a_data_set_of_the_users_own(cluster, tmp_path):
     import ray.data
 
-    texts = ["i am happy", None, "sad", ""]
-    dataset = ray.data.from_items([{"text": text, "n": place} for place, text in enumerate(texts)])
-    rows = sorted(ec.score_dataset(dataset, bundle, actors=1).take_all(), key=lambda row: row["n"])
-    model = ec.load(bundle)
-    expected = model.predict_proba(["i am happy", "sad"])
-    found = [[rows[place][f"p_{label}"] for label in LABELS] for place in (0, 2)]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert [len(rows[place]["predicted_labels"]) for place in (1, 3)] == [0, 0]
-    assert [rows[1]["p_joy"], rows[3]["p_joy"]] == [None, None]
+    bundle = sealed(tmp_path / "bundle", languages={"de": 60})
+    rows = [("i am happy", "de"), (None, "de"), ("sad", "pt-BR"), ("", "")]
+    dataset = ray.data.from_items([{"text": text, "lang": code, "n": n} for n, (text, code) in enumerate(rows)])
+    scored = ec.score_dataset(dataset, bundle, actors=1, language_column="lang")
+    found = sorted(scored.take_all(), key=lambda row: row["n"])
+    expected = ec.load(bundle).predict_proba(["i am happy", "sad"])
+    np.testing.assert_allclose(
+        [[found[place][f"p_{label}"] for label in LABELS] for place in (0, 2)], expected, atol=1e-5
+    )
+    assert [sorted(row["predicted_labels"]) for row in found] == [[], [], sorted(LABELS), []]
+    assert [found[1]["p_joy"], found[3]["p_joy"]] == [None, None]
 
 
 def test_what_no_node_has_is_told_before_anything_waits_for_it(bundle, cluster, tmp_path):

@@ -1,5 +1,6 @@
 """Small tables of every format, read as columns."""
 
+import itertools
 import json
 
 import pytest
@@ -41,3 +42,13 @@ def test_chunks_end_early_where_texts_are_long(tmp_path, name, monkeypatch):
     found = list(open_table(tmp_path / name).chunks(4))
     assert [text for part in found for text in part.columns["text"]] == texts
     assert [len(part) for part in found] == [4, 3, 2, 1]
+
+
+def test_slices_side_by_side_have_each_bad_row_once():
+    bad = [chunk.BadRow(number, "torn") for number in (1, 4, 5, 9)]
+    whole = chunk.Chunk({"text": ["a", "b", "c", "d"]}, "t.csv", [2, 3, 6, 8], bad=bad)
+    for cuts in ((0, 4), (0, 1, 4), (0, 2, 4), (0, 0, 3, 4, 4)):
+        slices = [whole.rows(start, stop) for start, stop in itertools.pairwise(cuts)]
+        assert [row for part in slices for row in part.bad] == bad
+        assert chunk.joined(slices) == whole
+    assert [row.number for row in whole.rows(1, 2).bad] == [4, 5]
