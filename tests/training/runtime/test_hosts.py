@@ -43,7 +43,10 @@ def free_port() -> int:
 def host(log: Path, launcher: list[str], arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A launcher with its workers in a process group of its own; whatever happens, it is ended."""
     command = [sys.executable, "-m", "torch.distributed.run", *launcher]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "-m", "training.run", *arguments], env=environment, stdout=output, stderr=output,
@@ -129,19 +132,50 @@ def test_a_lost_host_costs_the_steps_since_the_last_checkpoint(single):
         kill(hosts[1])
         assert hosts[0].wait(END_S) != 0
     reached = max(curve(run))
-    assert reached < 30, "the host was lost too late"
     again = folder / "again.log"
     with host(again, ["--nproc_per_node=2", f"--master_port={free_port()}"], command) as alone:
         ended_well(alone, again)
-    said = again.read_text(errors="replace")
-    assert "2 processes" in said
-    (resumed,) = [int(line.rsplit("-", 1)[1]) for line in said.splitlines() if "Resuming from" in line]
+    assert "2 processes" in again.read_text(errors="replace")
+    went_on(folder, "three", again, reached)
+
+
+def elastic(port: int, *, store: bool) -> list[str]:
+    """Of launchers that wait for others; one of them holds what they agree by."""
+    return [
+        "--nnodes=2", "--nproc_per_node=1", "--max_restarts=3", "--rdzv_backend=c10d", "--rdzv_id=run",
+        f"--rdzv_endpoint=127.0.0.1:{port}", f"--rdzv_conf=is_host={store},keep_alive_interval=1",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@only_in_full("the run that is started again compares the same losses")
+def test_a_lost_host_is_replaced_while_the_other_waits(single):
+    arguments, folder = single
+    command = [*arguments, "--run.name=four", "--optim.batch_size=8", "--run.resume_if_there=true"]
+    run, logs = folder / "runs/four", [folder / f"{name}.log" for name in ("kept", "gone", "new")]
+    port = free_port()
+    with host(logs[0], elastic(port, store=True), command) as kept:
+        with host(logs[1], elastic(port, store=False), command) as gone:
+            wait_for_checkpoint(run, 9, [kept, gone], logs)
+        reached = max(curve(run))
+        with host(logs[2], elastic(port, store=False), command) as new:
+            ended_well(kept, logs[0])
+            ended_well(new, logs[2])
+    went_on(folder, "four", logs[0], reached)
+
+
+def went_on(folder: Path, name: str, log: Path, reached: int) -> None:
+    """A run that had reached a step went on from the checkpoint before it, to the losses and the bundle of one."""
+    assert reached < 30, "the host was lost too late"
+    lines = log.read_text(errors="replace").splitlines()
+    (resumed,) = [int(line.rsplit("-", 1)[1]) for line in lines if "Resuming from" in line]
     assert 9 <= resumed <= reached
     assert resumed >= reached - 3
-    whole, broken = curve(folder / "runs/one"), curve(run)
+    whole, broken = curve(folder / "runs/one"), curve(folder / "runs" / name)
     assert broken.keys() == whole.keys()
     assert [broken[step] for step in whole] == pytest.approx(list(whole.values()), abs=1e-4)
-    ours, theirs = (Bundle.read(folder / f"runs/{name}/bundle") for name in ("three", "one"))
+    ours, theirs = (Bundle.read(folder / f"runs/{run}/bundle") for run in (name, "one"))
     assert np.allclose(ours.reference().logits, theirs.reference().logits, atol=1e-3)
     assert ours.manifest.provenance["training"]["processes"] == 2
 
