@@ -79,8 +79,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    import ray
+    from serving.bulk.on_ray import import_ray
 
+    ray = import_ray()
     texts = list(islice(cycle(read_texts(options.texts)), options.rows))
     found: dict[str, list[tuple[float, float]]] = {}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
