@@ -211,8 +211,9 @@ def freeze_heap() -> None:
 
     Its full rounds look at every object of every imported module: pauses of a tenth of a second, every few seconds
     under load, in which nobody is answered; with hundreds of requests in flight even those over new objects take ten
-    milliseconds. Requests leave no cycles behind: what a bundle before this one has left comes into sight once more.
-    The imports have left next to nothing, and a look at all they have made takes a tenth of a second.
+    milliseconds. Requests leave no cycles behind, closed connections small ones; what a bundle before this one has left
+    comes into sight once more. The imports have left next to nothing, and a look at all they have made takes a tenth of
+    a second.
     """
     if gc.get_freeze_count():
         gc.unfreeze()
