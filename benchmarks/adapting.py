@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,20 @@ from shared.errors import ConfigError
 from training.adapting.adapt import Adapted, Evidence, Parent, adapt, present_macro_f1
 from training.adapting.child import parent_of
 from training.adapting.head import adapt_head
+from training.adapting.recalibration import FOLDS, folds
 from training.adapting.suggestion import suggest
+from training.calibration.policies import count_on_grid, f1_thresholds
 from training.config.evaluate import EvaluationData
 from training.data.load import load_eval_split
 
 MOST_TEXTS = 2000
 """Rows of each half."""
 
+LOGISTIC_C = (0.03, 0.3)
+"""Inverse strengths of the ridge of scikit-learn's logistic regression on the vectors."""
+
 SETFIT_THRESHOLDS = (0.5, 0.3)
-"""SetFit has none of its own; 0.5 is what its `predict` uses."""
+"""SetFit has none of its own; 0.5 is what its `predict` uses. The first one's seconds are those of its training."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", help="train, dev, test or all")
     parser.add_argument("--rows", type=positive, nargs="+", default=[50, 200], help="numbers of labelled rows")
     parser.add_argument("--draws", type=positive, default=5)
-    parser.add_argument("--head", action="store_true", help="the level head too: many times longer")
+    parser.add_argument("--head", action="store_true", help="the level head too, and logistic regression")
     parser.add_argument("--setfit", metavar="ENCODER", help="also train SetFit from this encoder's folder")
     parser.add_argument("--threads", type=positive)
     options = parser.parse_args(arguments)
@@ -112,6 +118,9 @@ def contenders(
         "as shipped": lambda judge: _macro_f1(parent, judge.evidence),
         "texts alone": judged(lambda: adapt(parent, alone)),
         "frequencies": judged(lambda: adapt(parent, shares)),
+        "plain F1 thresholds, random rows": lambda judge: _decided(
+            judge.evidence, parent.calibration.apply(judge.evidence.logits), _plain(parent, drawn)
+        ),
         "thresholds, random rows": judged(lambda: adapt(parent, drawn)),
         "thresholds, random rows and the texts": judged(lambda: adapt(parent, replace(drawn, unlabelled=texts))),
         "thresholds, suggested rows": judged(lambda: adapt(parent, suggested)),
@@ -122,9 +131,10 @@ def contenders(
         found["head, suggested rows and the texts"] = judged(
             lambda: adapt_head(parent, replace(suggested, unlabelled=texts))
         )
+        for c in LOGISTIC_C:
+            found[f"logistic regression, C = {c}, random rows"] = _logistic(drawn, c, seed)
     if encoder is not None:
-        for threshold in SETFIT_THRESHOLDS:
-            found[f"SetFit at {threshold}"] = _setfit(encoder, pool.take(random), threshold, seed)
+        found |= _setfit(encoder, pool.take(random), seed)
     return found
 
 
@@ -133,27 +143,64 @@ def _macro_f1(decided: Parent | Adapted, rows: Evidence) -> float:
     return present_macro_f1(rows.truth, decided.decisions(logits), rows.known)
 
 
-def _setfit(encoder: str, rows: Rows, threshold: float, seed: int) -> Callable[[Rows], float]:
-    """SetFit (Tunstall et al. 2022) with its defaults, one head a label that occurs in the rows."""
+def _decided(rows: Evidence, probabilities: NDArray[np.float64], thresholds: NDArray[np.float64]) -> float:
+    return present_macro_f1(rows.truth, probabilities >= thresholds, rows.known)
+
+
+def _plain(parent: Parent, rows: Evidence) -> NDArray[np.float64]:
+    """Thresholds of the best F1 on the rows, label by label."""
+    return f1_thresholds(count_on_grid(rows.truth, parent.calibration.apply(rows.logits), rows.known), 0.0)
+
+
+def _logistic(rows: Evidence, c: float, seed: int) -> Callable[[Rows], float]:
+    """Logistic regression of each label on the vectors, and thresholds of the best F1 on what it says of rows left out.
+
+    Every cell must be known; a label that only ever is, or is not, keeps its share as probability.
+    """
+
+    def fitted(inside: Evidence, outside: Evidence) -> NDArray[np.float64]:
+        from sklearn.linear_model import LogisticRegression
+
+        found = np.tile(inside.truth.mean(axis=0), (len(outside.logits), 1))
+        for label in np.flatnonzero(inside.truth.any(axis=0) & ~inside.truth.all(axis=0)):
+            model = LogisticRegression(C=c, max_iter=1000).fit(inside.pooled, inside.truth[:, label])
+            found[:, label] = model.predict_proba(outside.pooled)[:, 1]
+        return found
 
     def judged(judge: Rows) -> float:
+        left_out = np.empty(rows.truth.shape)
+        for inside, outside in folds(len(rows.logits), FOLDS, seed):
+            left_out[outside] = fitted(rows.take(inside), rows.take(outside))
+        thresholds = f1_thresholds(count_on_grid(rows.truth, left_out, rows.known), 0.0)
+        return _decided(judge.evidence, fitted(rows, judge.evidence), thresholds)
+
+    return judged
+
+
+def _setfit(encoder: str, rows: Rows, seed: int) -> dict[str, Callable[[Rows], float]]:
+    """SetFit (Tunstall et al. 2022) with its defaults, one head a label that occurs in the rows; trained once."""
+    truth = rows.evidence.truth
+    occurs = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
+
+    @cache
+    def trained() -> Any:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
 
-        truth = rows.evidence.truth
-        occurs = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
-        labels = truth[:, occurs].astype(int).tolist()
-        model: Any = SetFitModel.from_pretrained(encoder, multi_target_strategy="one-vs-rest")
+        model = SetFitModel.from_pretrained(encoder, multi_target_strategy="one-vs-rest")
         trainer = Trainer(
             model, TrainingArguments(seed=seed, report_to="none"),
-            train_dataset=Dataset.from_dict({"text": rows.texts, "label": labels}),
+            train_dataset=Dataset.from_dict({"text": rows.texts, "label": truth[:, occurs].astype(int).tolist()}),
         )  # fmt: skip
         trainer.train()
-        decided = np.zeros(judge.evidence.truth.shape, dtype=bool)
-        decided[:, occurs] = np.asarray(model.predict_proba(judge.texts, as_numpy=True)) >= threshold
-        return present_macro_f1(judge.evidence.truth, decided, judge.evidence.known)
+        return model
 
-    return judged
+    def judged(judge: Rows, threshold: float) -> float:
+        probabilities = np.zeros(judge.evidence.truth.shape)
+        probabilities[:, occurs] = trained().predict_proba(judge.texts, as_numpy=True)
+        return _decided(judge.evidence, probabilities, np.full(truth.shape[1], threshold))
+
+    return {f"SetFit at {threshold}": partial(judged, threshold=threshold) for threshold in SETFIT_THRESHOLDS}
 
 
 def table(found: dict[tuple[str, int], list[tuple[float, float]]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from shared.calibration import Calibration, sigmoid
+from shared.calibration import Calibration, sigmoid, softmax
 from training.adapting.adapt import Adapted, Evidence, LayerChange, Parent, adapt
 from training.adapting.recalibration import FOLDS, fit_recalibration, folds, row_nll
 from training.adapting.thresholds import SoftRows, refit_policies
@@ -19,8 +19,10 @@ from training.adapting.thresholds import SoftRows, refit_policies
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+STRENGTHS = (0.5, 1.0, 2.0, 4.0)
 """Candidates for the standard deviation, in logits, by which the new layer moves a text from the parent's logits."""
+
+RESAMPLES = 1000
 
 SHIFT = 0.5
 """Standard deviation of the bias that goes with them: frequencies are fitted before."""
@@ -63,9 +65,10 @@ class Space:
 def adapt_head(parent: Parent, evidence: Evidence, seed: int = 0) -> Adapted:
     """Fit the last layer to the labelled rows, then calibration and policies as `adapt` does.
 
-    It starts from what `adapt` finds, and stays there unless the best strength gains more than one standard error of
-    its gain in NLL on rows left out. Calibration and thresholds are fitted on what the layers that were fitted without
-    a row say of it, as a layer is too sure of its own rows.
+    It starts from what `adapt` finds. The layers of all strengths are averaged, the parent's among them, each by how
+    well it predicts rows left out; what they are together must gain more than one standard error of its gain in NLL on
+    such rows, or the parent's layer stays. Calibration and thresholds are fitted on what the layers that were fitted
+    without a row say of it, as a layer is too sure of its own rows.
 
     Raises:
         ConfigError: as `adapt`.
@@ -76,27 +79,38 @@ def adapt_head(parent: Parent, evidence: Evidence, seed: int = 0) -> Adapted:
         return base
     space = Space.of(evidence.pooled)
     features = space.features(evidence.pooled)
-    left_out = {strength: _cross_fitted(scores, features, truth, known, strength, seed) for strength in STRENGTHS}
-    before = row_nll(scores, truth, known)
-    cells = np.maximum(1, known.sum(axis=1))
-    gains = {strength: (before - row_nll(found, truth, known)) / cells for strength, found in left_out.items()}
-    strength = max(gains, key=lambda name: float(gains[name].mean()))
-    gain = gains[strength]
+    candidates = [scores, *(_cross_fitted(scores, features, truth, known, strength, seed) for strength in STRENGTHS)]
+    shares = _shares(np.stack([row_nll(each, truth, known) for each in candidates]), seed)
+    left_out = np.tensordot(shares, np.stack(candidates), axes=1)
+    gain = row_nll(scores, truth, known) - row_nll(left_out, truth, known)
+    gain /= np.maximum(1, known.sum(axis=1))
     if gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
         return replace(base, notes=(*base.notes, "refitting the last layer gains nothing on these rows: it is kept."))
-    again = fit_recalibration(left_out[strength], truth, known, seed)
+    again = fit_recalibration(left_out, truth, known, seed)
     before_it = base.calibration
     temperatures = before_it.temperatures / again.slopes
     calibration = Calibration(
         "bias_corrected_temperature", temperatures, fitted_on=f"adapted to {len(scores)} labelled rows",
         biases=again.slopes * before_it.biases + again.shifts,
     )  # fmt: skip
-    weights, shifts = _fit(scores, features, truth, known, strength)
-    rows = SoftRows(sigmoid(again.apply(left_out[strength])), truth, known, np.ones(truth.shape))
+    layers = [_fit(scores, features, truth, known, strength) for strength in STRENGTHS]
+    weights, shifts = (np.tensordot(shares[1:], np.stack(part), axes=1) for part in zip(*layers, strict=True))
+    rows = SoftRows(sigmoid(again.apply(left_out)), truth, known, np.ones(truth.shape))
     changed = np.asarray(known.any(axis=0))
     policies = refit_policies(base.policies, rows, changed, str(calibration.fitted_on))
     layer = space.layer(weights, shifts, before_it.temperatures)
     return replace(base, calibration=calibration, policies=policies, kept=False, layer=layer)
+
+
+def _shares(nll: Floats, seed: int) -> Floats:
+    """How much each of K candidates counts, shape (K,), by its NLL on N rows left out, shape (K, N).
+
+    Pseudo-BMA with the Bayesian bootstrap (Yao, Vehtari, Simpson and Gelman 2018): in each resample a candidate counts
+    by its likelihood, so that few rows, which cannot tell them apart, leave several. https://doi.org/10.1214/17-BA1091
+    """
+    num_rows = nll.shape[1]
+    times = np.random.default_rng(seed).dirichlet(np.ones(num_rows), RESAMPLES) * num_rows
+    return np.asarray(softmax(-(times @ nll.T)).mean(axis=0))
 
 
 def _cross_fitted(  # noqa: PLR0917  (the arguments of `_fit`, and the seed)
@@ -111,22 +125,22 @@ def _cross_fitted(  # noqa: PLR0917  (the arguments of `_fit`, and the seed)
 
 
 def _fit(scores: Floats, features: Floats, truth: Bools, known: Bools, strength: float) -> tuple[Floats, Floats]:
-    """Mode of the posterior of weights (R, L) and shifts (L,) under normal priors around the parent's layer."""
-    rank, num_labels = features.shape[1], scores.shape[1]
+    """Mode of the posterior of weights (R, L) and shifts (L,) under normal priors around the parent's layer.
+
+    Each coordinate is counted in units of 1 / sqrt(its curvature at the parent's layer), so that few steps are needed.
+    """
+    inputs = np.column_stack([features, np.ones(len(features))])
+    precision = np.array([*[1 / strength**2] * features.shape[1], 1 / SHIFT**2])[:, None]
+    p = sigmoid(scores)
+    units = 1 / np.sqrt((inputs**2).T @ (p * (1 - p) * known) + precision)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        both = flat.reshape(rank + 1, num_labels)
-        weights, shifts = both[:-1], both[-1]
-        logits = scores + features @ weights + shifts
+        layer = flat.reshape(units.shape) * units
+        logits = scores + inputs @ layer
         residual = (sigmoid(logits) - truth) * known
-        value = row_nll(logits, truth, known).sum()
-        value += (weights**2).sum() / (2 * strength**2) + (shifts**2).sum() / (2 * SHIFT**2)
-        gradient = np.vstack([
-            features.T @ residual + weights / strength**2, residual.sum(axis=0) + shifts / SHIFT**2,
-        ])  # fmt: skip
-        return float(value), gradient.ravel()
+        value = row_nll(logits, truth, known).sum() + (precision * layer**2).sum() / 2
+        return float(value), ((inputs.T @ residual + precision * layer) * units).ravel()
 
-    start = np.zeros((rank + 1) * num_labels)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS}).x
-    both = found.reshape(rank + 1, num_labels)
-    return both[:-1], both[-1]
+    found = minimize(loss, np.zeros(units.size), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS})
+    layer = found.x.reshape(units.shape) * units
+    return layer[:-1], layer[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,13 @@ from sklearn.linear_model import LogisticRegression
 
 from shared.calibration import Calibration
 from shared.thresholds import Policies
-from training.adapting.adapt import Evidence, Parent, adapt, present_macro_f1
-from training.adapting.head import SHIFT, Space, _fit, adapt_head
+from training.adapting.adapt import Adapted, Evidence, Parent, adapt, present_macro_f1
+from training.adapting.head import SHIFT, Space, _fit, _shares, adapt_head
 from training.calibration.policies import fit_policies
 from training.config import CalibrationConfig
+
+DRAWS = int(os.environ.get("SYSTEM_DRAWS", "100"))
+"""Of a simulation; `make system` makes every draw."""
 
 WIDTH, LABELS = 24, tuple("abcdef")
 RANDOM = np.random.default_rng(0)
@@ -43,7 +47,8 @@ def parent() -> Parent:
 
 def macro_f1(found, change: float) -> float:
     rows = draw(4000, 77, change)
-    return present_macro_f1(rows.truth, found.decisions(found.logits(rows)), rows.known)
+    logits = found.logits(rows) if isinstance(found, Adapted) else rows.logits
+    return present_macro_f1(rows.truth, found.decisions(logits), rows.known)
 
 
 def test_rows_of_another_layer_bring_much_more_than_thresholds_do(parent):
@@ -61,6 +66,23 @@ def test_rows_like_those_of_training_keep_the_layer(parent):
         kept += found.layer is None
         assert abs(macro_f1(found, 0.0) - macro_f1(adapt(parent, draw(100, seed, 0.0)), 0.0)) < 0.02
     assert kept >= 3
+
+
+def test_candidates_count_by_what_rows_left_out_say_of_them():
+    alike, better = np.full((2, 40), 0.7), np.array([np.full(40, 0.7), np.full(40, 0.2)])
+    np.testing.assert_allclose(_shares(alike, 0), [0.5, 0.5])
+    np.testing.assert_allclose(_shares(better, 0), [0, 1], atol=1e-6)  # 40 rows of half a nat each
+    noisy = np.array([np.full(40, 0.7), np.random.default_rng(0).normal(0.68, 1.0, 40)])
+    assert 0.2 < _shares(noisy, 0)[0] < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("change", [0.0, 0.5, 1.0])
+def test_thirty_rows_never_cost_more_than_a_hundredth_on_average(parent, change):
+    before = macro_f1(parent, change)
+    after = [macro_f1(adapt_head(parent, draw(30, seed, change)), change) for seed in range(DRAWS)]
+    assert np.mean(after) - before > -0.01
 
 
 def test_the_layer_is_the_ridge_regression_around_the_parents_of_scikit_learn():
