@@ -155,7 +155,7 @@ def write_source(bundle: Bundle, folder: Path) -> None:
 
     metadata = {
         "labels": json.dumps(bundle.manifest.labels),
-        "weights_sha256": bundle.manifest.files["model.safetensors"],
+        "weights_sha256": bundle.weights_sha256,
         "max_length": str(bundle.manifest.max_length),
     }
     classifier = load_classifier(bundle.path, fast_attention=False)

@@ -36,9 +36,19 @@ def data_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.data")
 
 
+def layer_file(path: Path) -> Path:
+    """Where the last layer of a model lies that has another one than its ONNX file."""
+    return path.with_name(f"{path.name}.layer.npz")
+
+
+def model_files(path: Path) -> list[Path]:
+    """Every file of a model that is there, the ONNX file first."""
+    return [file for file in (path, data_file(path), layer_file(path)) if file.is_file()]
+
+
 def digests(path: Path) -> dict[str, str]:
     """Name -> sha256 of every file of a model."""
-    return {file.name: sha256_file(file) for file in (path, data_file(path)) if file.is_file()}
+    return {file.name: sha256_file(file) for file in model_files(path)}
 
 
 def check_precision(precision: str) -> str:
@@ -128,10 +138,13 @@ def check_model(bundle: Bundle, precision: str, reports: Mapping[str, Any]) -> E
             f"the verification of the {precision} model of {bundle.path} failed: {reasons}.",
             hint=fix_hint(bundle, precision),
         )
-    digests = {FILES[precision]: report.get("sha256"), **report.get("data_files", {})}
+    path = bundle.onnx_dir / FILES[precision]
+    digests = {path.name: report.get("sha256"), **report.get("data_files", {})}
+    if layer_file(path).is_file():  # a session would take it
+        digests.setdefault(layer_file(path).name, None)
     for name, digest in digests.items():
         _check_file(bundle, precision, name, digest)
-    return ExportedModel(precision, bundle.onnx_dir / FILES[precision], report)
+    return ExportedModel(precision, path, report)
 
 
 def _check_file(bundle: Bundle, precision: str, name: str, digest: str | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.exported import ExportedModel, choose_model, data_file
+from serving.exported import ExportedModel, choose_model, model_files
 from shared.cli import CommandParser, run_command
 from shared.environment import ROOT
 from shared.errors import ConfigError
@@ -147,12 +147,12 @@ def build_options(seal: str) -> dict[str, Any]:
 def _copy_served(bundle: Bundle, model: ExportedModel, target: Path) -> None:
     """Every sealed file but the trained weights, the one model, and its part of the verification."""
     from serving.signature import SIGNATURE
-    from shared.bundle import ONNX_FOLDER, VERIFICATION, WEIGHTS
+    from shared.bundle import ONNX_FOLDER, VERIFICATION
     from shared.manifest import MANIFEST
 
     source = bundle.path.resolve()
-    names = [MANIFEST, *(name for name in bundle.manifest.files if name != WEIGHTS)]
-    onnx = [file.name for file in (model.path, data_file(model.path), bundle.onnx_dir / SIGNATURE) if file.is_file()]
+    names = [MANIFEST, *(name for name in bundle.manifest.files if name not in bundle.weights_files)]
+    onnx = [file.name for file in (*model_files(model.path), bundle.onnx_dir / SIGNATURE) if file.is_file()]
     for name in (*names, *(f"{ONNX_FOLDER}/{name}" for name in onnx)):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.exported import ExportedModel, choose_models
+from serving.own_layer import OwnLayer
 from serving.providers import CPU, CUDA, resolve_provider
 from serving.runtime import active_provider, open_session, records_graphs, run_options
 from shared.bundle import Bundle
@@ -113,7 +114,7 @@ class Predictor:
         problems = []
         for model in choose_models(bundle, precision=precision, provider=provider):
             session = _open_session(model.path, threads, provider, cuda)
-            check_metadata(session, bundle, model.precision)
+            check_metadata(session, bundle, model)
             predictor = cls(bundle, model, session, bundle.tokenizer())
             difference = self_check_difference(model.report, bundle, predictor.logits)
             allowed = SELF_CHECK_TOLERANCE[model.precision]
@@ -230,21 +231,21 @@ def batches_by_length(lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS
         yield batch
 
 
-def check_metadata(session: ort.InferenceSession, bundle: Bundle, precision: str) -> None:
+def check_metadata(session: ort.InferenceSession, bundle: Bundle, model: ExportedModel) -> None:
     """Check that a model carries this bundle's labels in their order, its weights and its inputs and output.
 
     Raises:
         VerificationError: naming what differs.
     """
-    hint = f"Run: python -m serving.export {bundle.path} --precision {precision}"
-    for problem in metadata_problems(session, bundle):
+    hint = f"Run: python -m serving.export {bundle.path} --precision {model.precision}"
+    for problem in metadata_problems(session, bundle, OwnLayer.read(model.path)):
         raise VerificationError(
-            f"the {precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint
+            f"the {model.precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint
         )
 
 
-def metadata_problems(session: ort.InferenceSession, bundle: Bundle) -> Iterator[str]:
-    """What in a model's names, shapes or metadata disagrees with its bundle, a phrase each."""
+def metadata_problems(session: ort.InferenceSession, bundle: Bundle, own: OwnLayer | None) -> Iterator[str]:
+    """What in a model's names, shapes or metadata, or its own last layer, disagrees with its bundle, a phrase each."""
     inputs = tuple(value.name for value in session.get_inputs())
     if set(inputs) != set(INPUTS):
         yield f"inputs are {', '.join(inputs)}, expected {', '.join(INPUTS)}"
@@ -256,5 +257,6 @@ def metadata_problems(session: ort.InferenceSession, bundle: Bundle) -> Iterator
     labels = tuple(json.loads(metadata.get("labels", "[]")))
     if labels != bundle.manifest.labels:
         yield label_difference(labels, bundle.manifest.labels, ("the model", MANIFEST))
-    if metadata.get("weights_sha256") != bundle.manifest.files["model.safetensors"]:
-        yield "it was exported from other weights than the bundle's model.safetensors"
+    exported_from = bundle.weights_sha256 if own is None else bundle.manifest.files[bundle.weights_files[0]]
+    if metadata.get("weights_sha256") != exported_from or (own and own.weights_sha256 != bundle.weights_sha256):
+        yield f"it was exported from other weights than the bundle's {' and '.join(bundle.weights_files)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from serving.cuda_options import CudaOptions
+from serving.own_layer import OwnLayer
 from serving.providers import CPU, CUDA, resolve_provider
 from shared.cli import default_threads
 from shared.errors import BundleFormatError
@@ -17,7 +18,7 @@ _LOG_ERRORS_ONLY = 3
 def open_session(
     onnx_file: Path, *, threads: int | None = None, provider: str | None = None, cuda: CudaOptions | None = None
 ) -> ort.InferenceSession:
-    """A session on `onnx_file`; `active_provider` of it says what really runs.
+    """A session on `onnx_file`, with the last layer that lies beside it; `active_provider` of it says what really runs.
 
     Args:
         onnx_file: the model.
@@ -36,14 +37,18 @@ def open_session(
     if wanted == CUDA:
         ort.preload_dlls()
         providers.insert(0, (CUDA, (cuda or CudaOptions()).for_provider()))
+    own, opened = OwnLayer.read(onnx_file), session_options(threads)
+    values = [] if own is None else own.give(opened, wanted)
     try:
-        return ort.InferenceSession(str(onnx_file), session_options(threads), providers=providers)
+        session = ort.InferenceSession(str(onnx_file), opened, providers=providers)
     except Exception as error:  # its exceptions share no base class of their own
         reason = " ".join(str(error).split())[:300]
         raise BundleFormatError(
             f"{onnx_file} cannot be loaded by ONNX Runtime: {reason}.",
             hint=f"Write it anew with: {export_command(onnx_file)}",
         ) from error
+    setattr(session, "own_layer", values)  # noqa: B010  (ONNX Runtime reads them as long as it runs, and owns none)
+    return session
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:

@@ -25,13 +25,13 @@ from shared.task import Task
 from shared.text import Normalisation
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
+from shared.weights import weights_files, weights_sha256
 
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
-WEIGHTS = "model.safetensors"
 REFERENCE = "reference.npz"
-REQUIRED = ("config.json", WEIGHTS, "tokenizer.json", "metrics.json", REFERENCE)
-"""Files of every bundle; `Task.files` has those of its task."""
+REQUIRED = ("config.json", "tokenizer.json", "metrics.json", REFERENCE)
+"""Files of every bundle besides its weights; `Task.files` has those of its task."""
 
 Fingerprint = tuple[object, ...]
 
@@ -169,6 +169,16 @@ class Bundle:
         return sha256_file(self.path / MANIFEST)
 
     @property
+    def weights_files(self) -> tuple[str, ...]:
+        """Names of the files that hold its trained weights."""
+        return weights_files(self.manifest.files)
+
+    @property
+    def weights_sha256(self) -> str:
+        """Names its trained weights."""
+        return weights_sha256(self.manifest.files)
+
+    @property
     def onnx_dir(self) -> Path:
         """Where the exported models and their verification live."""
         return self.path / ONNX_FOLDER
@@ -261,9 +271,10 @@ def _sealed_names(folder: Path) -> list[str]:
 
 
 def _check_files(folder: Path, manifest: Manifest, check_contents: bool, weights: bool) -> None:
-    required = (*REQUIRED, *Task(manifest.task).files)
+    of_weights = weights_files(manifest.files)
+    required = (*REQUIRED, *of_weights, *Task(manifest.task).files)
     missing = {name for name in {*required, *manifest.files} if not (folder / name).is_file()}
-    left_out = set() if weights else {WEIGHTS} & missing
+    left_out = set() if weights else {*of_weights} & missing
     missing -= left_out
     if missing:
         raise BundleFormatError(f"{folder} lacks {', '.join(sorted(missing))}.")

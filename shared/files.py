@@ -82,6 +82,15 @@ def write_json(path: Path, content: Any) -> None:
         )
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source` where the file system allows, else a copy of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
+
+
 @contextlib.contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` that takes its place when the block ends well, and is removed otherwise."""

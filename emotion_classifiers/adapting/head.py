@@ -1,4 +1,4 @@
-"""The child whose last layer was refitted: weights and every exported model patched, and verified again."""
+"""The child whose last layer was refitted: it stands beside every exported model, and each is verified again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serving.exported import FILES, check_model, read_reports
-from serving.exporting.last_layer import pooled_vectors, read_last_layer, replace_last_layer
+from serving.exported import FILES, check_model, data_file, layer_file, read_reports
+from serving.exporting.last_layer import last_layer_of, pooled_vectors, read_last_layer
 from serving.exporting.verification import describe, verify_model
 from serving.predictor import Predictor
-from shared.bundle import VERIFICATION, WEIGHTS, Bundle
+from shared.bundle import VERIFICATION, Bundle
 from shared.errors import ExportError, VerificationError
-from shared.files import write_json
+from shared.files import link_or_copy, write_json
 from training.adapting.adapt import LayerChange
 from training.adapting.child import NewLayer
 
@@ -38,7 +38,7 @@ def new_layer(bundle: Bundle, change: LayerChange, threads: int | None = None) -
 def exporter(
     parent: Bundle, layer: NewLayer, *, served: str, threads: int | None, say: Callable[[str], None]
 ) -> Callable[[Bundle], None]:
-    """What writes the parent's models with the new last layer into a child and verifies each on the reference rows.
+    """What puts the new last layer beside the parent's models, in a child, and verifies each on the reference rows.
 
     Args:
         parent: whose models are taken.
@@ -50,13 +50,14 @@ def exporter(
 
     def export(child: Bundle) -> None:
         child.onnx_dir.mkdir()
-        metadata = {"weights_sha256": child.manifest.files[WEIGHTS]}
         reference, reports, found = child.reference(), read_reports(parent), {}
         for precision in (name for name in FILES if reports.get(name, {}).get("passed")):
             model = check_model(parent, precision, reports)
             path = child.onnx_dir / FILES[precision]
             try:
-                replace_last_layer(model.path, path, *layer.after, metadata)
+                last_layer_of(model.path, *layer.after, child.weights_sha256).write(path)
+                for file in (file for file in (model.path, data_file(model.path)) if file.is_file()):
+                    link_or_copy(file, path.with_name(file.name))
                 report = verify_model(child, precision, path, reference, threads=threads)
                 if not report["passed"]:
                     raise VerificationError("; ".join(report["failures"]))
@@ -67,7 +68,8 @@ def exporter(
                         f"the {precision} model with the new last layer cannot be served: {reason}.",
                         hint="Use the level thresholds, or adapt another precision.",
                     ) from None
-                path.unlink(missing_ok=True)
+                for file in (path, data_file(path), layer_file(path)):
+                    file.unlink(missing_ok=True)
                 say(f"the {precision} model was left out: {reason}.")
                 continue
             kept = {name: model.report[name] for name in ("left_out", "sensitivity") if name in model.report}

@@ -1,4 +1,4 @@
-"""The last layer of an exported classifier: found in its graph, read before it, replaced; without torch.
+"""The last layer of an exported classifier: found in its graph, read before it, given another; without torch.
 
 Every export ends in logits = pooled @ weight + bias. While a bundle is adapted, its graph gains the pooled vector as an
 output; the file that is served stays as it is.
@@ -7,10 +7,9 @@ output; the file that is served stays as it is.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from serving.exporting.onnx_models import save
+from serving.own_layer import OwnLayer
 from serving.predictor import OUTPUT, Predictor, batches_by_length
 from serving.runtime import open_session
 from shared.errors import ExportError
@@ -80,7 +80,7 @@ def pooled_vectors(predictor: Predictor, texts: Sequence[str], threads: int | No
     Raises:
         ExportError: when there is no such layer.
     """
-    model = onnx.load(predictor.model.path)
+    model = load_model(predictor.model.path)
     layer = find_last_layer(model)
     if layer.pooled not in {value.name for value in model.graph.output}:
         kind = next(entry.data_type for entry in model.graph.initializer if entry.name == layer.weight)
@@ -104,29 +104,35 @@ def read_last_layer(path: Path) -> tuple[Floats, Floats]:
     Raises:
         ExportError: when there is no such layer.
     """
-    model = onnx.load(path)
+    model = load_model(path)
     return find_last_layer(model).values(model)
 
 
-def replace_last_layer(source: Path, target: Path, weight: Floats, bias: Floats, metadata: Mapping[str, str]) -> None:
-    """Write a copy of a model with another last layer.
+def last_layer_of(path: Path, weight: Floats, bias: Floats, weights_sha256: str) -> OwnLayer:
+    """Another last layer for a model, in the form that its graph has.
 
     Args:
-        source: the model.
-        target: the file to write.
+        path: the model.
         weight: shape (D, L).
         bias: shape (L,).
-        metadata: text properties to set.
+        weights_sha256: names the weights that the layer is of.
 
     Raises:
-        ExportError: when the last layer cannot be replaced.
+        ExportError: when the model's last layer is none that can be replaced.
     """
-    model = onnx.load(source)
+    model = onnx.load(path, load_external_data=False)
     layer = find_last_layer(model)
-    new: dict[str, Any] = {layer.weight: weight.T if layer.transposed else weight, layer.bias: bias}
+    new = {layer.weight: weight.T if layer.transposed else weight, layer.bias: bias}
+    kinds = {entry.name: onnx.helper.tensor_dtype_to_np_dtype(entry.data_type) for entry in model.graph.initializer}
+    constants = {name: np.ascontiguousarray(value, kinds[name]) for name, value in new.items()}
+    return OwnLayer(constants, weights_sha256)
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """A model with its own last layer, where one lies beside it."""
+    model, own = onnx.load(path), OwnLayer.read(path)
+    constants = {} if own is None else own.constants
     for entry in model.graph.initializer:
-        if entry.name in new:
-            kind = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type)
-            entry.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new[entry.name], kind), entry.name))
-    onnx.helper.set_model_props(model, {**{prop.key: prop.value for prop in model.metadata_props}, **metadata})
-    save(model, target)
+        if entry.name in constants:
+            entry.CopyFrom(numpy_helper.from_array(constants[entry.name], entry.name))
+    return model

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, data_file, digests
+from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, digests, model_files
 from serving.exporting.intensity_verification import judge_intensities, summarise_intensities
+from serving.own_layer import OwnLayer
 from serving.predictor import Predictor, metadata_problems, record_self_check
 from serving.runtime import active_provider, open_session
 from shared.bundle import Bundle
@@ -207,7 +208,7 @@ def verify_model(
         "file": FILES[precision],
         "sha256": files.pop(path.name),
         "data_files": files,
-        "bytes": sum(file.stat().st_size for file in (path, data_file(path)) if file.is_file()),
+        "bytes": sum(file.stat().st_size for file in model_files(path)),
         "passed": False,
         "failures": [],
         "tolerances": tolerance.described(),
@@ -218,7 +219,7 @@ def verify_model(
         report["failures"] = [error.message.rstrip(".")]
         return report
     report["provider"] = active_provider(session)
-    problems = list(metadata_problems(session, bundle))
+    problems = list(metadata_problems(session, bundle, OwnLayer.read(path)))
     if not problems:
         model = ExportedModel(precision, path, {})
         predictor = Predictor(bundle, model, session, bundle.tokenizer())

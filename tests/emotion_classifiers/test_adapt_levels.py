@@ -15,6 +15,7 @@ import emotion_classifiers as ec
 from emotion_classifiers.adapt import main
 from serving.export import export_bundle
 from serving.exporting.last_layer import pooled_vectors
+from serving.own_layer import OwnLayer
 from serving.predictor import Predictor
 from serving.verify import verify_bundle
 from shared.bundle import Bundle, seal
@@ -65,7 +66,12 @@ def head(parent, rows, tmp_path_factory):
     return Bundle.read(target), json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_last_layer_is_in_the_weights_and_in_every_exported_model(parent, head):
+def added_bytes(child: Bundle) -> int:
+    """Of the files that it shares with nobody."""
+    return sum(file.stat().st_size for file in child.path.rglob("*") if file.is_file() and file.stat().st_nlink == 1)
+
+
+def test_the_last_layer_lies_beside_the_parents_weights_and_models(parent, head):
     child, content = head
     assert (content["level"], content["kept_parent"]) == ("head", False)
     assert child.manifest.provenance["parent"] == parent.seal
@@ -74,6 +80,9 @@ def test_the_last_layer_is_in_the_weights_and_in_every_exported_model(parent, he
     assert all(report["passed"] for report in child.verification()["precisions"].values())
     for name in UNCHANGED:
         assert (child.path / name).samefile(parent.path / name)
+    assert (child.path / "model-00001-of-00002.safetensors").samefile(parent.path / "model.safetensors")
+    assert (child.onnx_dir / "model_int8.onnx").samefile(parent.onnx_dir / "model_int8.onnx")
+    assert added_bytes(child) < 300_000
     texts = sample_texts(20, seed=9)
     trained = trained_logits(load_classifier(child.path), child.tokenizer(), texts)
     before = trained_logits(load_classifier(parent.path), parent.tokenizer(), texts)
@@ -97,10 +106,34 @@ def test_a_child_with_a_layer_that_is_not_its_own_is_refused(parent, head, tmp_p
     import shutil
 
     child, _ = head
-    shutil.copytree(child.path, tmp_path / "child")
-    shutil.copy(parent.onnx_dir / "model.onnx", tmp_path / "child" / "onnx" / "model.onnx")
+    onnx = tmp_path / "child" / "onnx"
+    shutil.copytree(child.path, onnx.parent)
+    own = OwnLayer.read(onnx / "model.onnx")
+    (onnx / "model.onnx.layer.npz").unlink()
+    with pytest.raises(VerificationError, match=r"onnx/model\.onnx\.layer\.npz is missing"):
+        Predictor.load(onnx.parent, precision="fp32")
     with pytest.raises(VerificationError, match="exported from other weights"):
-        verify_bundle(Bundle.read(tmp_path / "child"), threads=1)
+        verify_bundle(Bundle.read(onnx.parent), threads=1)
+    OwnLayer({name: 2 * value for name, value in own.constants.items()}, own.weights_sha256).write(onnx / "model.onnx")
+    with pytest.raises(VerificationError, match=r"model\.onnx is not the file that was exported, max"):
+        verify_bundle(Bundle.read(onnx.parent), threads=1)
+
+
+def test_a_child_of_a_child_has_the_network_of_the_first_and_one_layer(parent, rows, head, tmp_path):
+    child, _ = head
+    flipped = pd.read_csv(rows)
+    flipped[LABELS[0]] = 1 - flipped[LABELS[0]]
+    model = ec.load(child.path, precision="fp32", threads=1)
+    again = model.adapt(flipped, level="head", output=str(tmp_path / "again"), threads=1).predictor.bundle
+    assert again.manifest.provenance["parent"] == child.seal
+    assert (again.path / "model-00001-of-00002.safetensors").samefile(parent.path / "model.safetensors")
+    rows_of = again.reference()
+    trained = trained_logits(load_classifier(again.path), again.tokenizer(), rows_of.texts)
+    np.testing.assert_allclose(rows_of.logits, trained, atol=1e-3)  # the logits reach 60
+    assert np.abs(trained - child.reference().logits).max() > 1
+    export_bundle(again, ["fp32"], threads=1)  # a whole model in place of the layer beside it
+    assert not list(again.onnx_dir.glob("model.onnx.layer*"))
+    np.testing.assert_allclose(Predictor.load(again.path, precision="fp32").logits(rows_of.texts), trained, atol=1e-3)
 
 
 def test_it_decides_better_than_thresholds_alone_on_rows_it_did_not_see(parent, rows, head, capsys):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,21 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.aggregation import FILE as AGGREGATION
-from shared.bundle import REFERENCE, VERIFICATION, WEIGHTS, Bundle, seal
+from shared.bundle import REFERENCE, VERIFICATION, Bundle, seal
 from shared.environment import package_versions, source_revision
 from shared.errors import ConfigError, ModelError
-from shared.files import read_json, replacing_folder, write_json
+from shared.files import link_or_copy, read_json, replacing_folder, write_json
 from shared.metrics import evaluate, probability_metrics
 from shared.profiles import FOLDER, LANGUAGE, DriftReference, Profile, check_name
 from shared.reference import Reference
+from shared.weights import INDEX, LAYER_WEIGHTS, SHARED_WEIGHTS
 from training.adapting.adapt import Adapted, Estimate, Evidence, Parent
 
 CHANGED_FILES = ("calibration.json", "thresholds.json", AGGREGATION, "metrics.json", "README.md", "report.html")
 """Files of the parent that say how it decides, or how well; thresholds for whole texts are fitted in training alone."""
 
-MODEL_SUFFIXES = (".onnx", ".data")
-LAYER_FILES = (WEIGHTS, REFERENCE)
-"""Files that change with the last layer."""
+MODEL_SUFFIXES = (".onnx", ".data", ".npz")
 
 ADAPTED = "adapted"
 """In metrics.json: the labelled rows, by nested cross-validation."""
@@ -136,7 +133,7 @@ def check_target(target: Path) -> None:
 def _link_all(bundle: Bundle, folder: Path, *, without: Collection[str]) -> None:
     for name in bundle.manifest.files:
         if name not in without:
-            _link(bundle.path / name, folder / name)
+            link_or_copy(bundle.path / name, folder / name)
 
 
 def _changed_files(bundle: Bundle, adapted: Adapted, layer: NewLayer | None) -> list[str]:
@@ -145,24 +142,39 @@ def _changed_files(bundle: Bundle, adapted: Adapted, layer: NewLayer | None) -> 
     changed = [name for name in CHANGED_FILES if not (decides_alike and name == AGGREGATION)]
     if layer is None:
         return changed
-    return [*changed, *LAYER_FILES, *(name for name in bundle.manifest.files if name.startswith(f"{FOLDER}/"))]
+    of_profiles = [name for name in bundle.manifest.files if name.startswith(f"{FOLDER}/")]
+    return [*changed, REFERENCE, INDEX, *bundle.weights_files, *of_profiles]
 
 
 def _write_layer(bundle: Bundle, folder: Path, layer: NewLayer) -> None:
-    """The parent's weights with another last layer, and what the reference rows are to it."""
-    from safetensors.numpy import load_file, save_file  # noqa: PLC0415  (only this level needs it)
+    """The parent's weights with another last layer in a file of its own, and what the reference rows are to it."""
+    from safetensors import safe_open  # noqa: PLC0415  (only this level needs it)
+    from safetensors.numpy import save_file  # noqa: PLC0415
 
-    tensors = load_file(bundle.path / WEIGHTS)
-    for before, after in zip((layer.before[0].T, layer.before[1]), (layer.after[0].T, layer.after[1]), strict=True):
+    link_or_copy(bundle.path / bundle.weights_files[0], folder / SHARED_WEIGHTS)
+    pairs = [(layer.before[0].T, layer.after[0].T), (layer.before[1], layer.after[1])]
+    tensors: dict[str, NDArray[Any]] = {}
+    names: set[str] = set()
+    for file in bundle.weights_files:
+        with safe_open(bundle.path / file, "np") as stored:
+            for name in stored.keys():  # noqa: SIM118  (no mapping)
+                names.add(name)
+                if tuple(stored.get_slice(name).get_shape()) in {before.shape for before, _ in pairs}:
+                    tensors[name] = stored.get_tensor(name)
+    own = {}
+    for before, after in pairs:
         found = [name for name, value in tensors.items() if value.shape == before.shape and np.allclose(value, before)]
         if len(found) != 1:
             raise ModelError(
-                f"{WEIGHTS} of {bundle.path} has {len(found)} tensors like the last layer of its exported model.",
+                f"the weights of {bundle.path} have {len(found)} tensors like the last layer of its exported model.",
                 hint="Use the level full.",
             )
-        tensors[found[0]] = np.ascontiguousarray(after, tensors[found[0]].dtype)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / WEIGHTS).chmod(0o644)
+        own[found[0]] = np.ascontiguousarray(after, tensors[found[0]].dtype)
+    save_file(own, folder / LAYER_WEIGHTS, metadata={"format": "pt"})
+    (folder / LAYER_WEIGHTS).chmod(0o644)
+    size = sum((folder / name).stat().st_size for name in (SHARED_WEIGHTS, LAYER_WEIGHTS))
+    places = {name: LAYER_WEIGHTS if name in own else SHARED_WEIGHTS for name in sorted(names)}
+    write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": places})
     replace(bundle.reference(), logits=layer.reference_logits).write(folder / REFERENCE)
 
 
@@ -176,21 +188,13 @@ def _is_of(name: str, profile: str) -> bool:
     return name.startswith(f"{FOLDER}/{profile}/")
 
 
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)
-
-
 def _carry_verification(parent: Bundle, child: Bundle) -> None:
     """The parent's exported models and their verification, under the child's seal."""
     if parent.verification() is None:
         return
     for file in sorted(parent.onnx_dir.iterdir()):
         if file.suffix in MODEL_SUFFIXES:  # a signature is of the parent
-            _link(file, child.onnx_dir / file.name)
+            link_or_copy(file, child.onnx_dir / file.name)
     report = read_json(parent.onnx_dir / VERIFICATION)
     write_json(child.onnx_dir / VERIFICATION, {**report, "bundle_seal": child.seal, "carried_over_from": parent.seal})
 

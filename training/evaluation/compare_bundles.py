@@ -219,7 +219,7 @@ def _logits(
         if stored is not None and not options.timing:
             return stored, {}
         model = trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
-        file = bundle.path / "model.safetensors"
+        file = bundle.path / bundle.weights_files[0]
     else:
         if opened is None:
             raise ConfigError(f"{one.name}: an exported precision is compared by the command `emotion compare`.")
