@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -29,6 +30,8 @@ CLIENTS = 16
 CONTROLS = 30
 CONTROL_SHARE = 0.1
 SCHEMA_SHARE = 0.05
+MOST_SHOWN = 500
+"""Characters of a request that stand in a finding."""
 TOLERANCE = 1e-5
 """How far a probability may move when its text runs in a batch with others."""
 
@@ -168,7 +171,7 @@ def fuzz_schema(url: str, count: int, judge: Judge) -> set[str]:
     ]  # fmt: skip
     texts: set[str] = set()
 
-    def one(case: object, kind: str, allowed: tuple[frozenset[int], ...]) -> None:
+    def one(case: Any, kind: str, allowed: tuple[frozenset[int], ...]) -> None:
         texts.update(strings(case.body))
         attack = Attack(kind, (), allowed)
         try:
@@ -181,7 +184,9 @@ def fuzz_schema(url: str, count: int, judge: Judge) -> set[str]:
         try:
             case.validate_response(response, checks=conformance)
         except (Failure, FailureGroup) as error:
-            judge.findings += [f"{kind}: {problem.title}" for problem in getattr(error, "exceptions", [error])]
+            sent = f"{case.path} {case.query} {case.headers} {case.body!r}"[:MOST_SHOWN]
+            problems = getattr(error, "exceptions", [error])
+            judge.findings += [f"{kind}: {problem.title} ({response.status_code}): {sent}" for problem in problems]
 
     def draw(operation: object, kind: str, mode: object, allowed: tuple[frozenset[int], ...]) -> None:
         @hypothesis.seed(SEED)
