@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from serving.batching.jobs import Row
 from serving.http.response_schemas import DIGITS
@@ -24,6 +24,14 @@ from shared.errors import InvalidInputError
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 TopK = Annotated[StrictInt, Field(ge=1, le=1000)]
+
+
+def _json_boolean(value: Any) -> Any:
+    """A boolean as it is, and nothing else as one: to Python 0 and 0.0 equal False."""
+    return value if isinstance(value, bool) else repr(value)
+
+
+Off = Annotated[Literal[False], BeforeValidator(_json_boolean)]
 
 
 class HuggingFaceParameters(BaseModel):
@@ -50,7 +58,7 @@ class HuggingFaceRequest(BaseModel):
     truncate: StrictBool | None = Field(
         default=None, description="Without effect: long texts always lose their middle."
     )
-    raw_scores: Literal[False] | None = Field(default=None, description="Scores are probabilities.")
+    raw_scores: Off | None = Field(default=None, description="Scores are probabilities.")
 
 
 class InfinityRequest(BaseModel):
@@ -60,7 +68,7 @@ class InfinityRequest(BaseModel):
 
     input: StrictStr | list[StrictStr] = Field(description="A text or several.")
     model: StrictStr | None = Field(default=None, description="Any name: one model is served.")
-    raw_scores: Literal[False] | None = Field(default=None, description="Scores are probabilities.")
+    raw_scores: Off | None = Field(default=None, description="Scores are probabilities.")
 
 
 class Score(BaseModel):

@@ -44,6 +44,8 @@ def test_the_forms_of_other_servers_are_understood(value, expected):
         ({"inputs": []}, "0 texts in one request; allowed: 1 to 3"),
         ({"inputs": ["a"] * 4}, "4 texts in one request; allowed: 1 to 3"),
         ({"inputs": "a", "raw_scores": True}, "raw_scores: Input should be False"),
+        ({"inputs": "a", "raw_scores": 0.0}, "raw_scores: Input should be False"),
+        ({"input": "a", "raw_scores": 0}, "raw_scores: Input should be False"),
         ({"inputs": "a", LEAK_MARKER: 1}, r"unknown field \(allowed: inputs, parameters"),
         ({"inputs": "a", "parameters": {"top_k": 0}}, "parameters: Input should be greater than or equal to 1"),
         ({"inputs": "a", "parameters": {"function_to_apply": "softmax"}},
