@@ -17,7 +17,7 @@ from training.adapting.head import SHIFT, Space, _fit, _shares, adapt_head
 from training.calibration.policies import fit_policies
 from training.config import CalibrationConfig
 
-DRAWS = int(os.environ.get("SYSTEM_DRAWS", "100"))
+DRAWS = int(os.environ.get("SYSTEM_DRAWS", "25"))
 """Of a simulation; `make system` makes every draw."""
 
 WIDTH, LABELS = 24, tuple("abcdef")
