@@ -9,6 +9,7 @@ texts without labels; the other half judges. Macro F1 over the labels that occur
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -188,11 +189,12 @@ def _setfit(encoder: str, rows: Rows, seed: int) -> dict[str, Callable[[Rows], f
         from setfit import SetFitModel, Trainer, TrainingArguments
 
         model = SetFitModel.from_pretrained(encoder, multi_target_strategy="one-vs-rest")
-        trainer = Trainer(
-            model, TrainingArguments(seed=seed, report_to="none"),
-            train_dataset=Dataset.from_dict({"text": rows.texts, "label": truth[:, occurs].astype(int).tolist()}),
-        )  # fmt: skip
-        trainer.train()
+        labels = truth[:, occurs].astype(int).tolist()
+        with tempfile.TemporaryDirectory() as checkpoints:
+            Trainer(
+                model, TrainingArguments(output_dir=checkpoints, seed=seed, report_to="none"),
+                train_dataset=Dataset.from_dict({"text": rows.texts, "label": labels}),
+            ).train()  # fmt: skip
         return model
 
     def judged(judge: Rows, threshold: float) -> float:
