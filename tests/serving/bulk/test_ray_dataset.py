@@ -49,6 +49,8 @@ def test_previous_turns_in_a_column_are_read(tmp_path):
 def test_what_does_not_fit_the_bundle_or_the_columns_is_refused(languages):
     with pytest.raises(ConfigError, match="trained without previous turns"):
         score(languages, {"text": ["a"], "before": [""]}, turns=TurnColumns("before"))
+    with pytest.raises(DataFormatError, match=r"the data set has no column 'text' \(columns: body\)"):
+        score(languages, {"body": ["a"]})
     with pytest.raises(DataFormatError, match=r"the data set has no column 'lang' \(columns: text\)"):
         score(languages, {"text": ["a"]}, language_column="lang")
     with pytest.raises(ConfigError, match="the data set has the column p_joy already"):

@@ -4,14 +4,12 @@ import os
 import signal
 from types import SimpleNamespace
 
-import pyarrow as pa
 import pytest
 
 from serving import predict, predict_file
-from serving.bulk import local, on_ray, outputs, pool, run
-from serving.bulk.job import Job
+from serving.bulk import local, outputs, pool, run
 from serving.progress import Progress
-from shared.errors import ConfigError, DataFormatError
+from shared.errors import ConfigError
 from tests.serving.bulk.tables import frame, read, write
 from tests.serving.bundles import stand_in_bundle
 
@@ -103,8 +101,3 @@ def test_ctrl_c_reaches_no_process_that_is_just_starting(bundle, tmp_path, monke
     score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 2)
     assert replaced == [0]
     assert len(read(tmp_path / "out.csv")) == 200
-
-
-def test_a_data_set_without_the_column_of_texts_is_told_so(bundle):
-    with pytest.raises(DataFormatError, match=r"the data set has no column 'text' \(columns: body\)"):
-        on_ray._TableScorer(Job(str(bundle)))(pa.table({"body": ["fine"]}))
