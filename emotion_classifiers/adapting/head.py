@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serving.exported import FILES, check_model, data_file, layer_file, read_reports
+from serving.exported import FILES, check_model, layer_file, model_files, read_reports
 from serving.exporting.last_layer import last_layer_of, pooled_vectors, read_last_layer
 from serving.exporting.verification import describe, verify_model
 from serving.predictor import Predictor
@@ -56,8 +56,9 @@ def exporter(
             path = child.onnx_dir / FILES[precision]
             try:
                 last_layer_of(model.path, *layer.after, child.weights_sha256).write(path)
-                for file in (file for file in (model.path, data_file(model.path)) if file.is_file()):
-                    link_or_copy(file, path.with_name(file.name))
+                for file in model_files(model.path):
+                    if file != layer_file(model.path):  # the parent's, where it has one
+                        link_or_copy(file, path.with_name(file.name))
                 report = verify_model(child, precision, path, reference, threads=threads)
                 if not report["passed"]:
                     raise VerificationError("; ".join(report["failures"]))
@@ -68,8 +69,8 @@ def exporter(
                         f"the {precision} model with the new last layer cannot be served: {reason}.",
                         hint="Use the level thresholds, or adapt another precision.",
                     ) from None
-                for file in (path, data_file(path), layer_file(path)):
-                    file.unlink(missing_ok=True)
+                for file in model_files(path):
+                    file.unlink()
                 say(f"the {precision} model was left out: {reason}.")
                 continue
             kept = {name: model.report[name] for name in ("left_out", "sensitivity") if name in model.report}

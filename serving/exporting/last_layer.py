@@ -80,7 +80,7 @@ def pooled_vectors(predictor: Predictor, texts: Sequence[str], threads: int | No
     Raises:
         ExportError: when there is no such layer.
     """
-    model = load_model(predictor.model.path)
+    model = _load_model(predictor.model.path)
     layer = find_last_layer(model)
     if layer.pooled not in {value.name for value in model.graph.output}:
         kind = next(entry.data_type for entry in model.graph.initializer if entry.name == layer.weight)
@@ -104,7 +104,7 @@ def read_last_layer(path: Path) -> tuple[Floats, Floats]:
     Raises:
         ExportError: when there is no such layer.
     """
-    model = load_model(path)
+    model = _load_model(path)
     return find_last_layer(model).values(model)
 
 
@@ -128,7 +128,7 @@ def last_layer_of(path: Path, weight: Floats, bias: Floats, weights_sha256: str)
     return OwnLayer(constants, weights_sha256)
 
 
-def load_model(path: Path) -> onnx.ModelProto:
+def _load_model(path: Path) -> onnx.ModelProto:
     """A model with its own last layer, where one lies beside it."""
     model, own = onnx.load(path), OwnLayer.read(path)
     constants = {} if own is None else own.constants

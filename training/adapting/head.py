@@ -23,6 +23,7 @@ STRENGTHS = (0.5, 1.0, 2.0, 4.0)
 """Candidates for the standard deviation, in logits, by which the new layer moves a text from the parent's logits."""
 
 RESAMPLES = 1000
+"""Of the rows, from which the shares of the candidates are averaged."""
 
 SHIFT = 0.5
 """Standard deviation of the bias that goes with them: frequencies are fitted before."""
