@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--draws", type=positive, default=5)
     parser.add_argument("--head", action="store_true", help="the level head too, and logistic regression")
     parser.add_argument("--setfit", metavar="ENCODER", help="also train SetFit from this encoder's folder")
+    parser.add_argument(
+        "--setfit-iterations", type=positive, metavar="N", help="pairs of each kind a row; all if left out"
+    )
     parser.add_argument("--threads", type=positive)
     options = parser.parse_args(arguments)
     if options.setfit and find_spec("setfit") is None:
@@ -82,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         half = min(MOST_TEXTS, len(order) // 2)
         pool, judge = rows.take(order[:half]), rows.take(order[half : 2 * half])
         for count in options.rows:
-            for name, fit in contenders(parent, pool, count, draw, head=options.head, encoder=options.setfit).items():
+            compared = contenders(parent, pool, count, draw, head=options.head)
+            if options.setfit:
+                compared |= setfit(options.setfit, random_rows(pool, count, draw), draw, options.setfit_iterations)
+            for name, fit in compared.items():
                 started = time.perf_counter()
                 score = fit(judge)
                 found.setdefault((name, count), []).append((score, time.perf_counter() - started))
@@ -100,16 +106,20 @@ def read_rows(predictor: Predictor, data: EvaluationData, split: str | None) -> 
     return Rows(list(corpus.texts), evidence)
 
 
+def random_rows(pool: Rows, count: int, seed: int) -> Rows:
+    """The rows that are labelled where none are suggested."""
+    return pool.take(np.random.default_rng(1000 + seed).choice(len(pool.texts), count, replace=False))
+
+
 def contenders(
-    parent: Parent, pool: Rows, count: int, seed: int, *, head: bool, encoder: str | None
-) -> dict[str, Callable[[Rows], float]]:
+    parent: Parent, pool: Rows, count: int, seed: int, *, head: bool
+) -> dict[str, Callable[[Rows], float]]:  # fmt: skip
     """Name -> what fits on the pool and gives its macro F1 on other rows."""
     texts = pool.evidence.logits
-    random = np.random.default_rng(1000 + seed).choice(len(texts), count, replace=False)
     alone = replace(pool.evidence.take(np.arange(0)), unlabelled=texts)
     scores = adapt(parent, alone).calibration.scores(texts)
     chosen = suggest(scores, pool.evidence.pooled, pool.texts, count, seed=seed)
-    drawn, suggested = pool.evidence.take(random), pool.evidence.take(chosen)
+    drawn, suggested = random_rows(pool, count, seed).evidence, pool.evidence.take(chosen)
     shares = replace(alone, unlabelled=texts[:0], frequencies=pool.evidence.truth.mean(axis=0).clip(1e-4, 1 - 1e-4))
 
     def judged(fit: Callable[[], Adapted]) -> Callable[[Rows], float]:
@@ -134,8 +144,6 @@ def contenders(
         )
         for c in LOGISTIC_C:
             found[f"logistic regression, C = {c}, random rows"] = _logistic(drawn, c, seed)
-    if encoder is not None:
-        found |= _setfit(encoder, pool.take(random), seed)
     return found
 
 
@@ -178,8 +186,13 @@ def _logistic(rows: Evidence, c: float, seed: int) -> Callable[[Rows], float]:
     return judged
 
 
-def _setfit(encoder: str, rows: Rows, seed: int) -> dict[str, Callable[[Rows], float]]:
-    """SetFit (Tunstall et al. 2022) with its defaults, one head a label that occurs in the rows; trained once."""
+def setfit(
+    encoder: str, rows: Rows, seed: int, iterations: int | None = None
+) -> dict[str, Callable[[Rows], float]]:  # fmt: skip
+    """SetFit (Tunstall et al. 2022), one head a label that occurs in the rows; trained once.
+
+    Its defaults, but for `iterations`: so many positive and negative pairs a row, in place of all pairs.
+    """
     truth = rows.evidence.truth
     occurs = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
 
@@ -191,10 +204,11 @@ def _setfit(encoder: str, rows: Rows, seed: int) -> dict[str, Callable[[Rows], f
         model = SetFitModel.from_pretrained(encoder, multi_target_strategy="one-vs-rest")
         labels = truth[:, occurs].astype(int).tolist()
         with tempfile.TemporaryDirectory() as checkpoints:
-            Trainer(
-                model, TrainingArguments(output_dir=checkpoints, seed=seed, report_to="none"),
-                train_dataset=Dataset.from_dict({"text": rows.texts, "label": labels}),
-            ).train()  # fmt: skip
+            options = TrainingArguments(
+                output_dir=checkpoints, seed=seed, report_to="none", num_iterations=iterations
+            )  # fmt: skip
+            data = Dataset.from_dict({"text": rows.texts, "label": labels})
+            Trainer(model, options, train_dataset=data).train()
         return model
 
     def judged(judge: Rows, threshold: float) -> float:

@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from serving.bound_runs import BoundRuns
 from serving.cuda_options import CudaOptions
 from serving.exported import ExportedModel, choose_models
-from serving.own_layer import OwnLayer
 from serving.providers import CPU, CUDA, resolve_provider
-from serving.runtime import active_provider, open_session, records_graphs, run_options
+from serving.runtime import active_provider, layer_weights, open_session, records_graphs, run_options
 from shared.bundle import Bundle
 from shared.errors import BundleFormatError, VerificationError
 from shared.labels import label_difference
@@ -238,13 +237,13 @@ def check_metadata(session: ort.InferenceSession, bundle: Bundle, model: Exporte
         VerificationError: naming what differs.
     """
     hint = f"Run: python -m serving.export {bundle.path} --precision {model.precision}"
-    for problem in metadata_problems(session, bundle, OwnLayer.read(model.path)):
+    for problem in metadata_problems(session, bundle):
         raise VerificationError(
             f"the {model.precision} model of {bundle.path} does not fit its bundle: {problem}.", hint=hint
         )
 
 
-def metadata_problems(session: ort.InferenceSession, bundle: Bundle, own: OwnLayer | None) -> Iterator[str]:
+def metadata_problems(session: ort.InferenceSession, bundle: Bundle) -> Iterator[str]:
     """What in a model's names, shapes or metadata, or its own last layer, disagrees with its bundle, a phrase each."""
     inputs = tuple(value.name for value in session.get_inputs())
     if set(inputs) != set(INPUTS):
@@ -257,6 +256,7 @@ def metadata_problems(session: ort.InferenceSession, bundle: Bundle, own: OwnLay
     labels = tuple(json.loads(metadata.get("labels", "[]")))
     if labels != bundle.manifest.labels:
         yield label_difference(labels, bundle.manifest.labels, ("the model", MANIFEST))
+    own = layer_weights(session)
     exported_from = bundle.weights_sha256 if own is None else bundle.manifest.files[bundle.weights_files[0]]
-    if metadata.get("weights_sha256") != exported_from or (own and own.weights_sha256 != bundle.weights_sha256):
+    if metadata.get("weights_sha256") != exported_from or own not in (None, bundle.weights_sha256):
         yield f"it was exported from other weights than the bundle's {' and '.join(bundle.weights_files)}"

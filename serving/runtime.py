@@ -47,8 +47,15 @@ def open_session(
             f"{onnx_file} cannot be loaded by ONNX Runtime: {reason}.",
             hint=f"Write it anew with: {export_command(onnx_file)}",
         ) from error
-    setattr(session, "own_layer", values)  # noqa: B010  (ONNX Runtime reads them as long as it runs, and owns none)
+    # ONNX Runtime reads the values as long as it runs, and owns none
+    setattr(session, "own_layer", (values, own and own.weights_sha256))  # noqa: B010
     return session
+
+
+def layer_weights(session: ort.InferenceSession) -> str | None:
+    """Which weights the last layer is of that a session was given; None where it runs that of its file."""
+    found: str | None = getattr(session, "own_layer")[1]  # noqa: B009
+    return found
 
 
 def session_options(threads: int | None = None) -> ort.SessionOptions:

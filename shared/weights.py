@@ -7,7 +7,7 @@ first is the parent's file as it is; the last layer that still stands in it give
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 WEIGHTS = "model.safetensors"
 SHARED_WEIGHTS = "model-00001-of-00002.safetensors"
@@ -22,5 +22,10 @@ def weights_files(names: Collection[str]) -> tuple[str, ...]:
 
 def weights_sha256(files: Mapping[str, str]) -> str:
     """What names the weights of a bundle, of its files and their sha256: that of the one file, or one over both."""
-    digests = [files[name] for name in weights_files(files)]
-    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    return digest_of([files[name] for name in weights_files(files)])
+
+
+def digest_of(digests: Iterable[str]) -> str:
+    """What names weights by the sha256 of their files, in the order of the files: that of one file is its own."""
+    found = list(digests)
+    return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()

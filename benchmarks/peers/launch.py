@@ -75,8 +75,8 @@ def infinity(python: str, bundle: Path, folder: Path) -> Peer:
     config = read_json(bundle / "config.json")
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[config["model_type"]]
     write_json(folder / "config.json", {**config, "architectures": [kind]})
-    for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):
-        (folder / name).symlink_to(bundle.resolve() / name)
+    for file in (*bundle.glob("model*.safetensors*"), *bundle.glob("tokenizer*.json")):  # weights in shards too
+        (folder / file.name).symlink_to(file.resolve())
     arguments = ("infinity_emb.cli", "v2", "--model-id", str(folder), "--engine", "torch", "--device", "cpu",
                  "--no-bettertransformer", "--url-prefix", "", "--host", "127.0.0.1")  # fmt: skip
     return Peer("infinity, torch engine", arguments, INFINITY, python=python)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from serving.exported import FILES, SCHEMA_VERSION, ExportedModel, digests, model_files
 from serving.exporting.intensity_verification import judge_intensities, summarise_intensities
-from serving.own_layer import OwnLayer
 from serving.predictor import Predictor, metadata_problems, record_self_check
 from serving.runtime import active_provider, open_session
 from shared.bundle import Bundle
@@ -219,7 +218,7 @@ def verify_model(
         report["failures"] = [error.message.rstrip(".")]
         return report
     report["provider"] = active_provider(session)
-    problems = list(metadata_problems(session, bundle, OwnLayer.read(path)))
+    problems = list(metadata_problems(session, bundle))
     if not problems:
         model = ExportedModel(precision, path, {})
         predictor = Predictor(bundle, model, session, bundle.tokenizer())

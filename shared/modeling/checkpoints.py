@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 from transformers.utils import logging as hf_logging
 
 from shared.errors import ModelError, ModelNotFoundError
-from shared.modeling.hub import first_line, local_only
+from shared.files import read_json, sha256_file
+from shared.modeling.hub import checkpoint_file, first_line, local_only
 from shared.modeling.starters import STARTER, is_starter, starter_folder
+from shared.weights import digest_of
 
 _T = TypeVar("_T")
 
@@ -34,6 +37,22 @@ def resolve_checkpoint(checkpoint: str | Path) -> str | Path:
     if isinstance(checkpoint, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelNotFoundError(f"no folder {name}.", hint=_offline_hint())
     return name
+
+
+def weights_digest(source: str | Path) -> str | None:
+    """What names the weights that a checkpoint is loaded from, over all of their files; None where one is not there.
+
+    The forms are tried in transformers' order: https://huggingface.co/docs/transformers/big_models
+    """
+    for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME):
+        found = checkpoint_file(source, name)
+        if found is None:
+            continue
+        if name in (SAFE_WEIGHTS_NAME, WEIGHTS_NAME):
+            return sha256_file(found)
+        files = [checkpoint_file(source, part) for part in sorted(set(read_json(found)["weight_map"].values()))]
+        return digest_of([sha256_file(file) for file in files if file is not None]) if all(files) else None
+    return None
 
 
 def load_config(source: str | Path) -> PretrainedConfig:

@@ -18,7 +18,7 @@ from shared.modeling.starters import is_starter, starter_folder
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["EXTRA_TOKENS", "checkpoint_file", "from_sentencepiece", "load_tokenizer_json", "save_tokenizer"]
+__all__ = ["EXTRA_TOKENS", "from_sentencepiece", "load_tokenizer_json", "save_tokenizer"]
 
 EXTRA_TOKENS = ("[NAME]", "[RELIGION]")
 

@@ -20,6 +20,7 @@ from serving.predictor import Predictor
 from serving.verify import verify_bundle
 from shared.bundle import Bundle, seal
 from shared.errors import ConfigError, VerificationError
+from shared.modeling.checkpoints import weights_digest
 from shared.modeling.classifier import load_classifier
 from shared.profiles import Profile
 from tests.serving.exportable import LABELS, exportable_bundle, sample_texts, trained_logits
@@ -83,6 +84,7 @@ def test_the_last_layer_lies_beside_the_parents_weights_and_models(parent, head)
     assert (child.path / "model-00001-of-00002.safetensors").samefile(parent.path / "model.safetensors")
     assert (child.onnx_dir / "model_int8.onnx").samefile(parent.onnx_dir / "model_int8.onnx")
     assert added_bytes(child) < 300_000
+    assert weights_digest(child.path) == child.weights_sha256  # what a training that starts from it records
     texts = sample_texts(20, seed=9)
     trained = trained_logits(load_classifier(child.path), child.tokenizer(), texts)
     before = trained_logits(load_classifier(parent.path), parent.tokenizer(), texts)

@@ -10,7 +10,7 @@ import pytest
 from serving.exported import check_model, digests, layer_file, read_reports
 from serving.own_layer import OwnLayer
 from serving.predictor import Predictor
-from serving.runtime import open_session
+from serving.runtime import layer_weights, open_session
 from shared.bundle import Bundle
 from shared.errors import BundleFormatError, VerificationError
 from shared.files import read_json, write_json
@@ -33,9 +33,15 @@ def own_layer(bundle: Bundle, factor: float = 2.0) -> OwnLayer:
 
 def test_a_session_takes_the_layer_beside_the_file(bundle):
     path, inputs = bundle.onnx_dir / "model.onnx", bundle.tokenizer().pad(bundle.tokenizer().encode(["i am happy"]))
-    before = open_session(path, threads=1, provider="cpu").run(["logits"], inputs)[0]
+    plain = open_session(path, threads=1, provider="cpu")
+    before = plain.run(["logits"], inputs)[0]
+    assert layer_weights(plain) is None
     own_layer(bundle).write(path)
-    after = open_session(path, threads=1, provider="cpu").run(["logits"], inputs)[0]
+    session = open_session(path, threads=1, provider="cpu")
+    layer_file(path).unlink()  # what the session runs is known of itself
+    assert layer_weights(session) == bundle.weights_sha256
+    own_layer(bundle).write(path)
+    after = session.run(["logits"], inputs)[0]
     np.testing.assert_allclose(after, 2 * before, rtol=1e-6)
     assert list(digests(path)) == ["model.onnx", "model.onnx.layer.npz"]
     assert OwnLayer.read(path).weights_sha256 == bundle.weights_sha256

@@ -18,12 +18,12 @@ from shared.bundle import Bundle, seal
 from shared.calibration import Calibration
 from shared.environment import package_versions, source_revision
 from shared.errors import ModelError
-from shared.files import file_digests, replacing_folder, sha256_file, write_json
+from shared.files import file_digests, replacing_folder, write_json
 from shared.intensity import Readout
-from shared.modeling.checkpoints import resolve_checkpoint
+from shared.modeling.checkpoints import resolve_checkpoint, weights_digest
 from shared.modeling.classifier import load_classifier
 from shared.modeling.token_types import KEY as SEPARATOR_KEY
-from shared.modeling.tokenizer_files import checkpoint_file, save_tokenizer
+from shared.modeling.tokenizer_files import save_tokenizer
 from shared.profiles import FOLDER as PROFILES
 from shared.profiles import Profile
 from shared.reference import Reference
@@ -181,11 +181,11 @@ def _digests(origin: str) -> list[str]:
 
 def describe_origin(config: Config, data: Splits, training: Mapping[str, Any]) -> dict[str, Any]:
     """Provenance: source revision, data, seeds, versions and base checkpoint."""
-    weights = checkpoint_file(resolve_checkpoint(config.model.name), "model.safetensors")
+    base = {"name": config.model.name, "sha256": weights_digest(resolve_checkpoint(config.model.name))}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "source_revision": source_revision(),
-        "base_checkpoint": {"name": config.model.name, "sha256": sha256_file(weights) if weights else None},
+        "base_checkpoint": base,
         "data": {
             "fingerprint": data.fingerprint,
             "sources": [

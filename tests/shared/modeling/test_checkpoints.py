@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, pipeline
 
 from shared.errors import ModelError, ModelNotFoundError
-from shared.modeling.checkpoints import longest_input
+from shared.modeling.checkpoints import longest_input, weights_digest
 from shared.modeling.classifier import build_classifier, load_classifier
 from shared.modeling.tokenizer_files import load_tokenizer_json, save_tokenizer
 from tests.helpers import tiny_checkpoint
@@ -108,3 +109,22 @@ def test_a_pipeline_of_transformers_runs_on_what_is_saved(family: str, tmp_path:
     with torch.no_grad():
         expected = torch.sigmoid(load_classifier(saved)(**inputs).logits[0]).tolist()
     assert scores == pytest.approx(dict(zip(LABELS, expected, strict=True)), abs=1e-5)
+
+
+def test_weights_are_named_by_every_file_that_they_are_loaded_from(tmp_path: Path) -> None:
+    def write(name: str, content: str) -> str:
+        (tmp_path / name).write_text(content)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    assert weights_digest(tmp_path) is None
+    assert write("pytorch_model.bin", "pickled") == weights_digest(tmp_path)
+    parts = [write("model-1.safetensors", "body"), write("model-2.safetensors", "own last layer")]
+    index = {"weight_map": {"b": "model-2.safetensors", "a": "model-1.safetensors", "c": "model-1.safetensors"}}
+    write("model.safetensors.index.json", json.dumps(index))
+    sharded = weights_digest(tmp_path)
+    assert sharded == hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    write("model-2.safetensors", "another last layer")
+    assert weights_digest(tmp_path) not in (sharded, None)
+    (tmp_path / "model-1.safetensors").unlink()
+    assert weights_digest(tmp_path) is None
+    assert write("model.safetensors", "whole") == weights_digest(tmp_path)
