@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders.contender import Contender, Run, UnavailableError, Workbench
+import numpy as np
+
+from benchmarks.contenders.contender import Batch, Contender, Run, UnavailableError, Workbench
 from benchmarks.contenders.models import V3_BASE, random_subject
 from benchmarks.contenders.networks import load_stock
 
@@ -71,7 +73,14 @@ def open_stock(file: Path, threads: int) -> Run:
     # or its idle threads take the cores from the contender after it
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda batch: session.run(None, dict(batch))[0]
+    asked = {node.name for node in session.get_inputs()}
+
+    def run(batch: Batch) -> Any:
+        # a checkpoint with types of tokens is exported with an input for them: a single text has type 0
+        types = {"token_type_ids": np.zeros_like(batch["input_ids"])} if "token_type_ids" in asked else {}
+        return session.run(None, {**batch, **types})[0]
+
+    return run
 
 
 def export_ours(bench: Workbench) -> Path:

@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks.contenders.models import TINY
 from benchmarks.measure import Plan
-from benchmarks.report import Scale, main, parse_arguments
+from benchmarks.report import Scale, main, parse_arguments, quick_scale
 from benchmarks.results import Cell
 from shared.errors import ConfigError
+from training.runtime import resources
 
 SMOKE = Scale(
     cells=(Cell(1, 8), Cell(8, 32)),
@@ -38,6 +39,13 @@ def test_a_run_on_a_tiny_model_writes_a_report_and_one_line_of_json(
     assert set(line["cells"]) == {"1 x 8", "8 x 32"}
     assert set(line["training"]["bf16 2 x 8"]) == {"HF eager", "ours"}
     assert "not measured" in (target / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_processor_without_bf16_is_not_asked_to_emulate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "cpu_flags", lambda: frozenset({"avx2"}))
+    assert Scale().precisions == quick_scale().precisions == ("fp32",)
+    monkeypatch.setattr(resources, "cpu_flags", lambda: frozenset({"avx2", "amx_bf16"}))
+    assert (Scale().precisions, quick_scale().precisions) == (("bf16", "fp32"), ("bf16",))
 
 
 def test_help_teaches_and_wrong_threads_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
+import onnx.parser
 import pytest
 
 from benchmarks.contenders import graphs
@@ -48,3 +50,17 @@ def test_a_bundle_without_an_export_says_how_to_get_it(tmp_path: Path) -> None:
     bench = Workbench(tmp_path, tmp_path, bundle=tmp_path / "bundle")
     with pytest.raises(UnavailableError, match="no int8 export: run `python -m serving.export"):
         graphs.quantise_ours(bench)
+
+
+@pytest.mark.parametrize("with_types", [False, True])
+def test_a_stock_export_is_fed_token_types_where_it_asks_for_them(tmp_path: Path, with_types: bool) -> None:
+    inputs = ["input_ids", "attention_mask", *(["token_type_ids"] if with_types else [])]
+    body = "total = Add(some, token_type_ids)" if with_types else "total = Identity(some)"
+    graph = onnx.parser.parse_graph(
+        f"adding ({', '.join(f'int64[N, T] {name}' for name in inputs)}) => (int64[N, T] total)"
+        f"{{ some = Add(input_ids, attention_mask) {body} }}"
+    )
+    file = tmp_path / "model.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+    batch = random_batch(2, 3, vocabulary=50)
+    assert (graphs.open_stock(file, 1)(batch) == batch["input_ids"] + 1).all()
