@@ -55,13 +55,14 @@ class Scale:
 
 
 def quick_scale() -> Scale:
-    """Three cells, few rounds, no compiler, and the precision a run would train in here."""
+    """Three cells and one of training, few rounds, no compiler, and the precision a run would train in here."""
     return Scale(
         cells=QUICK_GRID,
+        training_cells=TRAINING_CELLS[:1],
         precisions=step_precisions()[:1],
         left_out=(COMPILED,),
         plan=Plan(max_rounds=9, min_rounds=3, budget_s=8),
-        training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=4, warmup=4, fresh=2),
+        training_plan=Plan(max_rounds=5, min_rounds=3, budget_s=4, warmup=3),
         with_base_files=False,
     )
 
@@ -105,7 +106,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """The command line."""
     command = parser("benchmarks.report", f"{__doc__}\nClose other programs first.")
     command.add_argument(
-        "--quick", action="store_true", help="three cells, few rounds, no compiler: two to six minutes"
+        "--quick", action="store_true", help="three cells and one of training, few rounds, no compiler: a few minutes"
     )
     command.add_argument(
         "--cpu-time", action="store_true",
