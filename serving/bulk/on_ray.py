@@ -223,7 +223,8 @@ class _PartScorer:
 
     def __init__(self, job: Job, output: str, single: bool, model: str) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self._state = RunState(output, single=single)
+        self._run = RunState(output, single=single)
+        self._state: FileState | None = None
         self._scorer = Scorer.open(job)
         if self._scorer.model != model:
             raise ConfigError(f"a node scores with {self._scorer.model} where others have {model}.")
@@ -234,7 +235,7 @@ class _PartScorer:
 
     def _outcome(self, file: ScoredFile, found: Part | FileEnd | Outcome) -> Outcome:
         if isinstance(found, Part):
-            state = FileState(self._state, file)
+            state = self._state_of(file)
             if state.attempt(found.number, MOST_ATTEMPTS):
                 return Outcome(found.file, state.write(found, self._scorer.score(found)))
             hint = "What was done before is kept. Look at these rows, or for too little memory."
@@ -242,3 +243,9 @@ class _PartScorer:
                 found.file, RayFailedError(f"{found.rows} were begun {MOST_ATTEMPTS} times and never done.", hint=hint)
             )
         return found if isinstance(found, Outcome) else Outcome(found.file, found)
+
+    def _state_of(self, file: ScoredFile) -> FileState:
+        """Of a file; that of the part before, mostly, which knows the folders that are there."""
+        if self._state is None or self._state.file != file:
+            self._state = FileState(self._run, file)
+        return self._state

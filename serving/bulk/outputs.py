@@ -164,9 +164,8 @@ class FileState:
         """Note which state of the input the parts belong to."""
         if read_object(self._store, join(self.path, "input.json")) is None:
             write_object(self._store, join(self.path, "input.json"), self.file.version(), self.path)
-        for name in self._store.names(self.path):
-            if name.startswith("try-"):  # of a run before
-                self._store.remove(join(self.path, name))
+        before = [name for name in self._store.names(self.path) if name.startswith("try-")]
+        self._store.remove_files([join(self.path, name) for name in before])
 
     def attempt(self, number: int, most: int) -> bool:
         """Note that a part is begun; whether that is one of the first `most` times."""
@@ -222,9 +221,8 @@ class FileState:
         )
         found = {"input": self.file.version(), **counted, "model": model}
         write_object(self._store, join(self.path, "done.json"), found, self._scratch)
-        for name in self._store.names(self.path):
-            if name != "done.json":
-                self._store.remove(join(self.path, name))
+        left = [name for name in self._store.names(self.path) if name != "done.json"]
+        self._store.remove_files([join(self.path, name) for name in left])
         return found
 
     def _changed(self) -> bool:

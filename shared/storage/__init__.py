@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Protocol
 
 from shared.errors import ConfigError
@@ -49,6 +49,9 @@ class Storage(Protocol):
     def remove(self, path: str) -> None:
         """Remove a file, or a folder with all that is in it, where it is there."""
 
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Remove many files, in as few requests as there may be."""
+
     def lock(self, path: str) -> Lock:
         """Hold a file for this process alone, where there are locks; object storage has none.
 
@@ -72,7 +75,8 @@ def storage_of(place: str) -> Storage:
     try:
         import fsspec  # noqa: PLC0415
 
-        return RemoteStorage(fsspec.core.url_to_fs(place)[0], f"{scheme}://")
+        options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(place)  # `url_to_fs` would split at "::"
+        return RemoteStorage(fsspec.filesystem(scheme, **options), f"{scheme}://")
     except (ImportError, ValueError) as error:
         hint = "Run: pip install fsspec, and its package for this storage, such as s3fs, gcsfs or adlfs."
         raise ConfigError(f"{place} cannot be reached: {_in_short(error)}.", hint=hint) from None

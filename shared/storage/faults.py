@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 WAITS_S = (1.0, 3.0, 9.0)
 """Before each further try; the packages below fsspec have tried some times themselves."""
 _REFUSED = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_REFUSED_NAMES = re.compile("Credential|ParamValidation")
+"""In the names of errors of the packages below fsspec."""
 
 T = TypeVar("T")
 
@@ -43,10 +46,12 @@ def told(path: str, done: str) -> Iterator[None]:
     except (EmotionError, LostError):
         raise
     except Exception as error:
-        if not isinstance(error, _REFUSED) and "Credential" not in type(error).__name__:
+        if not isinstance(error, _REFUSED) and not _REFUSED_NAMES.search(type(error).__name__):
             raise LostError(_reason(error)) from error
         kind = DataNotFoundError if done == "read" else StorageError
-        raise kind(f"{path} cannot be {done}: {_reason(error)}.") from error
+        missing = done == "written" and isinstance(error, FileNotFoundError)
+        reason = "its bucket or folder is not there" if missing else _reason(error)
+        raise kind(f"{path} cannot be {done}: {reason}.") from error
 
 
 def repeated(path: str, done: str, call: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,6 +75,11 @@ class LocalStorage:
             shutil.rmtree(place, ignore_errors=True)
         else:
             place.unlink(missing_ok=True)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """See `Storage`."""
+        for path in paths:
+            self.remove(path)
 
     def lock(self, path: str) -> Lock:
         """See `Storage`."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any, BinaryIO, TypeVar, cast
@@ -20,6 +21,8 @@ T = TypeVar("T")
 class RemoteStorage:
     """See `Storage`; a file appears when its upload is complete, by fsspec's transactions.
 
+    On object storage a file and a folder may have one name: with "/" at its end it is the folder, else the file.
+
     Args:
         system: fsspec's file system.
         prefix: of its URLs, such as "s3://".
@@ -27,6 +30,7 @@ class RemoteStorage:
 
     def __init__(self, system: Any, prefix: str) -> None:
         self._system, self._prefix = system, prefix
+        self._made: set[str] = set()
 
     def _bare(self, path: str) -> str:
         return str(self._system._strip_protocol(path))
@@ -46,30 +50,35 @@ class RemoteStorage:
 
     def find(self, place: str) -> list[FoundFile]:
         """See `Storage`."""
-        bare = self._bare(place)
-        pattern = has_wildcards(bare) and not self.exists(place)
+        bare, info = self._bare(place), self._file(place)
+        pattern = info is None and has_wildcards(bare)
         search, root = (self._system.glob, fixed_part(bare)) if pattern else (self._system.find, bare)
         found: dict[str, Any] = self._ask(place, "listed", lambda: search(bare, detail=True)) or {}
-        files = {name: info for name, info in sorted(found.items()) if info.get("type") == "file"}
-        if list(files) == [bare]:
-            root = str(PurePosixPath(bare).parent)
-        return [self._found(name, info, root) for name, info in files.items()]
+        if info is not None:  # a listing may write the version otherwise
+            return [self._found(bare, found.get(bare, info), bare.rpartition("/")[0])]
+        files = (name for name, info in found.items() if info.get("type") == "file" and not name.endswith("/"))
+        return [self._found(name, found[name], root) for name in sorted(files)]
 
     def _found(self, name: str, info: dict[str, Any], root: str) -> FoundFile:
         relative = name.removeprefix(root.rstrip("/")).lstrip("/")
         return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info.get("size") or 0), version_of(info))
 
-    def _kind(self, path: str) -> str | None:
-        """`file`, `directory`, or None where nothing is there: `isfile` and `isdir` take any error for a no."""
-        return self._ask(path, "looked up", lambda: str(self._system.info(self._bare(path))["type"]))
+    def _info(self, path: str) -> dict[str, Any] | None:
+        """What fsspec says of a path; None where nothing is there: `isfile` and `isdir` take any error for a no."""
+        return self._ask(path, "looked up", lambda: dict(self._system.info(self._bare(path))))
+
+    def _file(self, path: str) -> dict[str, Any] | None:
+        info = None if path.endswith("/") else self._info(path)
+        return info if info is not None and info["type"] == "file" else None
 
     def is_folder(self, path: str) -> bool:
         """See `Storage`."""
-        return self._kind(path) == "directory"
+        info = self._info(path)
+        return info is not None and info["type"] == "directory"
 
     def exists(self, path: str) -> bool:
         """See `Storage`."""
-        return self._kind(path) == "file"
+        return self._file(path) is not None
 
     def open(self, path: str) -> BinaryIO:
         """See `Storage`."""
@@ -82,7 +91,7 @@ class RemoteStorage:
     def _upload(self, path: str, fill: Callable[[BinaryIO], object]) -> None:
         bare, stream = self._bare(path), None
         with told(path, "written"):
-            self._system.makedirs(str(PurePosixPath(bare).parent), exist_ok=True)
+            self._make_folder(bare.rpartition("/")[0])
         transaction = self._system.transaction
         transaction.start()
         try:
@@ -100,17 +109,33 @@ class RemoteStorage:
                 transaction.complete(commit=False)
             raise
 
+    def _make_folder(self, folder: str) -> None:
+        """Make a folder, where there are such; never a bucket, which `makedirs` creates for a name that is misspelt."""
+        top = folder if (end := folder.find("/", 1)) < 0 else folder[:end]
+        if folder not in self._made and self._system.exists(top):
+            self._system.makedirs(folder, exist_ok=True)
+            self._made.add(folder)
+
     def names(self, folder: str) -> list[str]:
         """See `Storage`."""
         bare = self._bare(folder)
-        if not self.is_folder(folder):
-            return []
         names: list[str] = self._ask(folder, "listed", lambda: self._system.ls(bare, detail=False)) or []
-        return sorted(PurePosixPath(name).name for name in names)
+        return sorted(PurePosixPath(name).name for name in names if name.rstrip("/") != bare)
 
     def remove(self, path: str) -> None:
         """See `Storage`."""
-        self._ask(path, "removed", lambda: self._system.rm(self._bare(path), recursive=True))
+        self._made.clear()
+        literal = glob.escape(self._bare(path))  # `rm` takes names for patterns
+        self._ask(path, "removed", lambda: self._system.rm(literal, recursive=True))
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """See `Storage`."""
+        names = [self._bare(path) for path in paths]
+        if any(map(has_wildcards, names)):
+            for path in paths:
+                self.remove(path)
+        elif names:
+            self._ask(f"{paths[0]} and {len(paths) - 1} more", "removed", lambda: self._system.rm(names))
 
     def lock(self, path: str) -> Lock:
         """None is held: object storage has no locks that end with their holder."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from shared.errors import StorageError
+from shared.errors import DataFormatError
 from shared.storage.faults import LostError, repeated, told
 from shared.storage.places import version_of
 
@@ -24,7 +24,8 @@ class Reader(io.RawIOBase):
 
     Raises:
         FileNotFoundError: when it is not there.
-        StorageError: when it cannot be opened, not be read on, or was replaced meanwhile.
+        StorageError: when it cannot be opened, or not be read on.
+        DataFormatError: when it was replaced meanwhile.
     """
 
     def __init__(self, system: Any, bare: str, path: str) -> None:
@@ -45,18 +46,18 @@ class Reader(io.RawIOBase):
 
     def _opened(self) -> Any:
         if self._file is None:
+            self._system.invalidate_cache()
             self._file = self._system.open(self._bare, "rb")
-            self._is_the_same()
+            self._check_same(getattr(self._file, "details", None) or self._system.info(self._bare))
             if self._place:
                 self._file.seek(self._place)
         return self._file
 
-    def _is_the_same(self) -> None:
+    def _check_same(self, info: Mapping[str, Any]) -> None:
         """Two versions of a file are never read as one."""
-        self._system.invalidate_cache()
-        version = version_of(self._system.info(self._bare))
+        version = version_of(info)
         if self._version not in (None, version):
-            raise StorageError(f"{self._path} was replaced while it was read.", hint="Start again.")
+            raise DataFormatError(f"{self._path} was replaced while it was read.", hint="Start again.")
         self._version = version
 
     def readable(self) -> bool:

@@ -1,4 +1,4 @@
-"""A file system of fsspec's in memory whose reads, writes and commits fail where a test says."""
+"""Object storage in memory: a bucket must be there, and reads, writes and commits fail where a test says."""
 
 from __future__ import annotations
 
@@ -28,16 +28,30 @@ class Fault:
 
 
 class FaultyFileSystem(MemoryFileSystem):
-    """As fsspec's in memory, under `faulty://`."""
+    """As fsspec's in memory, under `faulty://`, with what S3 does otherwise.
+
+    Attributes:
+        markers: empty objects that are listed for folders, their names ending in "/".
+    """
 
     protocol = "faulty"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
     faults: ClassVar[list[Fault]] = []
+    markers: ClassVar[list[str]] = []
+
+    @classmethod
+    def empty(cls):
+        """Begin anew, with one bucket that has nothing in it."""
+        cls.store.clear()
+        cls.faults.clear()
+        cls.markers.clear()
+        cls.pseudo_dirs[:] = ["", "/bucket"]
 
     @classmethod
     def _strip_protocol(cls, path):
-        return super()._strip_protocol(path.removeprefix("faulty://"))
+        name = path.removeprefix("faulty://").strip("/")  # fsspec's in memory stops at "::"
+        return f"/{name}" if name else ""
 
     @classmethod
     def happens(cls, path, call, upto=0):
@@ -56,9 +70,13 @@ class FaultyFileSystem(MemoryFileSystem):
 
     def find(self, path, *arguments, **options):
         self.happens(path, "find")
-        return super().find(path, *arguments, **options)
+        found = super().find(path, *arguments, **options)
+        marked = {name: {"name": name, "size": 0, "type": "file"} for name in self.markers if name.startswith(path)}
+        return found | marked if isinstance(found, dict) else [*found, *marked]
 
     def _open(self, path, mode="rb", **options):
+        if mode == "wb" and not self.exists("/" + path.split("/")[1]):
+            raise FileNotFoundError("The specified bucket does not exist")
         return _Stream(self, path, super()._open(path, mode, **options))
 
 

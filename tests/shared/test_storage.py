@@ -12,9 +12,10 @@ from shared.tables import open_table
 @pytest.fixture(params=["local", "file", "memory"])
 def root(request, tmp_path):
     if request.param == "memory":
-        fsspec = pytest.importorskip("fsspec")
+        system = pytest.importorskip("fsspec").filesystem("memory")
+        system.mkdir("/bucket")
         yield f"memory://bucket{tmp_path}"
-        fsspec.filesystem("memory").rm("/bucket", recursive=True)
+        system.rm("/bucket", recursive=True)
         return
     yield str(tmp_path) if request.param == "local" else f"file://{tmp_path}"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.errors import ConfigError, DataNotFoundError, StorageError
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, StorageError
 from shared.storage import faults, storage_of
 
 fsspec = pytest.importorskip("fsspec")
@@ -17,8 +17,7 @@ RESET = ConnectionResetError(104, "Connection reset by peer")
 def system(monkeypatch):
     fsspec.register_implementation("faulty", FaultyFileSystem, clobber=True)
     monkeypatch.setattr(faults, "WAITS_S", (0.0, 0.0, 0.0))
-    FaultyFileSystem.store.clear()
-    FaultyFileSystem.faults.clear()
+    FaultyFileSystem.empty()
     FaultyFileSystem(skip_instance_cache=True).pipe("/bucket/a.csv", CONTENT)
     return FaultyFileSystem
 
@@ -56,14 +55,18 @@ def test_a_file_that_is_replaced_while_the_connection_is_lost_is_not_read_on(sys
         system(skip_instance_cache=True).pipe("/bucket/a.csv", CONTENT[::-1])
         system.faults.append(Fault("a.csv", "read", RESET, times=1))
         with pytest.raises(
-            StorageError, match=r"^faulty://bucket/a.csv was replaced while it was read\. Start again\.$"
+            DataFormatError, match=r"^faulty://bucket/a.csv was replaced while it was read\. Start again\.$"
         ):
             stream.read()
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(PermissionError(), "permission denied"), (FileNotFoundError(), "it is not there")]
-)
+    ("error", "reason"),
+    [
+        (PermissionError(), "permission denied"), (FileNotFoundError(), "it is not there"),
+        (type("ParamValidationError", (Exception,), {})("no name"), r"no name \(ParamValidationError\)"),
+    ],
+)  # fmt: skip
 def test_what_is_refused_in_mid_read_is_not_tried_again(system, caplog, error, reason):
     system.faults.append(Fault("a.csv", "read", error, byte=20_000))
     with pytest.raises(DataNotFoundError, match=rf"^faulty://bucket/a.csv cannot be read: {reason}\.$"):
@@ -119,6 +122,49 @@ def test_storage_that_cannot_be_set_up_is_an_error_of_one_line(system, monkeypat
     def refuse(*arguments, **options):
         raise RuntimeError("no profile\nof that name.")
 
-    monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
+    monkeypatch.setattr(fsspec, "filesystem", refuse)
     with pytest.raises(ConfigError, match=r"^faulty://else/b cannot be reached: no profile of that name\.$"):
         storage_of("faulty://else/b")
+
+
+def test_a_bucket_that_is_not_there_is_told_of_and_not_made(system):
+    message = r"^faulty://buckt/a.csv cannot be written: its bucket or folder is not there\.$"
+    with pytest.raises(StorageError, match=message):
+        put(place="faulty://buckt/a.csv")
+    assert not system(skip_instance_cache=True).exists("/buckt")
+    put(place="faulty://bucket/deep/er/a.csv")
+
+
+def test_a_file_that_is_removed_takes_none_along_whose_name_it_fits_as_a_pattern(system):
+    names = ["b1", "b[1]", "b?", "b*", "c[1]/d/e", "c1/d/e", "f", "g"]
+    for name in names:
+        put(place=f"faulty://bucket/{name}")
+    store = storage_of(PLACE)
+    for name in ("b[1]", "b?", "c[1]"):
+        store.remove(f"faulty://bucket/{name}")
+    store.remove_files([f"faulty://bucket/{name}" for name in ("b*", "f")])
+    store.remove_files(["faulty://bucket/g"])
+    store.remove_files([])
+    assert [file.relative for file in store.find("faulty://bucket")] == ["a.csv", "b1", "c1/d/e"]
+
+
+def test_a_name_is_taken_as_it_is_written(system):
+    place = "faulty://bucket/a::b c+d#e%20\u00e9.csv"
+    put(place=place)
+    (found,) = storage_of(place).find(place)
+    assert (found.path, found.relative) == (place, "a::b c+d#e%20\u00e9.csv")
+    assert storage_of(place).open(place).read() == b"new"
+
+
+def test_what_is_listed_for_a_folder_is_no_file(system):
+    system.markers += ["/bucket/", "/bucket/b.csv/"]
+    assert [file.relative for file in storage_of(PLACE).find("faulty://bucket")] == ["a.csv"]
+
+
+def test_a_file_and_a_folder_of_one_name(system, monkeypatch):
+    inner = {"/bucket/a.csv/b.csv": {"type": "file", "size": 1}}
+    monkeypatch.setattr(system, "find", lambda self, path, **options: inner)  # memory cannot hold both
+    store = storage_of(PLACE)
+    assert [(file.relative, file.size) for file in store.find(PLACE)] == [("a.csv", len(CONTENT))]
+    assert [(file.relative, file.size) for file in store.find(f"{PLACE}/")] == [("b.csv", 1)]
+    assert (store.exists(PLACE), store.exists(f"{PLACE}/")) == (True, False)

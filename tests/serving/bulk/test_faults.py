@@ -28,8 +28,7 @@ def system(monkeypatch, tmp_path):
     fsspec.register_implementation("faulty", FaultyFileSystem, clobber=True)
     monkeypatch.setattr(faults, "WAITS_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(predict, "PART_ROWS", 50)
-    FaultyFileSystem.store.clear()
-    FaultyFileSystem.faults.clear()
+    FaultyFileSystem.empty()
     for name, seed in (("a.csv", 0), ("b.parquet", 1)):
         content = write(tmp_path / "in" / name, frame(220, seed)).read_bytes()
         FaultyFileSystem(skip_instance_cache=True).pipe(f"/bucket/in/{name}", content)
