@@ -24,6 +24,8 @@ def listed(texts: Iterable[Any]) -> list[Any]:
         raise InvalidInputError(f"{kind}, which has columns.", hint='Give one of them, for example frame["text"].')
     if isinstance(texts, Mapping | Set | bytes | bytearray):
         raise InvalidInputError(f"{kind}, not a list of texts.", hint=_EXAMPLE)
+    if hasattr(texts, "to_pylist"):
+        return list(texts.to_pylist())  # Arrow's own values are no strings
     try:
         return list(texts)
     except TypeError:

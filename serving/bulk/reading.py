@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from serving.bulk.job import Job, ScoredFile
 from serving.bulk.layout import Layout
 from serving.table_turns import TurnReader, Turns, whole_dialogues
@@ -15,7 +17,7 @@ from shared.languages import language_code
 from shared.storage import storage_of
 from shared.tables import Chunk, Table, open_table
 from shared.tables.chunk import MOST_CONTENT, BadRow
-from shared.tables.values import encodable, to_text
+from shared.tables.values import encodable, text_of, to_text, why_no_text
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def read_rows(
 
 def texts_of(chunk: Chunk, job: Job) -> list[str]:
     """The texts of the rows."""
-    return [to_text(value) for value in chunk.columns.get(job.text_column) or [None] * len(chunk)]
+    return [text_of(value) or "" for value in chunk.columns.get(job.text_column) or [None] * len(chunk)]
 
 
 def open_input(file: ScoredFile, job: Job) -> Table:
@@ -163,17 +165,14 @@ def without_wrong_rows(chunk: Chunk, job: Job) -> Chunk:
     return replace(
         chunk, columns=columns, numbers=[chunk.numbers[row] for row in kept],
         json=None if chunk.json is None else [chunk.json[row] for row in kept],
-        arrow=None if chunk.arrow is None else chunk.arrow.take(kept),
+        arrow=None if chunk.arrow is None else chunk.arrow.take(np.array(kept, np.int64)),
         bad=sorted([*chunk.bad, *wrong.values()], key=lambda row: row.number),
     )  # fmt: skip
 
 
 def _wrong_rows(chunk: Chunk, job: Job) -> dict[int, BadRow]:
     texts = chunk.columns.get(job.text_column) or ()
-    found = {
-        row: (f"the text is {to_text(text)[:60]!r}, which is no text", text)
-        for row, text in enumerate(texts) if isinstance(text, (list, dict, bytes))
-    }  # fmt: skip
+    found = {row: (reason, text) for row, text in enumerate(texts) if (reason := why_no_text(text))}
     if job.language_column is not None:
         for row, value in enumerate(chunk.columns.get(job.language_column) or ()):
             try:

@@ -56,7 +56,11 @@ class ArrowReader:
 
         try:
             with self._source.open() as stream:
-                yield from self._open(stream, rows)[0]
+                for batch in self._open(stream, rows)[0]:
+                    for column in batch.columns:
+                        if _holds_texts(column.type):  # bytes that are no UTF-8 are found where values are made
+                            column.validate(full=True)
+                    yield batch
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from None
 
@@ -128,6 +132,17 @@ def _readable_type(kind: Any) -> Any:
         inner = [pa.field(field.name, _readable_type(field.type)) for field in kind]
         return kind if all(a.type == b.type for a, b in zip(inner, kind, strict=True)) else pa.struct(inner)
     return kind
+
+
+def _holds_texts(kind: Any) -> bool:
+    """Whether values of a type are texts, or have some within."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if kind in (pa.string(), pa.large_string(), pa.string_view()):
+        return True
+    if pa.types.is_dictionary(kind):
+        return _holds_texts(kind.value_type)
+    return any(_holds_texts(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def class_names_of(schema: Any) -> dict[str, list[str]]:

@@ -14,9 +14,32 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
+OTHER_FILES = {
+    b"PAR1": ("a Parquet file", "parquet"), b"ARROW1": ("an Arrow file", "arrow"),
+    b"PK\x03\x04": ("a ZIP archive or a workbook", "xlsx"), b"\xd0\xcf\x11\xe0": ("a workbook of old Excel (.xls)", ""),
+    b"\x1f\x8b": ("compressed a second time", ""), b"BZh": ("compressed by bzip2", ""),
+    b"\xfd7zXZ": ("compressed by xz", ""), b"\x28\xb5\x2f\xfd": ("compressed by zstd", ""),
+    b"SQLite format 3": ("an SQLite database", ""), b"%PDF-": ("a PDF", ""),
+}  # fmt: skip
+"""First bytes -> what is no text, and the format to name where such files are read."""
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BLOCK_BYTES = 2**16
 _UNREADABLE = re.compile("[\x00\udc80-\udcff]")
 _UTF16_HINT = "If it is UTF-16 without a byte order mark, give {} utf-16-le."
+
+
+def check_is_text(sample: bytes, name: str, options: TableOptions) -> None:
+    """Refuse what is known to be no table of text by its first bytes.
+
+    Raises:
+        DataFormatError: says what it is.
+    """
+    if sample.startswith(LFS_POINTER):
+        raise DataFormatError(f"{name} is a pointer of Git LFS and not the file itself.", hint="Run: git lfs pull")
+    for magic, (called, form) in OTHER_FILES.items():
+        if sample.startswith(magic) and (b"\0" in sample or not sample.isascii()):
+            hint = f"Name it so, or give {options.key('format')} {form}." if form else "Unpack or export it first."
+            raise DataFormatError(f"{name} is {called}, by its first bytes, and was to be read as text.", hint=hint)
 
 
 def find_encoding(sample: bytes, name: str, options: TableOptions) -> tuple[str, int, list[str]]:

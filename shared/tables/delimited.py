@@ -11,7 +11,7 @@ from typing import BinaryIO
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Aside, Chunk, in_pieces
-from shared.tables.decoding import decoded_blocks, find_encoding, lines_of, unreadable
+from shared.tables.decoding import check_is_text, decoded_blocks, find_encoding, lines_of, unreadable
 from shared.tables.dialect import (
     HEADER_ROWS,
     Dialect,
@@ -40,6 +40,7 @@ class TextSource:
     def __init__(self, source: ByteSource, options: TableOptions) -> None:
         self.source, self.options = source, options
         sample, self.whole = source.sample()
+        check_is_text(sample, source.name, options)
         self.encoding, self.skip, self.notes = find_encoding(sample, source.name, options)
         lines = list(lines_of(self._decoded(BytesIO(sample), cut=not self.whole)))
         if self.whole and not any(line.strip() for line in lines):
@@ -47,6 +48,8 @@ class TextSource:
         self._old_mac = len(lines) == 1 and "\r" in lines[0].removesuffix("\n").removesuffix("\r")
         if self._old_mac:
             lines = text_lines(lines[0].replace("\r", "\n"))
+        elif any("\r" in line.rstrip("\r\n") for line in lines):
+            self.notes.append(f"{source.name}: a carriage return within a line is part of its text, and ends no row")
         self.sample = lines if self.whole else lines[:-1] or lines
 
     def lines(self) -> Generator[str, None, None]:

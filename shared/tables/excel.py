@@ -52,23 +52,38 @@ class WorkbookReader:
             ) from None
         with self._source.open() as stream:
             try:
-                book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+                books = [openpyxl.load_workbook(stream, read_only=True, data_only=flag) for flag in (True, False)]
             except Exception as error:  # the library raises many kinds for a damaged file
                 raise DataFormatError(f"{self.name} is not readable as a workbook: {error}.") from None
-            for number, row in enumerate(self._sheet(book).iter_rows(values_only=True), 1):
-                if any(value is not None for value in row):
-                    yield number, row
-            book.close()
+            cells, written = (self._sheet(book) for book in books)
+            rows = zip(cells.iter_rows(), written.iter_rows(values_only=True), strict=True)
+            for number, (row, formulas) in enumerate(rows, 1):
+                if any(
+                    cell.value is None and formula is not None and cell.data_type == "n"
+                    for cell, formula in zip(row, formulas, strict=True)
+                ):
+                    raise DataFormatError(
+                        f"{self.name}, row {number}: a cell holds a formula, and the file holds no value of it.",
+                        hint="Open it in a spreadsheet program and save it there, or save the values alone.",
+                    )
+                if any(cell.value is not None for cell in row):
+                    yield number, tuple(cell.value for cell in row)
+            for book in books:
+                book.close()
 
     def _sheet(self, book: Any) -> Any:
-        names = book.sheetnames
-        wanted = self._options.sheet
+        sheets = book.worksheets  # those of charts hold no rows
+        names = [sheet.title for sheet in sheets]
+        wanted, found = self._options.sheet, None
         if wanted is None and len(names) == 1:
-            return book[names[0]]
-        if wanted in names:
-            return book[wanted]
-        if wanted is not None and wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-            return book[names[int(wanted) - 1]]
+            found = sheets[0]
+        elif wanted in names:
+            found = sheets[names.index(wanted)]
+        elif wanted is not None and wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+            found = sheets[int(wanted) - 1]
+        if found is not None:
+            found.reset_dimensions()  # which some programs write too small: rows beyond them would be lost
+            return found
         problem = "has several sheets" if wanted is None else f"has no sheet '{wanted}'"
         raise DataFormatError(
             f"{self.name} {problem}: {', '.join(names)}.", hint=f"Name one with {self._options.key('sheet')}."

@@ -78,6 +78,11 @@ class JsonReader:
         except DataFormatError:
             if again or not found:
                 raise
+        if not found and (bad := aside.take()):
+            raise DataFormatError(
+                f"{self.name}: none of its first {len(bad):,} rows can be read, the first as: {bad[0].reason}.",
+                hint="Is it a table of another kind?",
+            )
         return found
 
     def chunks(self, rows: int) -> Iterator[Chunk]:

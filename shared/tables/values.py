@@ -13,6 +13,8 @@ from typing import Any
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
+NO_TEXTS = (list, tuple, dict, bytes)
+"""What a cell may hold that is never read as its text."""
 
 
 class JsonFloat(float):
@@ -51,6 +53,19 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else _writer_of(type(value))(value)
+
+
+def text_of(value: Any) -> str | None:
+    """The text that a cell holds, as it was written; None where there is none, or NaN."""
+    return None if value is None or (isinstance(value, float) and math.isnan(value)) else to_text(value)
+
+
+def why_no_text(value: Any) -> str | None:
+    """Why a cell holds no text, where it holds a list, an object or bytes."""
+    if not isinstance(value, NO_TEXTS):
+        return None
+    shown = value if isinstance(value, bytes) else to_text(value)
+    return f"the text is {shown[:60]!r}, which is no text"
 
 
 def number_text(value: float) -> str:

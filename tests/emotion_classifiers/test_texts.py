@@ -11,9 +11,12 @@ from shared.errors import InvalidInputError
 
 @pytest.mark.parametrize(
     "texts",
-    [["a", "b"], ("a", "b"), pd.Series(["a", "b"], index=[7, 3]), np.array(["a", "b"]), iter(["a", "b"])],
+    [
+        ["a", "b"], ("a", "b"), pd.Series(["a", "b"], index=[7, 3]), np.array(["a", "b"]), iter(["a", "b"]),
+        pa.array(["a", "b"]), pa.chunked_array([["a"], ["b"]]),
+    ],
     ids=lambda texts: type(texts).__name__,
-)
+)  # fmt: skip
 def test_texts_come_in_their_order(texts):
     assert listed(texts) == ["a", "b"]
 

@@ -2,11 +2,14 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from serving.bulk.job import Job, find_files
-from shared.errors import ConfigError, DataNotFoundError
-from shared.tables import TableOptions
+from serving.bulk.reading import texts_of, without_wrong_rows
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from shared.tables import TableOptions, open_table
 
 READING = TableOptions(prefix="--")
 
@@ -96,3 +99,21 @@ def test_what_is_read_back_of_a_run_is_what_was_written():
     assert json.loads(json.dumps(identity)) == identity
     assert identity != job.identity("seal", "fp16, CUDA", "csv")
     assert identity != job.identity("seal", "int8, CPU", "parquet")
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_cells_that_hold_no_text(tmp_path, tolerant):
+    job = Job("bundle", reading=TableOptions(prefix="--", tolerant=tolerant))
+    cells = {"list": pa.array([["a"]]), "object": pa.array([{"a": 1}]), "bytes": pa.array([b"a"])}
+    for name, values in cells.items():
+        pq.write_table(pa.table({"text": values}), tmp_path / f"{name}.parquet")
+        (chunk,) = open_table(tmp_path / f"{name}.parquet", job.reading).chunks()
+        if tolerant:
+            found = without_wrong_rows(chunk, job)
+            assert (len(found), len(found.arrow), [row.number for row in found.bad]) == (0, 0, [1])
+        else:
+            with pytest.raises(DataFormatError, match=r"parquet, row 1: the text is .*, which is no text"):
+                without_wrong_rows(chunk, job)
+    pq.write_table(pa.table({"text": pa.array([float("nan"), 1.5, None])}), tmp_path / "nan.parquet")
+    (chunk,) = open_table(tmp_path / "nan.parquet", job.reading).chunks()
+    assert texts_of(chunk, job) == ["", "1.5", ""]

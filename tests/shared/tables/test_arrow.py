@@ -132,3 +132,12 @@ def test_rows_of_a_large_batch_are_sent_alone(tmp_path):
     assert [len(chunk) for chunk in chunks] == [100] * 100
     assert len(pickle.dumps(chunks[50])) < 20_000  # of 100 texts of 100 characters; all of them take 1,000,000
     assert pa.Table.from_batches([pickle.loads(pickle.dumps(chunk)).arrow for chunk in chunks]).equals(rows)
+
+
+def test_texts_that_are_no_utf8_are_an_error(tmp_path):
+    ends = pa.array([0, 1, 3], pa.int32()).buffers()[1]
+    column = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"a\xffb")])
+    for values in (column, pa.DictionaryArray.from_arrays(pa.array([0, 1]), column)):
+        pq.write_table(pa.table({"text": ["a", "b"], "other": values}), tmp_path / "a.parquet")
+        with pytest.raises(DataFormatError, match=r"a.parquet is not readable as Parquet: Invalid UTF8 "):
+            open_table(tmp_path / "a.parquet").read_all()

@@ -270,3 +270,11 @@ def test_a_file_is_closed_when_a_row_cannot_be_read_and_the_error_is_kept(tmp_pa
         list(open_table(tmp_path / name).chunks(1))
     assert kept.value is not None
     assert str(tmp_path / name) not in [file.path for file in psutil.Process().open_files()]
+
+
+@pytest.mark.parametrize("content", ["text\tn\nhi\ryo\t1\n", "text\tn\r\nhi\ryo\t1\r\n"])
+def test_a_carriage_return_within_a_line_gets_a_note(tmp_path, content):
+    table = opened(tmp_path / "a.tsv", content)
+    assert table.read_all().columns == {"text": ["hi\ryo"], "n": ["1"]}
+    assert f"{tmp_path}/a.tsv: a carriage return within a line is part of its text, and ends no row" in table.notes
+    assert opened(tmp_path / "b.tsv", content.replace("\r", "\n")[:7] + "hi\t1\r\n").notes == []

@@ -131,3 +131,26 @@ def test_standard_input_is_read_once():
 def test_format_of_standard_input_must_be_said():
     with pytest.raises(ConfigError, match=r"format of standard input is not known\. Give --format, for example csv"):
         open_table("-", TableOptions(prefix="--"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PAR1\x15\x04\x15\x00PAR1", r"is a Parquet file, by its first bytes, and .* or give data.format parquet\."),
+        (b"PK\x03\x04\x14\x00", r"is a ZIP archive or a workbook, .* or give data.format xlsx\."),
+        (b"BZh91AY&SY\xb3\xcf", r"is compressed by bzip2, by its first bytes, .*\. Unpack or export it first\."),
+        (gzip.compress(gzip.compress(b"text\n")), r"is compressed a second time"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 1\n",
+            r"is a pointer of Git LFS .* lfs pull",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt"])
+def test_what_is_no_table_of_text_is_called_by_its_name(tmp_path, name, content, message):
+    with pytest.raises(DataFormatError, match=message):
+        read(tmp_path / name, content)
+
+
+def test_a_text_that_begins_like_another_file_is_read(tmp_path):
+    assert read(tmp_path / "a.csv", b"PAR1,BZh\n1,2\n")[0] == {"PAR1": ["1"], "BZh": ["2"]}

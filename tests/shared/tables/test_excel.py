@@ -3,6 +3,7 @@
 import datetime
 import io
 import json
+import zipfile
 
 import pytest
 
@@ -84,3 +85,48 @@ def test_missing_library_says_how_to_get_it(tmp_path, monkeypatch):
         ConfigError, match=r"openpyxl is not installed\. Install it \(pip install 'emotion-classifiers\[exc"
     ):
         open_table(tmp_path / "a.xlsx")
+
+
+def rewritten(path, change):
+    """A workbook whose only sheet's XML is changed, as programs other than openpyxl write it."""
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = change(parts["xl/worksheets/sheet1.xml"])
+    with zipfile.ZipFile(path, "w") as book:
+        for name, content in parts.items():
+            book.writestr(name, content)
+    return path
+
+
+def test_rows_beyond_the_dimensions_that_a_file_claims_are_read(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", rows=[["text", "n"], ["a", 1], ["b", 2]])
+    found = open_table(rewritten(path, lambda xml: xml.replace(b'ref="A1:B3"', b'ref="A1"'))).read_all()
+    assert found.columns == {"text": ["a", "b"], "n": [1, 2]}
+
+
+def test_a_formula_without_its_value_is_an_error(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", rows=[["text", "n"], ["a", 1], ['=CONCATENATE("b","c")', "=1+1"]])
+    with pytest.raises(DataFormatError, match=r"a.xlsx, row 3: a cell holds a formula, and the file holds no value of"):
+        open_table(path).read_all()
+
+    def calculated(xml):
+        text, number = b"bc", b"2"
+        return xml.replace(b"<v />", b"<v>%s</v>" % text, 1).replace(b"<v />", b"<v>%s</v>" % number, 1).replace(
+            b'r="A3"', b'r="A3" t="str"'
+        )  # fmt: skip
+
+    found = open_table(rewritten(path, calculated)).read_all()
+    assert found.columns == {"text": ["a", "bc"], "n": [1, 2]}
+    rewritten(path, lambda xml: xml.replace(b"<v>bc</v>", b"<v></v>"))  # a formula whose value is no text
+    assert open_table(path).read_all().columns == {"text": ["a", None], "n": [1, 2]}
+
+
+def test_sheets_of_charts_are_none_of_rows(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["text", "n"], ["a", 1]):
+        book.active.append(row)
+    chart = openpyxl.chart.BarChart()
+    chart.add_data(openpyxl.chart.Reference(book.active, min_col=2, min_row=1, max_row=2))
+    book.create_chartsheet("chart", 0).add_chart(chart)
+    book.save(tmp_path / "a.xlsx")
+    assert open_table(tmp_path / "a.xlsx").read_all().columns == {"text": ["a"], "n": [1]}

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from shared.errors import DataFormatError
-from shared.tables import open_table
+from shared.tables import TableOptions, open_table
 from shared.tables.values import JsonFloat
 
 
@@ -106,3 +106,10 @@ def test_a_long_list_on_one_line_is_not_held(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 2_500_000  # the file has 3,600,000 characters
     finally:
         tracemalloc.stop()
+
+
+def test_a_file_of_which_no_row_can_be_read_is_an_error_where_bad_rows_are_none(tmp_path):
+    (tmp_path / "a.jsonl").write_text("text,id\nfine,1\n")
+    message = r"a.jsonl: none of its first 2 rows can be read, the first as: not valid JSON .* of another kind\?"
+    with pytest.raises(DataFormatError, match=message):
+        open_table(tmp_path / "a.jsonl", TableOptions(tolerant=True))
