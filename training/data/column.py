@@ -14,6 +14,7 @@ from typing import Any, Generic, SupportsIndex, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.tables.values import text_of
 from training.data import arrays
 
 T = TypeVar("T")
@@ -114,12 +115,10 @@ class Column(Sequence[T], Generic[T]):
         return cls([block for column in columns for block in column._blocks], places)
 
     def as_texts(self, missing: Missing) -> Column[str | Missing]:
-        """The values as texts, with `missing` in place of None."""
+        """The values as texts, with `missing` in place of None and NaN."""
         if all(block.texts for block in self._blocks):
             return self  # type: ignore[return-value]
-        return Column.of(
-            missing if value is None else value if isinstance(value, str) else str(value) for value in self
-        )
+        return Column.of(missing if (text := text_of(value)) is None else text for value in self)
 
     def map(self, change: Callable[[T], T]) -> Column[T]:
         """What is made of every value; where a value stays as it is, the one stored already is shared."""

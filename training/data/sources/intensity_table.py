@@ -157,7 +157,7 @@ def _split(table: Table, text: str, names: Sequence[str], scale: Scale, source: 
         shares = _on_scale(table, name, scale)
         targets[:, place], known[:, place] = np.nan_to_num(shares), ~np.isnan(shares)
     return RawSplit(
-        table.columns[text].as_texts(None), targets, _ids(table), known=known,
+        table.texts(text), targets, _ids(table), known=known,
         created_s=row_dates({WHOLE: table}, source, rows), groups=row_groups({WHOLE: table}, source, rows),
         languages=row_languages({WHOLE: table}, source, rows),
     )  # fmt: skip

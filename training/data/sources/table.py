@@ -108,7 +108,7 @@ def label_tables(
 
 def _texts(tables: Mapping[str, Table], name: str) -> Column[str | None]:
     """The texts of the rows of all splits."""
-    return Column.joined([table.columns[name].as_texts(None) for table in tables.values()])
+    return Column.joined([table.texts(name) for table in tables.values()])
 
 
 def _ids(tables: Mapping[str, Table], name: str | None) -> Column[str]:

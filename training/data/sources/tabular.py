@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shared.errors import EmptyDataError
+from shared.errors import DataFormatError, EmptyDataError
 from shared.tables import Table as OpenTable
 from shared.tables import TableOptions, open_table
+from shared.tables.values import why_no_text
 from training.config.data import SourceConfig
 from training.data import arrays
 from training.data.column import Column, ColumnWriter
@@ -35,6 +36,20 @@ class Table:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
+
+    def texts(self, name: str) -> Column[str | None]:
+        """The texts of a column; None for a missing one.
+
+        Raises:
+            DataFormatError: for a cell that holds a list, an object or bytes.
+        """
+        column = self.columns[name]
+        found = column.as_texts(None)
+        if found is not column:
+            for row, value in enumerate(column, 1):
+                if reason := why_no_text(value):
+                    raise DataFormatError(f"{self.path}, column '{name}', row {row}: {reason}.")
+        return found
 
 
 def table_options(source: SourceConfig) -> TableOptions:

@@ -1,8 +1,10 @@
 """A source's tables are read by the reader of all tables, with what the user says about them."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DataFormatError
 from shared.tables import open_table
 from training.config.data import SourceConfig
 from training.data.sources import tabular
@@ -49,3 +51,18 @@ def test_unknown_suffix_names_the_key_of_the_format(tmp_path):
         ConfigError, match=r"cannot tell the format of .*rows.xls: .* Name it so, or give data.format\."
     ):
         read_table(path)
+
+
+def test_texts_of_a_column_are_those_that_its_cells_hold(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a b"}\n{"text": NaN}\n{"text": null}\n{"text": true}\n{"text": 5}\n')
+    assert list(read_table(path).texts("text")) == ["a b", None, None, "true", "5"]
+    for cell in ('["a b"]', '{"a": 1}'):
+        path.write_text(f'{{"text": "a b"}}\n{{"text": {cell}}}\n')
+        with pytest.raises(
+            DataFormatError, match=r"rows.jsonl, column 'text', row 2: the text is .*, which is no text"
+        ):
+            read_table(path).texts("text")
+    pq.write_table(pa.table({"text": [b"a b"]}), tmp_path / "rows.parquet")
+    with pytest.raises(DataFormatError, match=r"column 'text', row 1: the text is b'a b', which is no text"):
+        read_table(tmp_path / "rows.parquet").texts("text")
