@@ -97,7 +97,7 @@ class ArrowColumns(Mapping[str, list[Any]]):
             raise KeyError(name)
         column = self._batch.column(place)
         wanted = _readable_type(column.type)
-        values: list[Any] = (column if wanted == column.type else column.cast(wanted)).to_pylist()
+        values: list[Any] = (column if wanted == column.type else _cast(column, wanted)).to_pylist()
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -117,13 +117,26 @@ def compact(part: Any) -> Any:
     return pa.ipc.open_stream(stream.getvalue()).read_next_batch()
 
 
+def _cast(column: Any, wanted: Any) -> Any:
+    """The values as another type; times in UTC where this machine does not know their zone."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    try:
+        return column.cast(wanted)
+    except pa.ArrowInvalid:
+        if not pa.types.is_timestamp(column.type):
+            raise
+        return pc.binary_join_element_wise(column.cast(pa.timestamp(column.type.unit)).cast(wanted), "+0000", "")
+
+
 def _readable_type(kind: Any) -> Any:
     """The type with texts in place of dates and times, which Python's types would round to microseconds."""
     import pyarrow as pa  # noqa: PLC0415
 
     if pa.types.is_duration(kind):
         return pa.int64()
-    if pa.types.is_temporal(kind):
+    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
         return pa.string()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = _readable_type(kind.value_type)

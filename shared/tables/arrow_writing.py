@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.errors import ConfigError
 from shared.tables.arrow_rows import ArrowReader
 from shared.tables.chunk import Chunk
 from shared.tables.table import Table
@@ -55,6 +56,12 @@ class ParquetLayout:
         self.schema = pa.schema(
             [*self._fields, *(pa.field(name, kind) for name, kind in further.items())], self._described(further)
         )
+        try:
+            pq.ParquetWriter(pa.BufferOutputStream(), self.schema).close()
+        except pa.ArrowNotImplementedError as error:
+            raise ConfigError(
+                f"{table.name} cannot be written as Parquet: {error}.", hint="Name a .csv or .jsonl."
+            ) from None
 
     def batch(self, chunk: Chunk, added: Mapping[str, Any]) -> pa.RecordBatch:
         """The rows of a chunk with the added columns after their own."""

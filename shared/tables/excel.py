@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Chunk
 from shared.tables.delimited import checked_names
 from shared.tables.options import TableOptions
+
+_FORMULA = re.compile(rb"<(?:\w{1,30}:)?f[ />]")
 
 
 class WorkbookReader:
@@ -52,24 +56,33 @@ class WorkbookReader:
             ) from None
         with self._source.open() as stream:
             try:
-                books = [openpyxl.load_workbook(stream, read_only=True, data_only=flag) for flag in (True, False)]
+                kinds = (True, False) if _has_formulas(stream) else (True,)
+                books = [openpyxl.load_workbook(stream, read_only=True, data_only=kind) for kind in kinds]
             except Exception as error:  # the library raises many kinds for a damaged file
                 raise DataFormatError(f"{self.name} is not readable as a workbook: {error}.") from None
-            cells, written = (self._sheet(book) for book in books)
-            rows = zip(cells.iter_rows(), written.iter_rows(values_only=True), strict=True)
-            for number, (row, formulas) in enumerate(rows, 1):
-                if any(
-                    cell.value is None and formula is not None and cell.data_type == "n"
-                    for cell, formula in zip(row, formulas, strict=True)
-                ):
+            sheets = [self._sheet(book) for book in books]
+            rows = self._checked(*sheets) if len(sheets) > 1 else sheets[0].iter_rows(values_only=True)
+            for number, row in enumerate(rows, 1):
+                if any(value is not None for value in row):
+                    yield number, row
+            for book in books:
+                book.close()
+
+    def _checked(self, values: Any, formulas: Any) -> Iterator[tuple[Any, ...]]:
+        """The values of a sheet's rows.
+
+        Raises:
+            DataFormatError: for a formula whose value the file does not hold.
+        """
+        rows = zip(values.iter_rows(), formulas.iter_rows(values_only=True), strict=True)
+        for number, (row, written) in enumerate(rows, 1):
+            for cell, formula in zip(row, written, strict=True):
+                if cell.value is None and formula is not None and cell.data_type == "n":  # an empty text is a "str"
                     raise DataFormatError(
                         f"{self.name}, row {number}: a cell holds a formula, and the file holds no value of it.",
                         hint="Open it in a spreadsheet program and save it there, or save the values alone.",
                     )
-                if any(cell.value is not None for cell in row):
-                    yield number, tuple(cell.value for cell in row)
-            for book in books:
-                book.close()
+            yield tuple(cell.value for cell in row)
 
     def _sheet(self, book: Any) -> Any:
         sheets = book.worksheets  # those of charts hold no rows
@@ -108,3 +121,17 @@ class WorkbookReader:
                 for place, name in enumerate(self.columns)
             }
             yield Chunk(columns, self.name, [number for number, _ in part], "row")
+
+
+def _has_formulas(stream: BinaryIO) -> bool:
+    """Whether a sheet of a workbook has a formula."""
+    with zipfile.ZipFile(stream) as parts:
+        for name in parts.namelist():
+            if name.startswith("xl/worksheets/"):
+                with parts.open(name) as sheet:
+                    before = b""
+                    while block := sheet.read(2**20):
+                        if _FORMULA.search(before + block):
+                            return True
+                        before = block[-40:]
+    return False

@@ -141,3 +141,18 @@ def test_texts_that_are_no_utf8_are_an_error(tmp_path):
         pq.write_table(pa.table({"text": ["a", "b"], "other": values}), tmp_path / "a.parquet")
         with pytest.raises(DataFormatError, match=r"a.parquet is not readable as Parquet: Invalid UTF8 "):
             open_table(tmp_path / "a.parquet").read_all()
+
+
+def test_times_of_an_unknown_zone_are_read_in_utc(tmp_path):
+    times = pa.array([1, None], pa.timestamp("us", "Nowhere/Land"))
+    pq.write_table(pa.table({"at": times}), tmp_path / "a.parquet")
+    assert open_table(tmp_path / "a.parquet").read_all().columns == {"at": ["1970-01-01 00:00:00.000001+0000", None]}
+
+
+def test_what_parquet_cannot_hold_is_told_before_anything_is_scored(tmp_path):
+    spans = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    feather.write_feather(pa.table({"span": spans}), tmp_path / "a.arrow")
+    table = open_table(tmp_path / "a.arrow")
+    assert table.read_all().columns == {"span": [(1, 2, 3)]}
+    with pytest.raises(ConfigError, match=r"a.arrow cannot be written as Parquet: .*month_day_nano.*Name a .csv or"):
+        open_writer(io.BytesIO(), "parquet", table, ["p"])
