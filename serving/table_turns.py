@@ -13,7 +13,7 @@ from shared.errors import ConfigError, DataFormatError
 from shared.smoothing import ExponentialSmoothing
 from shared.tables import Chunk
 from shared.tables.chunk import joined
-from shared.tables.values import to_text
+from shared.tables.values import name_in
 
 SMOOTHED = "smoothed_"
 """Before the name of a label: column of its smoothed probability."""
@@ -116,7 +116,7 @@ class TurnReader:
             begins.append(self._enter(dialogue, chunk, row))
             contexts.append(tuple(self._history))
             if text.strip():
-                self._history.append(Turn(text, to_text(speaker).strip() or None))
+                self._history.append(Turn(text, name_in(speaker) or None))
         return Turns(contexts, begins)
 
     def _cell(self, cell: Any, chunk: Chunk, row: int) -> Context:
@@ -143,7 +143,7 @@ class TurnReader:
 
 def dialogues_of(chunk: Chunk, column: str) -> list[str]:
     """Name of the dialogue of each row; a row without one is a dialogue of its own."""
-    return [to_text(value).strip() for value in chunk.columns.get(column) or [None] * len(chunk)]
+    return [name_in(value) for value in chunk.columns.get(column) or [None] * len(chunk)]
 
 
 def whole_dialogues(chunks: Iterable[Chunk], column: str) -> Iterator[Chunk]:

@@ -17,7 +17,7 @@ from shared.languages import language_code
 from shared.storage import storage_of
 from shared.tables import Chunk, Table, open_table
 from shared.tables.chunk import MOST_CONTENT, BadRow
-from shared.tables.values import encodable, text_of, to_text, why_no_text
+from shared.tables.values import encodable, name_in, text_of, to_text, why_no_text
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def code_in(value: Any) -> str | None:
     Raises:
         InvalidInputError: for what is no code.
     """
-    return _code(to_text(value).strip())
+    return _code(name_in(value))
 
 
 @lru_cache(maxsize=1024)

@@ -60,6 +60,11 @@ def text_of(value: Any) -> str | None:
     return None if value is None or (isinstance(value, float) and math.isnan(value)) else to_text(value)
 
 
+def name_in(value: Any) -> str:
+    """What a cell names, as a dialogue or a language, without blanks around it; "" where it names nothing."""
+    return (text_of(value) or "").strip()
+
+
 def why_no_text(value: Any) -> str | None:
     """Why a cell holds no text, where it holds a list, an object or bytes."""
     if not isinstance(value, NO_TEXTS):

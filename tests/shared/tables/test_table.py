@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import DataFormatError
 from shared.tables import TableOptions, chunk, open_table
+from shared.tables.values import JsonFloat, name_in, text_of
 
 
 def read(path, content, **options):
@@ -52,3 +53,14 @@ def test_slices_side_by_side_have_each_bad_row_once():
         assert [row for part in slices for row in part.bad] == bad
         assert chunk.joined(slices) == whole
     assert [row.number for row in whole.rows(1, 2).bad] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "name"),
+    [
+        (" a ", " a ", "a"), (None, None, ""), (float("nan"), None, ""), (JsonFloat("NaN"), None, ""), (7, "7", "7"),
+        (JsonFloat("1e5"), "1e5", "1e5"), (True, "true", "true"), ("nan", "nan", "nan"),
+    ],
+)  # fmt: skip
+def test_a_missing_value_is_neither_a_text_nor_a_name(value, text, name):
+    assert (text_of(value), name_in(value)) == (text, name)

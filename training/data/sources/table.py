@@ -14,7 +14,7 @@ from shared.context import Context, turns_to_json
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
 from shared.languages import language_code
 from shared.tables import find_splits, split_of_name
-from shared.tables.values import to_text
+from shared.tables.values import name_in
 from shared.text import normalise
 from training.config.data import SourceConfig
 from training.data import arrays
@@ -155,7 +155,7 @@ def row_groups(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[
     if source.group_column is None:
         return None
     values = _named(tables, source.group_column, "data.group_column")
-    return Column.of(to_text(value).strip() for value in values.take(kept))
+    return Column.of(name_in(value) for value in values.take(kept))
 
 
 def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> Column[str] | None:
@@ -171,13 +171,13 @@ def row_languages(tables: Mapping[str, Table], source: SourceConfig, kept: NDArr
         raise ConfigError("data.language and data.language_column are both given; give one of them.")
     values = _named(tables, source.language_column, "data.language_column")
     first = next(iter(tables.values()))
-    words = Column.of(map(to_text, values))
+    words = Column.of(map(name_in, values))
     codes = {word: _code(word, f"{first.path}, column '{source.language_column}'") for word in set(words)}
     return Column.of(codes[word] for word in words.take(kept))
 
 
 def _code(word: str, where: str) -> str:
-    if not word.strip():
+    if not word:
         return ""
     try:
         return language_code(word)

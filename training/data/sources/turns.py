@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.context import MOST_TURNS, Context, Turn, read_cell
 from shared.errors import ConfigError, DataFormatError
-from shared.tables.values import to_text
+from shared.tables.values import name_in
 from training.config.data import SourceConfig
 from training.data.column import Column
 from training.data.sources.tabular import Table
@@ -100,12 +100,12 @@ def table_context(
             "row for a turn.",
             hint="Aggregate the rows first, or give the turns in data.context_column.",
         )
-    names: Iterable[str] = (to_text(value).strip() for value in named(tables, by_dialogue, "data.dialogue_column"))
+    names: Iterable[str] = (name_in(value) for value in named(tables, by_dialogue, "data.dialogue_column"))
     if len(tables) > 1:  # numbers begin anew in every file
         of_file = (split for split, table in tables.items() for _ in range(len(table)))
         names = (name and f"{split}:{name}" for split, name in zip(of_file, names, strict=True))
     dialogues = Column.of(names)
     speakers = None
     if by_speaker:
-        speakers = Column.of(to_text(name).strip() for name in named(tables, by_speaker, "data.speaker_column"))
+        speakers = Column.of(name_in(name) for name in named(tables, by_speaker, "data.speaker_column"))
     return previous_turns(dialogues, texts, speakers), dialogues
