@@ -6,6 +6,7 @@ again, on the precision that is served. The level head refits the last layer too
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import tempfile
@@ -103,22 +104,55 @@ def _written_out(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def adapt_data(
-    predictor: Predictor,
-    data: Any,
-    *,
-    text: str | None,
-    labels: str | Sequence[str] | None,
-    options: Mapping[str, Any],
-) -> Path:
+def adapt_data(predictor: Predictor, given: InHand, options: Mapping[str, Any]) -> Path:
     """Folder of a child bundle adapted to data in hand; see `Model.adapt`."""
-    from emotion_classifiers.data import arguments, options_for  # noqa: PLC0415  (--help does not wait for it)
-
+    if "suggest" in options or options.get("level") == "compare":
+        raise ConfigError(
+            "adapt makes a child.", hint="Call suggest for texts to label; levels are compared by `emotion adapt`."
+        )
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-        given = options_for(data, Path(folder), text=text, labels=labels)
-        parsed, _ = parse_options(AdaptOptions, arguments({**given, **options}), prog="adapt", description="")
+        return Path(_with_data(predictor, given, options, Path(folder))["bundle"])
+
+
+def suggest_texts(predictor: Predictor, given: InHand, options: Mapping[str, Any]) -> list[str]:
+    """Texts in hand that are worth labelling; see `Model.suggest`."""
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
+        table = Path(folder) / "suggested.csv"
+        _with_data(predictor, given, {**options, "output": table}, Path(folder))
+        with table.open(encoding="utf-8", newline="") as stream:
+            return [row["text"] for row in csv.DictReader(stream)]
+
+
+@dataclass(frozen=True)
+class InHand:
+    """What a call from Python was given, see `Model.adapt`."""
+
+    data: Any
+    text: str | None
+    labels: str | Sequence[str] | None
+    unlabelled: Any
+    frequencies: Any
+
+
+def _with_data(predictor: Predictor, given: InHand, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What `adapt_predictor` makes of it; `folder` holds it for the readers meanwhile."""
+    from emotion_classifiers.data import (  # noqa: PLC0415  (--help does not wait for it)
+        arguments,
+        as_given,
+        frequencies_option,
+        options_for,
+        texts_option,
+    )
+
+    with as_given(folder):
+        named = options_for(given.data, folder, text=given.text, labels=given.labels)
+        if given.unlabelled is not None:
+            named["unlabelled"] = texts_option(given.unlabelled, folder)
+        if given.frequencies is not None:
+            named["frequencies"] = frequencies_option(given.frequencies, folder)
+        parsed, _ = parse_options(AdaptOptions, arguments({**named, **options}), prog="adapt", description="")
         content, _ = adapt_predictor(predictor, parsed)
-    return Path(content["bundle"])
+    return content
 
 
 def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[str, Any], str]:

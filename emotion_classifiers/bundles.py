@@ -106,7 +106,7 @@ def train(
         EmotionError: for every mistake a user can fix; its message says how.
         KeyboardInterrupt: when it was interrupted; what was done is kept.
     """
-    from emotion_classifiers.data import arguments, options_for  # noqa: PLC0415  (may load pandas)
+    from emotion_classifiers.data import arguments, as_given, options_for  # noqa: PLC0415  (may load pandas)
     from training.config import Config  # noqa: PLC0415
     from training.config.parser import parse_options  # noqa: PLC0415
     from training.run import run  # noqa: PLC0415  (loads torch)
@@ -114,9 +114,10 @@ def train(
     recipe = [] if config is None else [f"--config={fspath(config)}"]
     given = arguments(options)
     first, _ = parse_options(Config, [*recipe, *given], prog="train", description="")
-    named = options_for(data, first.run_dir / "data", text=text, labels=labels)
-    resolved, _ = parse_options(Config, [*recipe, *arguments(named), *given], prog="train", description="")
-    bundle = run(resolved, link_latest=False)
+    with as_given(first.run_dir / "data"):
+        named = options_for(data, first.run_dir / "data", text=text, labels=labels)
+        resolved, _ = parse_options(Config, [*recipe, *arguments(named), *given], prog="train", description="")
+        bundle = run(resolved, link_latest=False)
     if bundle is None:
         raise ConfigError("this process does not write the bundle.", hint="Call train in one process.")
     return Bundle(bundle.path)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from os import PathLike
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from emotion_classifiers.hub import download
-from shared.errors import DataNotFoundError, InvalidInputError
+from emotion_classifiers.texts import listed
+from shared.errors import DataNotFoundError, EmotionError, InvalidInputError
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 GOEMOTIONS = "google-research-datasets/go_emotions"
@@ -18,6 +20,12 @@ GOEMOTIONS = "google-research-datasets/go_emotions"
 
 TABLES = ("*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.json")
 SOURCE_KEYS = ("data.source", "data.sources", "data.path")
+IN_HAND = {
+    "dataframe.parquet": "the data given",
+    "texts.parquet": "the table of texts",
+    "frequencies.yaml": "frequencies",
+}
+"""The files that hold for the readers what a call was given, and what its errors call them."""
 
 
 def options_for(
@@ -49,13 +57,78 @@ def options_for(
     return {"data.source": "table", "data.path": str(_written(data, folder)), **named}
 
 
+def texts_option(texts: Any, folder: Path) -> str:
+    """The path of a table of texts: as given, or written into `folder` from a column, a list or a DataFrame.
+
+    Raises:
+        InvalidInputError: for texts of another kind.
+    """
+    if isinstance(texts, str | PathLike):
+        return fspath(texts)
+    is_table = hasattr(texts, "columns") or (isinstance(texts, Sequence) and isinstance(next(iter(texts), 0), Mapping))
+    return str(_written(texts if is_table else {"text": listed(texts)}, folder, "texts.parquet"))
+
+
+def frequencies_option(frequencies: Any, folder: Path) -> str:
+    """The path of a file of frequencies: as given, or written into `folder` from label -> share.
+
+    Raises:
+        InvalidInputError: for frequencies of another kind.
+    """
+    if isinstance(frequencies, str | PathLike):
+        return fspath(frequencies)
+    try:
+        content = json.dumps({str(label): share for label, share in frequencies.items()}, default=float)
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidInputError(
+            f"frequencies is a {type(frequencies).__name__}, not label -> share.", hint='For example: {"joy": 0.3}'
+        ) from None
+    path = folder / "frequencies.yaml"
+    path.write_text(content, encoding="utf-8")  # JSON is YAML
+    return str(path)
+
+
+@contextmanager
+def as_given(folder: Path) -> Iterator[None]:
+    """Errors speak of what the call was given, not of the files in `folder`, and of arguments, not of keys."""
+    try:
+        yield
+    except EmotionError as error:
+        names = {str(base / file): name for base in (folder.absolute(), folder) for file, name in IN_HAND.items()}
+        names |= {"data.label_column": "labels", "data.text_column": "text", "--text_column": "text_column"}
+        names |= {" on the command line": ""}
+        for old, new in names.items():
+            error.message = error.message.replace(f"table {old}", new).replace(old, new)
+            error.hint = error.hint and error.hint.replace(old, new)
+        error.args = (f"{error.message} {error.hint}" if error.hint else error.message,)
+        raise
+
+
 def arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options as they are written on the command line."""
-    return [f"--{name}={_text(value)}" for name, value in options.items()]
+    """Options as they are written on the command line.
+
+    Raises:
+        InvalidInputError: for a value that no option takes, like a DataFrame.
+    """
+    return [f"--{name}={_text(name, value)}" for name, value in options.items()]
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str | PathLike):
+        return fspath(value)
+    try:
+        return json.dumps(value, default=_plain)
+    except TypeError:
+        raise InvalidInputError(f"{name} is a {type(value).__name__}, which no option takes.") from None
+
+
+def _plain(value: Any) -> Any:
+    """A path, or numbers of numpy, as JSON has them."""
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
 
 
 def _path(data: str | PathLike[str]) -> Path:
@@ -70,7 +143,7 @@ def _path(data: str | PathLike[str]) -> Path:
     )
 
 
-def _written(data: Any, folder: Path) -> Path:
+def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
     """A DataFrame (of pandas, polars or Arrow), or rows, as a Parquet file in `folder`."""
     import pyarrow as pa  # noqa: PLC0415  (a path needs it not)
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -83,11 +156,32 @@ def _written(data: Any, folder: Path) -> Path:
         else:
             table = pa.table(data)
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
+        if mixed := _mixed_column(data):
+            raise InvalidInputError(mixed, hint="Give every value of a column as the same kind.") from None
         raise InvalidInputError(
             f"data is a {type(data).__name__} that is no table ({' '.join(str(error).split())[:150]}).",
             hint="Give a DataFrame, a list of dictionaries, a path or a hub name.",
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "dataframe.parquet"
+    path = folder / name
     pq.write_table(table, path)
     return path
+
+
+def _mixed_column(data: Any) -> str | None:
+    """Which column holds values of several kinds, and where the first of another kind is; None where none does."""
+    import pandas as pd  # noqa: PLC0415  (who has rows of it has loaded it)
+
+    try:
+        frame = pd.DataFrame(data)
+    except (TypeError, ValueError):
+        return None
+    for name, column in frame.items():
+        kinds = column.reset_index(drop=True).dropna().map(lambda value: type(value).__name__)
+        if kinds.nunique() > 1:
+            first = kinds[kinds != kinds.iloc[0]].index[0]
+            return (
+                f"the column '{name}' holds values of several kinds: {', '.join(kinds.unique())}; "
+                f"the first {kinds[first]} is at position {first}, counted from 0."
+            )
+    return None

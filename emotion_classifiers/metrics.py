@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_classifiers.data import arguments, options_for
+from emotion_classifiers.data import arguments, as_given, options_for
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
@@ -110,7 +110,7 @@ def evaluate(
     from training.config.evaluate import EvaluateOptions  # noqa: PLC0415  (who predicts needs no parser)
     from training.config.parser import parse_options  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder, as_given(Path(folder)):
         given = options_for(data, Path(folder), text=text, labels=labels)
         if data is not None and not isinstance(data, str | PathLike) and not _has_splits(Path(given["data.path"])):
             given["data.split"] = "all"  # rows in hand are all meant, also where training saw them; a note says that

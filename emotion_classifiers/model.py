@@ -249,6 +249,8 @@ class Model:
         *,
         text: str | None = None,
         labels: str | Sequence[str] | None = None,
+        unlabelled: Any = None,
+        frequencies: Mapping[str, float] | str | PathLike[str] | None = None,
         **options: Any,
     ) -> Model:
         """The same network with decisions that fit other texts, from a child bundle that is sealed beside this one.
@@ -257,16 +259,48 @@ class Model:
             data: labelled rows, as `evaluate` takes them; None where only frequencies or unlabelled texts are known.
             text: name of the column of texts; found by name and content when None.
             labels: name of the column of labels, or of one 0/1 column a label; found by name and content when None.
-            options: any option of `emotion adapt`, like `output`, `frequencies` or `unlabelled`.
+            unlabelled: texts of yours without labels, from which the frequencies are estimated: a list, a column, a
+                DataFrame or the path of a table.
+            frequencies: label -> share of your texts that carry it, between 0 and 1, or the path of a YAML file.
+            options: any other option of `emotion adapt`, like `output`, `level` or `profile`.
 
         Raises:
             DataError: when the data cannot be used, or shares no label with the bundle.
             ConfigError: for an option that is not allowed, or too little to adapt to.
         """
-        from emotion_classifiers.adapt import adapt_data  # noqa: PLC0415  (who predicts needs no parser)
+        from emotion_classifiers.adapt import InHand, adapt_data  # noqa: PLC0415  (who predicts needs no parser)
 
-        child = adapt_data(self.predictor, data, text=text, labels=labels, options=options)
+        child = adapt_data(self.predictor, InHand(data, text, labels, unlabelled, frequencies), options)
         return load(child, precision=self.precision)
+
+    def suggest(
+        self,
+        texts: Any,
+        count: int = 50,
+        *,
+        labelled: Any = None,
+        text: str | None = None,
+        labels: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """The texts that are most worth labelling, for `adapt`.
+
+        Args:
+            texts: a list, a column, a DataFrame or the path of a table.
+            count: how many; fewer come where the others are near duplicates.
+            labelled: rows that have labels already, as `evaluate` takes them; they are left out.
+            text: name of the column of texts of `labelled`; found by name and content when None.
+            labels: name of their column of labels, or of one 0/1 column a label; found when None.
+            options: any other option of `emotion adapt --suggest`, like `seed`.
+
+        Raises:
+            DataError: when the texts or rows cannot be used.
+            ConfigError: for an option that is not allowed.
+        """
+        from emotion_classifiers.adapt import InHand, suggest_texts  # noqa: PLC0415  (who predicts needs no parser)
+
+        given = InHand(labelled, text, labels, unlabelled=texts, frequencies=None)
+        return suggest_texts(self.predictor, given, {"suggest": count, **options})
 
 
 def _rows(

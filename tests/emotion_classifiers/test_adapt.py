@@ -97,6 +97,38 @@ def test_from_python_a_frame_gives_a_model_that_decides_for_it(bundle, tmp_path)
     assert child.predict(["i am happy"])[0].error is None
 
 
+def test_from_python_texts_and_frequencies_are_taken_as_they_are_in_hand(bundle, tmp_path, capsys):
+    model = ec.load(bundle, threads=1)
+    texts = list(rows(bundle)["text"])
+    child = model.adapt(unlabelled=texts, frequencies={"joy": 0.3}, output=tmp_path / "a")
+    pd.DataFrame({"text": texts}).to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "f.yaml").write_text("joy: 0.3")
+    adapted(
+        [bundle, "--unlabelled", tmp_path / "t.csv", "--frequencies", tmp_path / "f.yaml", "--output", tmp_path / "b"],
+        capsys,
+    )
+    found, wanted = child.predictor.bundle, Bundle.read(tmp_path / "b")
+    np.testing.assert_allclose(found.calibration.biases, wanted.calibration.biases, rtol=0, atol=1e-12)
+    assert found.policies.fitted_on == wanted.policies.fitted_on
+    with pytest.raises(ConfigError, match="^frequencies: unknown label 'joyy'. Did you mean 'joy'?"):
+        model.adapt(frequencies={"joyy": 0.3}, output=tmp_path / "c")
+    with pytest.raises(ConfigError, match="Call suggest for texts to label"):
+        model.adapt(unlabelled=texts, suggest=5, output=tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_from_python_the_texts_that_the_command_would_write_are_suggested(bundle, tmp_path, capsys):
+    frame = rows(bundle)
+    frame[["text"]].to_csv(tmp_path / "t.csv", index=False)
+    adapted([bundle, "--suggest", "20", tmp_path / "t.csv", "--threads", "1"], capsys)
+    model = ec.load(bundle, threads=1)
+    suggested = model.suggest(frame["text"], 20)
+    assert suggested == pd.read_csv(tmp_path / "t-suggested.csv")["text"].tolist()
+    more = model.suggest(frame["text"], 20, labelled=frame[frame["text"].isin(suggested)])
+    assert len(more) == 20
+    assert not set(more) & set(suggested)
+
+
 def test_blank_cells_are_unknown_and_their_label_keeps_the_parents(bundle, tmp_path):
     frame = rows(bundle).astype({"anger": "object"})
     frame["anger"] = None
