@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from shared.tables.decoding import check_is_text, decoded_blocks, find_encoding,
 from shared.tables.dialect import (
     HEADER_ROWS,
     Dialect,
+    also_enclosed,
     check_one_text_a_line,
     find_dialect,
     header_evidence,
@@ -93,7 +95,12 @@ class DelimitedReader:
             return found
         lines = text.lines() if text.source.repeatable else iter(text.sample)
         quoting = tab_quoting(islice(lines, found.skip_lines, None))
-        return Dialect("\t", quoting, found.skip_lines, found.notes)
+        found = Dialect("\t", quoting, found.skip_lines, found.notes)
+        if quoting == "none" and also_enclosed(text.sample, found, self.name, options):
+            key = options.key("quoting")
+            note = f"{self.name}: quotes are read as plain characters, and would fit as enclosing cells too ({key} csv)"
+            return replace(found, notes=(*found.notes, note))
+        return found
 
     def _sample(self) -> list[list[str]]:
         found: list[list[str]] = []

@@ -246,6 +246,15 @@ def tab_quoting(lines: Iterable[str]) -> Quoting:
     return "none"
 
 
+def also_enclosed(sample: Sequence[str], plain: Dialect, name: str, options: TableOptions) -> bool:
+    """Whether quotes that enclose cells would fit as well as plain ones, and give other rows."""
+    enclosing = replace(plain, quoting="csv")
+    if not _fits(sample, enclosing, True, name, options):
+        return False
+    readings = [_sample_rows(sample, dialect, True, name, options) or [] for dialect in (enclosing, plain)]
+    return len(readings[0]) != len(readings[1])
+
+
 def header_evidence(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
     """Why the first row looks like data: what speaks strongly for it, and what speaks weakly for it.
 

@@ -278,3 +278,12 @@ def test_a_carriage_return_within_a_line_gets_a_note(tmp_path, content):
     assert table.read_all().columns == {"text": ["hi\ryo"], "n": ["1"]}
     assert f"{tmp_path}/a.tsv: a carriage return within a line is part of its text, and ends no row" in table.notes
     assert opened(tmp_path / "b.tsv", content.replace("\r", "\n")[:7] + "hi\t1\r\n").notes == []
+
+
+def test_tabs_and_line_breaks_that_quotes_may_enclose_get_a_note(tmp_path):
+    table = opened(tmp_path / "a.tsv", 'text\tn\n"a\t1\nb"\t2\n')
+    assert table.read_all().columns == {"text": ['"a', 'b"'], "n": ["1", "2"]}
+    note = "quotes are read as plain characters, and would fit as enclosing cells too (data.quoting csv)"
+    assert table.notes == [f"{tmp_path}/a.tsv: {note}"]
+    assert read(tmp_path / "a.tsv", 'text\tn\n"a\t1\nb"\t2\n', quoting="csv") == {"text": ["a\t1\nb"], "n": ["2"]}
+    assert opened(tmp_path / "b.tsv", 'text\tn\n"a\t1\n"b"\t2\n').notes == []
