@@ -60,8 +60,11 @@ class RunState:
         self._store = storage_of(output)
         self._lock: Lock | None = None
 
-    def begin(self, identity: dict[str, Any], *, restart: bool) -> None:
+    def begin(self, identity: dict[str, Any], *, restart: bool) -> dict[str, Any]:
         """Take up the run that was begun here, or begin one; no other process has its output until `release`.
+
+        Returns:
+            The identity, with the rows of a part of the run that is taken up.
 
         Raises:
             LockedError: when another process is at work here.
@@ -77,7 +80,7 @@ class RunState:
                 self._store.remove(self.path)
         self._lock = hold(self._output, join(self.path, LOCK))
         try:
-            self._take_up(identity, restart=restart)
+            return self._take_up(identity, restart=restart)
         except BaseException:
             self.release()
             raise
@@ -87,7 +90,7 @@ class RunState:
         if self._lock is not None:
             self._lock.close()
 
-    def _take_up(self, identity: dict[str, Any], *, restart: bool) -> None:
+    def _take_up(self, identity: dict[str, Any], *, restart: bool) -> dict[str, Any]:
         if restart:
             for name in self._store.names(self.path):
                 if name != LOCK:
@@ -96,11 +99,14 @@ class RunState:
         if before is None:
             write_object(self._store, join(self.path, "run.json"), identity, self.path)
         self.taken_up = before is not None
+        if before is not None:
+            identity = identity | {"part_rows": before["part_rows"]}
         if before not in (None, identity):
             raise ConfigError(
                 f"{self.path} holds the work of another run ({differences(identity, before)}).",
                 hint="Name another output, or give --restart to throw that work away.",
             )
+        return identity
 
     def end(self, *, unused: bool = False) -> None:
         """Remove what nobody needs any more: all of it, of a single output or where nothing is done."""

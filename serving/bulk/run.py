@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from serving.bulk.job import BAD_SUFFIX, Job, check_decisions, decision_notes, find_files
+from serving.bulk.job import BAD_SUFFIX, Job, ScoredFile, check_decisions, decision_notes, find_files
 from serving.bulk.outputs import FileState, PartRecord, RunState
 from serving.bulk.reading import FileEnd, Part, check_columns, open_input, read_parts
 from serving.exported import choose_model
@@ -21,6 +21,13 @@ from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.errors import DataError, DataFormatError
 from shared.tables import Format, Table
+
+PARTS = 64
+"""Of a run, if they are not too small: each of many processes then has several, and few are idle at the end."""
+SMALLEST_PART = 1024
+"""Rows; in fewer, padding costs more than evenly busy processes gain (docs/bulk.md)."""
+ROW_BYTES, PACKED_ROW_BYTES = 100, 40
+"""What a row of a table of comments has, as text and compressed."""
 
 
 @dataclass
@@ -67,7 +74,7 @@ class Run:
         restart: bool = False,
         here: bool = True,
     ) -> None:
-        self.job, self.output = job, output
+        self.output = output
         self.files, single, self.passed_over = find_files(inputs, output, job.reading, form)
         self.state = RunState(output, single=single)
         self.tables: dict[int, Table] = {}
@@ -76,14 +83,17 @@ class Run:
         bundle = Bundle.read(job.bundle, weights=False).with_profile(job.profile)
         check_decisions(bundle, policy=job.policy, segments=job.segments, language_column=job.language_column)
         notes = decision_notes(job, bundle)
-        self.job = job = replace(job, graded=bundle.readout is not None)
+        job = replace(job, graded=bundle.readout is not None)
         provider = resolve_provider(job.provider) if here else PROVIDERS[job.provider or "cpu"]
+        if provider == CPU:  # a GPU is one process's, and best with large batches
+            job = replace(job, part_rows=min(job.part_rows, part_rows(self.files)))
         self.model = f"{choose_model(bundle, precision=job.precision, provider=provider).precision}, {provider}"
         self.labels = bundle.manifest.labels
         for table in self.tables.values():
             check_columns(table, job, job.added(self.labels))
         written = self.files[0].form if single else form
-        self.state.begin(job.identity(bundle.seal, self.model, written), restart=restart)
+        taken_up = self.state.begin(job.identity(bundle.seal, self.model, written), restart=restart)
+        self.job = replace(job, part_rows=taken_up["part_rows"])
         self.states = [FileState(self.state, file) for file in self.files]
         self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())
         self._total = sum(file.source.size for file in self.files)
@@ -222,6 +232,17 @@ class Run:
         if self.passed_over:
             line += f"; {self.passed_over:,} files that are no tables passed over"
         return f"{line}; {self.model}"
+
+
+def part_rows(files: Sequence[ScoredFile]) -> int:
+    """Rows of a part, by a guess at the rows of all files; the same however many processes there are."""
+    sizes = [file.source.size / (PACKED_ROW_BYTES if _is_packed(file) else ROW_BYTES) for file in files]
+    wanted = int(sum(sizes) / PARTS)
+    return max(SMALLEST_PART, 1 << max(0, wanted.bit_length() - 1))
+
+
+def _is_packed(file: ScoredFile) -> bool:
+    return file.source.path.lower().endswith((".gz", ".parquet", ".pq", ".xlsx", ".xlsm"))
 
 
 def default_processes(job: Job) -> int:

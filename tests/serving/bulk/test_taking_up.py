@@ -8,8 +8,10 @@ import pytest
 
 from serving import predict, predict_file
 from serving.bulk import local, outputs, pool, run
+from serving.bulk.job import ScoredFile
 from serving.progress import Progress
 from shared.errors import ConfigError
+from shared.storage import FoundFile
 from tests.serving.bulk.tables import frame, read, write
 from tests.serving.bundles import stand_in_bundle
 
@@ -101,3 +103,26 @@ def test_ctrl_c_reaches_no_process_that_is_just_starting(bundle, tmp_path, monke
     score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 2)
     assert replaced == [0]
     assert len(read(tmp_path / "out.csv")) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "rows"),
+    [
+        ("a.csv", 100, 1024), ("a.csv", 13_000_000, 1024), ("a.csv", 14_000_000, 2048), ("a.csv", 27_000_000, 4096),
+        ("a.csv.gz", 6_000_000, 2048), ("a.parquet", 11_000_000, 4096),
+    ],
+)  # fmt: skip
+def test_there_are_many_parts_unless_they_were_too_small(name, size, rows):
+    source = FoundFile(name, name, size, "")
+    assert run.part_rows([ScoredFile(source, "out.csv", "out.csv", "csv")]) == rows
+
+
+def test_a_run_goes_on_in_parts_of_the_size_it_was_begun_in(bundle, tmp_path, monkeypatch, capsys):
+    write(tmp_path / "in.csv", frame(120))
+    arguments = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv")
+    stopped(bundle, monkeypatch, *arguments)
+    monkeypatch.setattr(predict, "PART_ROWS", 30)
+    score(bundle, *arguments)
+    monkeypatch.setattr(predict, "PART_ROWS", 50)
+    score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "whole.csv")
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
