@@ -23,6 +23,8 @@ _OS_HINTS = {
     errno.ENOSPC: "The disk is full: free some space and run the command again.",
     errno.EDQUOT: "The disk quota is used up: free some space and run the command again.",
     errno.EACCES: "Check the permissions of this path.",
+    errno.EEXIST: "A file is where a folder is needed: choose another path.",
+    errno.ENOTDIR: "A file is where a folder is needed: choose another path.",
     errno.EIO: "The disk failed: look at the system's log, then run the command again.",
     errno.ESTALE: "The network file system has lost it: mount it again, then run the command again.",
     errno.EROFS: "The file system is read-only: choose another output folder.",

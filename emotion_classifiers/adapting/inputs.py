@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError
 from shared.profiles import MAX_DRIFT_TEXTS, DriftReference
 from training.adapting.adapt import Evidence
 
@@ -95,7 +95,26 @@ def _labelled(predictor: Predictor, options: AdaptOptions) -> tuple[Corpus | Non
         ids_are_positions=options.data.ids_of_bundle,
         context=predictor.bundle.manifest.context,
     )
-    return read.rows, read.notes
+    return _with_a_no(read.rows, predictor.labels, read.notes)
+
+
+def _with_a_no(
+    rows: Corpus, labels: Sequence[str], notes: tuple[str, ...]
+) -> tuple[Corpus, tuple[str, ...]]:  # fmt: skip
+    """The rows without the cells of labels that only ever have a yes: fitted to them, a bundle would always say yes."""
+    cells = rows.known.sum(axis=0)
+    always = (cells > 0) & ((rows.hard_targets & rows.known).sum(axis=0) == cells)
+    if not always.any():
+        return rows, notes
+    names = ", ".join(name for name, yes in zip(labels, always, strict=True) if yes)
+    hint = "Say no (0) where a label does not fit, or --data.annotated all where a label that is not written is a no."
+    left = rows.known & ~always
+    if not left.any():
+        raise DataFormatError(f"every row that is labelled has a yes, for: {names}.", hint=hint)
+    note = f"labels that have a yes in every row where they are known are not adapted: {names}. {hint}"
+    kept = np.flatnonzero(left.any(axis=1))
+    masked = replace(rows, known=left, targets=np.where(left, rows.targets, 0).astype(rows.targets.dtype))
+    return masked.take(kept), (*notes, note)
 
 
 def read_unlabelled(path: Path, column: str | None) -> list[str]:
@@ -104,6 +123,7 @@ def read_unlabelled(path: Path, column: str | None) -> list[str]:
     Raises:
         DataError: when the file cannot be read.
         DataFormatError: when the column is not there.
+        EmptyDataError: when it holds no text.
     """
     from shared.tables import open_table  # noqa: PLC0415
 
@@ -113,7 +133,10 @@ def read_unlabelled(path: Path, column: str | None) -> list[str]:
         raise DataFormatError(
             f"{path} has no column '{name}' (columns: {', '.join(rows)}).", hint="Name the column with --text_column."
         )
-    return [str(text) for text in rows[name] if text is not None and str(text).strip()]
+    texts = [str(text) for text in rows[name] if text is not None and str(text).strip()]
+    if not texts:
+        raise EmptyDataError(f"the column '{name}' of {path} holds no text.")
+    return texts
 
 
 def read_frequencies(path: str | None, labels: Sequence[str]) -> NDArray[np.float64]:
@@ -125,13 +148,15 @@ def read_frequencies(path: str | None, labels: Sequence[str]) -> NDArray[np.floa
     """
     import yaml  # noqa: PLC0415
 
+    from training.config.yaml_file import load_yaml  # noqa: PLC0415
+
     found = np.full(len(labels), np.nan)
     if path is None:
         return found
     if not Path(path).is_file():
         raise DataNotFoundError(f"there is no file of frequencies at {path}.")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}.") from None
     if not isinstance(content, dict) or not content:

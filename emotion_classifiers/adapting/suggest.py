@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
     """Write the table; what it is as one JSON object, and in words.
 
     Raises:
-        ConfigError: when the table is there already.
+        ConfigError: when the table is there already, or no text is left.
         DataError: when the texts cannot be read.
     """
     source = Path(str(options.unlabelled))
@@ -53,6 +54,8 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
         sys.stderr.write(f"note: texts are compared by their logits: {error.message}.\n")
         vectors, alike = scores, NEAR_DUPLICATE_LOGITS
     chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike, seed=options.seed)
+    if not len(chosen):
+        raise ConfigError(f"no text of {source} is left to suggest: each is labelled already or a near duplicate.")
     with replacing_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerows([COLUMNS, *((texts[row], "") for row in chosen)])
@@ -67,7 +70,7 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
         parts.append(words)
     if len(chosen) < count:
         parts.append(f"Only {len(chosen)} of the texts are not near duplicates of others.")
-    return content, "\n\n".join([*parts, _next_step(predictor, target, source, len(chosen))])
+    return content, "\n\n".join([*parts, _next_step(predictor, target, options, len(chosen))])
 
 
 def _curve(
@@ -87,10 +90,14 @@ def _curve(
     return {"points": {str(size): score for size, score in curve.points.items()}, "gain": list(curve.gain)}, words
 
 
-def _next_step(predictor: Predictor, target: Path, source: Path, count: int) -> str:
+def _next_step(predictor: Predictor, target: Path, options: AdaptOptions, count: int) -> str:
     labels = ", ".join(predictor.labels)
+    words = [str(predictor.bundle.path), "--data", str(target), "--data.annotated", "all"]
+    for name in ("unlabelled", "text_column", "frequencies", "profile"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name}", value]
     return (
         f"{count} texts written to {target}. Fill in every label that fits a text, separated by commas; a row left "
         f"blank is left out. Labels: {labels}.\n"
-        f"Then: emotion adapt {predictor.bundle.path} --data {target} --data.annotated all --unlabelled {source}"
+        f"Then: emotion adapt {shlex.join(words)}"
     )

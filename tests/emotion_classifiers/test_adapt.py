@@ -17,7 +17,7 @@ from emotion_classifiers.adapt import main
 from emotion_classifiers.adapting.inputs import read_frequencies, read_unlabelled
 from serving.predictor import Predictor
 from shared.bundle import Bundle, seal
-from shared.errors import ConfigError, DataFormatError, DataNotFoundError
+from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError
 from shared.profiles import Profile, for_language
 from tests.helpers import WORDS
 from tests.serving.bundles import stand_in_bundle
@@ -220,6 +220,9 @@ def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
         (tmp_path / "f.yaml").write_text(content)
         with pytest.raises(ConfigError, match=message):
             read_frequencies(str(tmp_path / "f.yaml"), LABELS)
+    (tmp_path / "f.yaml").write_text("joy: 0.1\njoy: 0.2")
+    with pytest.raises(ConfigError, match="f.yaml is not YAML: the key 'joy' stands twice"):
+        read_frequencies(str(tmp_path / "f.yaml"), LABELS)
     (tmp_path / "f.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="f.yaml is not YAML"):
         read_frequencies(str(tmp_path / "f.yaml"), LABELS)
@@ -228,6 +231,29 @@ def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
     (tmp_path / "texts.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFormatError, match=r"has no column 'text' \(columns: a, b\).*--text_column"):
         read_unlabelled(tmp_path / "texts.csv", None)
+    (tmp_path / "texts.csv").write_text('text\n" "\n')
+    with pytest.raises(EmptyDataError, match=r"the column 'text' of .*texts\.csv holds no text"):
+        read_unlabelled(tmp_path / "texts.csv", None)
+
+
+def test_a_label_that_only_ever_has_a_yes_is_left_alone(bundle, tmp_path, capsys):
+    frame = rows(bundle, 40)[["text", "joy", "sadness"]].assign(joy=1)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    content, _ = adapted([bundle, "--data", tmp_path / "mine.csv", "--output", tmp_path / "child"], capsys)
+    assert any("a yes in every row where they are known are not adapted: joy. Say no (0)" in note
+               for note in content["notes"])  # fmt: skip
+    parent, child = (Bundle.read(path).policies.get()[0] for path in (bundle, tmp_path / "child"))
+    assert parent == child
+    frame[["text", "joy"]].to_csv(tmp_path / "one.csv", index=False)
+    with pytest.raises(DataFormatError, match=r"every row that is labelled has a yes, for: joy\..* --data\.annotated"):
+        main([str(bundle), "--data", str(tmp_path / "one.csv"), "--output", str(tmp_path / "other")])
+
+
+def test_one_label_in_one_column_is_enough(bundle, tmp_path, capsys):
+    rows(bundle, 40)[["text", "joy"]].to_csv(tmp_path / "mine.csv", index=False)
+    content, _ = adapted([bundle, "--data", tmp_path / "mine.csv", "--output", tmp_path / "child"], capsys)
+    assert content["rows"] == 40
+    assert "label column 'joy' (one 0/1 column per label)" in content["notes"][0]
 
 
 def test_adapting_loads_neither_torch_nor_scikit_learn(bundle, tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
 
 from emotion_classifiers.adapt import main
 from serving.predictor import Predictor
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EmptyDataError
 from tests.helpers import WORDS
 from tests.serving.bundles import stand_in_bundle
 
@@ -55,7 +56,7 @@ def test_the_suggested_table_is_filled_in_and_taken_back(bundle, texts, tmp_path
     assert header == ["text", "labels"]
     assert all(label == "" for _, label in rows)
     assert len({text for text, _ in rows} & set(texts)) == 50
-    command = next(line for line in page if line.startswith("Then: ")).split()[2:]
+    command = shlex.split(next(line for line in page if line.startswith("Then: ")))[2:]
     assert command[0] == "adapt"
     answered = fill_in(bundle, suggested)
     main([*command[1:], "--output", str(tmp_path / "child"), "--threads", "1"])
@@ -89,3 +90,17 @@ def test_a_table_that_is_being_filled_in_is_not_overwritten(bundle, texts, tmp_p
         main([str(bundle), "--suggest", "5", str(tmp_path / "texts.csv")])
     with pytest.raises(ConfigError, match="--suggest needs texts. For example: --suggest 50 texts.csv"):
         main([str(bundle), "--suggest", "5"])
+
+
+def test_an_untouched_table_is_said_to_be_one_and_an_empty_one_is_not_written(bundle, tmp_path, capsys):
+    path = tmp_path / "my texts.csv"
+    path.write_text("body,number\ni am happy,1\ni am sad,2\n")
+    main([str(bundle), "--suggest", "2", str(path), "--text_column", "body", "--threads", "1"])
+    command = shlex.split(next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Then: ")))
+    assert command[-4:] == ["--unlabelled", str(path), "--text_column", "body"]
+    suggested = tmp_path / "my texts-suggested.csv"
+    with pytest.raises(EmptyDataError, match=r"no row of .*my texts-suggested\.csv has a label: labels are blank"):
+        main(command[3:])
+    suggested.write_text("text,labels\ni am happy,joy\ni am sad,sadness\n")
+    with pytest.raises(ConfigError, match=r"no text of .*my texts\.csv is left to suggest: each is labelled already"):
+        main([*command[3:], "--suggest", "2", "--output", str(tmp_path / "more.csv")])

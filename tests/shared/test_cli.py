@@ -21,7 +21,8 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(capsys):
     assert capsys.readouterr().err == "error: no folder here. Make it.\n"
 
 
-@pytest.mark.parametrize(("kind", "hint"), [(errno.ENOSPC, "The disk is full"), (errno.EIO, "The disk failed")])
+@pytest.mark.parametrize(("kind", "hint"), [(errno.ENOSPC, "The disk is full"), (errno.EIO, "The disk failed"),
+                                              (errno.EEXIST, "A file is where a folder is needed")])  # fmt: skip
 def test_a_disk_that_is_full_or_fails_is_named(capsys, kind, hint):
     def main():
         raise OSError(kind, os.strerror(kind), "runs/x")

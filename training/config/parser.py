@@ -20,6 +20,7 @@ from training.config.aliases import meant_key
 from training.config.experiments import COMMANDS
 from training.config.schema import Config
 from training.config.values import RefusedValueError, convert, describe, entry_type, leaves
+from training.config.yaml_file import load_yaml
 
 ENV_PREFIX = "EMOTION_TRAIN"
 PRINT_CONFIG = "--print_config"
@@ -209,7 +210,7 @@ class _Reader:
         """
         path = Path(recipe_path(str(name)))
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = load_yaml(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, IsADirectoryError):
             raise ConfigError(
                 f"no configuration file at {path.absolute()}.",

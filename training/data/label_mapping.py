@@ -13,6 +13,7 @@ import yaml
 from shared.errors import ConfigError, DataFormatError
 from shared.labels import TAXONOMIES
 from training.config.data import LabelKeys
+from training.config.yaml_file import load_yaml
 from training.data import arrays
 from training.data.files import existing
 from training.data.sources.base import RawCorpus, RawSplit
@@ -96,7 +97,7 @@ def read_groups(taxonomy: str) -> dict[str, tuple[str, ...]]:
         Path(taxonomy), "the taxonomy", f"Give one of {', '.join(TAXONOMIES)}, or a YAML file of groups and labels."
     )
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataFormatError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict) or not all(isinstance(members, list) and members for members in found.values()):

@@ -95,7 +95,12 @@ def test_all_mistakes_are_told_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("optim: [", "is not valid YAML"), ("- lr", "must hold sections with keys"), ("optim: 3", "'optim' in ")],
+    [
+        ("optim: [", "is not valid YAML"),
+        ("optim:\n  lr: 1\n  lr: 2", "the key 'lr' stands twice"),
+        ("- lr", "must hold sections with keys"),
+        ("optim: 3", "'optim' in "),
+    ],
 )
 def test_a_broken_file_is_explained(tmp_path, content, message):
     path = tmp_path / "config.yaml"

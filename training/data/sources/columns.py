@@ -124,7 +124,7 @@ class _Finder:
         """The label columns, and whether they are 0/1 columns."""
         given = self.source.label_column
         if given in self.values:
-            return (str(given),), False
+            return (str(given),), bool(given and self._alone([given]))
         if given:
             names = tuple(self.named(column.strip()) for column in given.split(","))
             return names, len(names) > 1
@@ -134,7 +134,7 @@ class _Finder:
             raise self._ambiguous("label", [*by_name, *binary])
         if by_name:
             return (by_name[0],), False
-        if len(binary) > 1:
+        if len(binary) > 1 or self._alone(binary):
             return tuple(binary), True
         by_words = [column for column in self.values if self._holds_emotions(column)]
         if len(by_words) == 1:
@@ -199,13 +199,13 @@ class _Finder:
         skipped = {*ID_NAMES, *SPLIT_COLUMNS, *RATER_ID, *(name for tier in LABEL_NAMES for name in tier)}
         columns = list(self.values)
         binary = [c for c in columns if c.strip().lower() not in skipped and not RATER.fullmatch(c.strip())
-                  and (found := self._filled(c)) and {value.lower() for value in found} <= BINARY]  # fmt: skip
+                  and self._is_binary(c)]  # fmt: skip
         sure = [column for column in binary if self._is_label_name(column)]
         flags = [column for column in binary if column not in sure and is_flag(column)]
         rest = [column for column in binary if column not in sure and column not in flags]
         constant = [column for column in rest if len({value.lower()[0] for value in self._filled(column)}) == 1]
         if len(binary) < 2:
-            return []
+            return binary if self._alone(binary) else []
         left = [*flags, *(column for column in constant if len(rest) > len(constant) or sure)]
         open_ones = [column for column in rest if column not in left]
         if sure and open_ones:
@@ -220,6 +220,14 @@ class _Finder:
         if left:
             self.notes.append(f"0/1 columns that are not taken as labels: {', '.join(left)}")
         return [column for column in binary if column not in left]
+
+    def _alone(self, columns: Sequence[str]) -> bool:
+        """Whether it is one 0/1 column of a label that the model has."""
+        return len(columns) == 1 and columns[0].strip().casefold() in self.wanted and self._is_binary(columns[0])
+
+    def _is_binary(self, column: str) -> bool:
+        found = self._filled(column)
+        return bool(found) and {value.lower() for value in found} <= BINARY
 
     def _is_label_name(self, column: str) -> bool:
         return column.strip().casefold() in self.wanted or is_emotion(column)
@@ -257,6 +265,11 @@ class _Finder:
     def _no_label(self) -> DataFormatError:
         emotions = [c for c in self.values if self._is_label_name(c) and self._filled(c)
                     and all(NUMBER.fullmatch(value) for value in self._filled(c))]  # fmt: skip
+        if len(emotions) == 1 and self._is_binary(emotions[0]):
+            return DataFormatError(
+                f"{self.name} has one 0/1 column of a label, {emotions[0]}; allowed: a column of names, or 0/1 columns "
+                "of two labels and more."
+            )
         if emotions:
             shown = sorted({value for column in emotions for value in self._filled(column)})[:4]
             return DataFormatError(

@@ -78,6 +78,8 @@ def label_tables(
     )
     splits_of = _splits(tables, columns)
     kept = np.flatnonzero(labels.known.any(axis=1))
+    if not len(kept):
+        raise EmptyDataError(f"no row of {first.path} has a label: {', '.join(columns.labels[:4])} are blank.")
     rows = labels.take(kept)
     context, dialogues = table_context(tables, source, texts, _named)
     first_of = first_rows(_keys(texts.take(kept), context and context.take(kept)), within=splits_of[kept])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from shared.errors import DataFormatError
@@ -27,6 +29,15 @@ def test_first_tier_of_names_goes_before_the_second():
 def test_one_0_1_column_per_label_is_found():
     found = find({"text": TEXTS, "id": ["0", "1"], "joy": ["0", "1"], "fear": [1, 0], "score": ["0.4", "1"]})
     assert (found.labels, found.one_hot) == (("joy", "fear"), True)
+
+
+def test_one_0_1_column_alone_is_a_label_where_the_model_has_it():
+    columns, source = {"text": TEXTS, "Joy": ["0", "1"]}, SourceConfig("table", "x.csv")
+    found = find_columns("x.csv", columns, source, ("joy", "fear"))
+    assert (found.labels, found.one_hot) == (("Joy",), True)
+    assert find_columns("x.csv", columns, replace(source, label_column="Joy"), ("joy",)).one_hot
+    with pytest.raises(DataFormatError, match=r"has one 0/1 column of a label, Joy; allowed: a column of names"):
+        find(columns)
 
 
 def test_the_only_prose_is_the_text():
