@@ -23,7 +23,10 @@ PROTECTED = frozenset({PREDICT, CLASSIFY, "/model"})
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
 MAX_QUEUE_WAIT_FRACTION = 0.4
-"""Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by."""
+"""Largest share of its deadline that a text may be expected to wait: the rest is for what the estimate is wrong by.
+
+Of a request of several it is a share of what is left of the deadline when the last one is due.
+"""
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -122,11 +125,12 @@ class AdmissionControl:
         batcher, most = self._engine.require().batcher, self._settings.queue_texts
         if batcher.closed:
             raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
-        before = batcher.held + ahead
-        wait_s = before * batcher.seconds_per_text
-        if before + num_texts > most:
-            raise OverloadedError(f"the queue is full ({most} texts).", retry_after_s=max(1, math.ceil(wait_s)))
-        if wait_s > MAX_QUEUE_WAIT_FRACTION * timeout_s:
+        if batcher.held + ahead + num_texts > most:
+            retry_after_s = max(1, math.ceil(batcher.wait_s(math.inf, ahead)))
+            raise OverloadedError(f"the queue is full ({most} texts).", retry_after_s=retry_after_s)
+        last_due_s = batcher.pace.last_due_s(num_texts, timeout_s)
+        wait_s = batcher.wait_s(last_due_s, ahead)
+        if wait_s > MAX_QUEUE_WAIT_FRACTION * (timeout_s - last_due_s):
             raise OverloadedError(
                 f"the queue is {wait_s:.1f} s long, the deadline {timeout_s:.1f} s.", retry_after_s=math.ceil(wait_s)
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from serving.batching.batcher import Batcher
+from serving.batching.fairness import Pace
 from serving.logs import dropped_lines
 from serving.settings import Settings
 from serving.signature import check_pins
@@ -70,7 +71,7 @@ class Engine:
 
         Not while every model process was lost and its successor is still loading.
         """
-        return self.active is not None and self.active.batcher.has_workers and not self.draining
+        return self.active is not None and self.active.batcher.num_workers > 0 and not self.draining
 
     def require(self) -> ActiveModel:
         """The bundle in service.
@@ -153,6 +154,8 @@ class Engine:
             workers, start_worker,
             max_tokens=self.settings.batch_tokens, max_held=self.settings.queue_texts, observer=self.metrics,
         )  # fmt: skip
+        slowest_s, lengths = max(worker.loaded.slowest_s for worker in workers), workers[0].loaded.lengths
+        batcher.pace = Pace.guess(slowest_s, bundle.manifest.max_length, float(lengths.mean()), len(workers))
         before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher, drift)
         self.metrics.loaded(self.active.model, drift)
         freeze_heap()

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from serving.batching.jobs import Item, Job, Observer, Row, Worker, no_room
+from serving.batching.fairness import Pace
+from serving.batching.jobs import Item, Job, Observer, Row, Worker, crash_error, items_of, no_room
 from serving.batching.micro_batches import WaitingTexts
 from serving.worker.client import ProcessLostError
 from serving.worker.wire import Tokens
@@ -60,30 +62,27 @@ class Batcher:
         self._retries: deque[Item] = deque()
         self._idle_workers: dict[Worker, asyncio.Future[bool]] = {}
         self.closed = False
-        self._held = self._num_open = 0
+        self.held = self._num_open = 0
+        """Texts, and further windows of them, waiting or running; and requests they are from."""
+        self._tokens = 0.0
+        self._divisible: set[Job] = set()
         self._all_answered = asyncio.Event()
         self._all_answered.set()
-        self.seconds_per_text = 0.0
-        """Moving average over all workers together; 0 before the first run."""
-        self._num_workers = len(workers)
-        self._num_lost = 0
+        self.pace = Pace()
+        self._num_workers, self._num_lost = len(workers), 0
         self._worker_tasks = [self._loop.create_task(self._worker_loop(worker)) for worker in workers]
         self._worker_tasks.append(self._loop.create_task(self._heartbeat()))
-
-    @property
-    def has_workers(self) -> bool:
-        """Whether one worker at least is there, and not all of them are being replaced."""
-        return self.num_workers > 0
 
     @property
     def num_workers(self) -> int:
         """Workers that are there, without those being replaced."""
         return self._num_workers - self._num_lost
 
-    @property
-    def held(self) -> int:
-        """Texts, and further windows of them, waiting or running."""
-        return self._held
+    def wait_s(self, within_s: float, num_others: int = 0) -> float:
+        """Time that held texts take which are due within so many seconds, and `num_others`, in s."""
+        end = time.perf_counter() + within_s
+        tokens = self._tokens - sum(job.tokens_later(end) for job in self._divisible)
+        return tokens * self.pace.seconds_per_token + num_others * self.pace.seconds_per_text
 
     async def submit(
         self, texts: Sequence[str], *, timeout_s: float, whole: Sequence[bool] = ()
@@ -108,9 +107,12 @@ class Batcher:
             return []
         if self.closed:
             raise NotReadyError("the service is shutting down.", hint="Send the request to another replica.")
-        job = Job(texts, whole or [False] * len(texts), self._loop.create_future(), time.perf_counter())
-        self._hold(job.held)
+        job = Job(texts, whole or [False] * len(texts), self._loop.create_future(), time.perf_counter(), timeout_s)
+        job.plan(len(texts) * self.pace.tokens_per_text, self.pace)
+        self._hold(job.missing, job.tokens)
         self._num_open += 1
+        if job.missing > 1:
+            self._divisible.add(job)
         self._jobs.append(job)
         self._notify_idle()
         timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
@@ -119,8 +121,9 @@ class Batcher:
         finally:
             timer.cancel()
             job.wanted = False
-            self._hold(-job.held)
+            self._hold(-job.missing, -job.tokens)
             self._num_open -= 1
+            self._divisible.discard(job)
 
     async def close(self) -> None:
         """Answer what is held, then end the workers; new texts are refused from now on."""
@@ -131,9 +134,10 @@ class Batcher:
             task.cancel()
         await asyncio.gather(*self._worker_tasks, return_exceptions=True)
 
-    def _hold(self, change: int) -> None:
-        self._held += change
-        if self._held:
+    def _hold(self, texts: int, tokens: float) -> None:
+        self.held += texts
+        self._tokens = self._tokens + tokens if self.held else 0.0
+        if self.held:
             self._all_answered.clear()
         else:
             self._all_answered.set()
@@ -286,16 +290,17 @@ class Batcher:
         if not job.wanted or job.answer.done():
             return []
         more = sum(len(tokens.more) for tokens in texts)
-        room, wait_s = self._max_held - self._held + job.held, self._held * self.seconds_per_text
-        refusal = no_room(job.held + more, room, self._max_held, wait_s)
+        room = self._max_held - self.held + job.missing
+        refusal = no_room(job.missing + more, room, self._max_held, self.wait_s(math.inf))
         if more and refusal is not None:
             job.answer.set_exception(refusal)
             return []
         job.missing += more
-        job.held += more
-        self._hold(more)
-        windows = [(place, ids) for place, tokens in enumerate(texts) for ids in (tokens.ids, *tokens.more)]
-        return [Item(job, place, texts[place]._replace(ids=ids)) for place, ids in windows]
+        before, items = job.tokens, items_of(job, texts, self.pace)
+        self._hold(more, job.tokens - before)
+        if job.missing > 1:
+            self._divisible.add(job)
+        return items
 
     async def _run(self, worker: Worker, batch: Sequence[Item]) -> None:
         started = time.perf_counter()
@@ -303,7 +308,7 @@ class Batcher:
             answers = await self._answers(worker, batch)
         except ProcessLostError:
             given_up = [item for item in batch if item.retried]
-            self._deliver(given_up, [_crash_error()] * len(given_up))
+            self._deliver(given_up, [crash_error()] * len(given_up))
             for item in batch:
                 if not item.retried:
                     item.retried = True
@@ -311,9 +316,9 @@ class Batcher:
             self._notify_idle()
             raise
         seconds = time.perf_counter() - started
-        self._observer.ran([item.length for item in batch], [started - item.job.arrived for item in batch], seconds)
-        pace = seconds / len(batch) / self._num_workers
-        self.seconds_per_text = pace if not self.seconds_per_text else 0.9 * self.seconds_per_text + 0.1 * pace
+        lengths = [item.length for item in batch]
+        self._observer.ran(lengths, [started - item.job.arrived for item in batch], seconds)
+        self.pace.ran(lengths, seconds, self._num_workers)
         self._deliver(batch, answers)
 
     async def _answers(self, worker: Worker, batch: Sequence[Item]) -> list[Row | RequestError]:
@@ -328,19 +333,17 @@ class Batcher:
             logger.exception("a model run failed")
             self._observer.crashed()
             if len(batch) == 1:
-                return [_crash_error()]
+                return [crash_error()]
             return [answer for item in batch for answer in await self._answers(worker, [item])]
         return [Row.of(row, item.tokens) for row, item in zip(probabilities, batch, strict=True)]
 
     def _deliver(self, batch: Sequence[Item], answers: Sequence[Row | RequestError]) -> None:
         for item, answer in zip(batch, answers, strict=True):
-            item.job.take(item.position, answer)
+            if item.wanted:
+                item.job.take(item.position, answer, item.length)
+                self._hold(-1, -item.length)
 
     def _fail(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if not job.answer.done():
-                job.answer.set_result([_crash_error()] * len(job.texts))
-
-
-def _crash_error() -> NotReadyError:
-    return NotReadyError("the model failed on this text.", hint="Try again; if it fails again, report it.")
+                job.answer.set_result([crash_error()] * len(job.texts))

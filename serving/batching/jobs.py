@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.batching.fairness import Pace, due_times, spread_s
 from serving.worker.wire import Tokens
-from shared.errors import InvalidInputError, OverloadedError, RequestError
+from shared.errors import InvalidInputError, NotReadyError, OverloadedError, RequestError
 
 
 class Worker(Protocol):
@@ -98,26 +99,42 @@ class Job:
     Attributes:
         texts: N of them.
         whole: which of them are read whole, in windows where they are long.
+        arrived: when it came, in s.
+        timeout_s: its deadline.
         missing: model runs that have no answer yet: one a text, and after tokenising one for each further window.
-        held: what the queue counts it as.
+        tokens: of those runs; an estimate before tokenising.
+        spread_s: time over which they are due.
     """
 
     texts: Sequence[str]
     whole: Sequence[bool]
     answer: asyncio.Future[list[Row | RequestError]]
     arrived: float
+    timeout_s: float
     rows: list[Row | RequestError | None] = field(init=False)
     missing: int = field(init=False)
-    held: int = field(init=False)
+    tokens: float = field(init=False)
+    spread_s: float = field(init=False)
+    _all_tokens: float = field(init=False)
     wanted: bool = True
     retried: bool = False
     """A worker was lost while it tokenised these texts."""
 
     def __post_init__(self) -> None:
         self.rows = [None] * len(self.texts)
-        self.missing = self.held = len(self.texts)
+        self.missing = len(self.texts)
 
-    def take(self, position: int, answer: Row | RequestError) -> None:
+    def plan(self, tokens: float, pace: Pace) -> None:
+        """Set over which time its runs are due, which have so many tokens."""
+        self.tokens = self._all_tokens = tokens
+        self.spread_s = spread_s(tokens * pace.seconds_per_token, self.timeout_s)
+
+    def tokens_later(self, time: float) -> float:
+        """How many of the tokens that have no answer yet are due after `time`."""
+        left_s = self.arrived + self.spread_s - time
+        return min(self.tokens, self._all_tokens * min(1.0, left_s / self.spread_s)) if left_s > 0 else 0.0
+
+    def take(self, position: int, answer: Row | RequestError, num_tokens: int) -> None:
         """One more answer, for a text or for one of its windows; an error is the answer for the whole text."""
         before = self.rows[position]
         if isinstance(before, Row) and isinstance(answer, Row):
@@ -125,6 +142,7 @@ class Job:
         if not isinstance(before, RequestError):
             self.rows[position] = answer
         self.missing -= 1
+        self.tokens -= num_tokens
         if not self.missing and not self.answer.done():
             self.answer.set_result([row for row in self.rows if row is not None])
 
@@ -136,6 +154,8 @@ class Item:
     job: Job
     position: int
     tokens: Tokens
+    due: float
+    """When its turn is; see `serving.batching.fairness`."""
     retried: bool = False
     """A worker was lost while it ran this text."""
 
@@ -148,6 +168,21 @@ class Item:
     def wanted(self) -> bool:
         """Whether its caller still waits."""
         return self.job.wanted
+
+
+def items_of(job: Job, texts: Sequence[Tokens], pace: Pace) -> list[Item]:
+    """The runs of a job, one for each of its N texts or for each of their windows; it is planned by them."""
+    windows = [(place, ids) for place, tokens in enumerate(texts) for ids in (tokens.ids, *tokens.more)]
+    runs = [(place, texts[place]._replace(ids=ids)) for place, ids in windows]
+    lengths = [tokens.length for _, tokens in runs]
+    job.plan(sum(lengths), pace)
+    due = due_times(lengths, job.arrived, job.spread_s)
+    return [Item(job, place, tokens, time) for (place, tokens), time in zip(runs, due, strict=True)]
+
+
+def crash_error() -> NotReadyError:
+    """The answer for a text that the model could not be run on."""
+    return NotReadyError("the model failed on this text.", hint="Try again; if it fails again, report it.")
 
 
 def no_room(runs: int, room: int, most: int, wait_s: float) -> RequestError | None:

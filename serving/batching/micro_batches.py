@@ -1,10 +1,10 @@
-"""Which waiting texts run together: the oldest one, with its neighbours in length, within a budget of tokens."""
+"""Which waiting texts run together: the one due first, with its neighbours in length, within a budget of tokens."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
 FREE_PADDING_TOKENS = 64
@@ -15,11 +15,16 @@ MAX_PADDING = 0.2
 
 
 class Sized(Protocol):
-    """Something with a length in tokens that may have become pointless."""
+    """Something with a length in tokens and a due time that may have become pointless."""
 
     @property
     def length(self) -> int:
         """Number of tokens."""
+        ...
+
+    @property
+    def due(self) -> float:
+        """When its turn is; of those due at the same time, the first to come is first."""
         ...
 
     @property
@@ -40,7 +45,7 @@ class _Place(Generic[T]):
 
 
 class WaitingTexts(Generic[T]):
-    """Texts sorted by length that remembers their order of arrival; not thread-safe.
+    """Texts sorted by length and by when they are due; not thread-safe.
 
     Args:
         max_tokens: most tokens of a batch, padding included; a longer text is a batch of its own.
@@ -49,7 +54,7 @@ class WaitingTexts(Generic[T]):
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = max_tokens
         self._by_length: list[_Place[T]] = []
-        self._by_age: deque[_Place[T]] = deque()
+        self._by_due: list[tuple[float, int, _Place[T]]] = []
         self._count = 0
         self._tokens = 0
 
@@ -62,21 +67,21 @@ class WaitingTexts(Generic[T]):
         self._count += 1
         self._tokens += place.length
         insort(self._by_length, place)
-        self._by_age.append(place)
+        heappush(self._by_due, (item.due, place.order, place))
 
     def take(self, shares: int = 1) -> list[T]:
-        """The next batch, the oldest text and others of similar length; empty when nothing wanted is waiting.
+        """The next batch, the text due first and others of similar length; empty when nothing wanted is waiting.
 
         Args:
             shares: what waits is shared out among so many, as far as that is worth a model run each.
         """
-        oldest = self._oldest()
-        if oldest is None:
+        next_due = self._next_due()
+        if next_due is None:
             return []
         max_tokens = min(self._max_tokens, max(FREE_PADDING_TOKENS, -(-self._tokens // shares)))
-        first = bisect_left(self._by_length, oldest)
+        first = bisect_left(self._by_length, next_due)
         last = first + 1
-        real = oldest.length
+        real = next_due.length
         while True:
             grown = self._grow(first, last, real, max_tokens)
             if grown is None:
@@ -90,9 +95,9 @@ class WaitingTexts(Generic[T]):
             place.taken = True
         return [place.item for place in batch if place.item.wanted]
 
-    def _oldest(self) -> _Place[T] | None:
-        while self._by_age:
-            place = self._by_age.popleft()
+    def _next_due(self) -> _Place[T] | None:
+        while self._by_due:
+            place = heappop(self._by_due)[-1]
             if place.taken:
                 continue
             if place.item.wanted:

@@ -10,6 +10,7 @@ import pytest
 
 from serving.admission import MAX_QUEUE_WAIT_FRACTION, AdmissionControl
 from serving.api_keys import ApiKeys
+from serving.batching.fairness import Pace
 from serving.settings import Settings
 from shared.errors import DeadlineError, InvalidInputError, NotReadyError, OverloadedError, UnauthorizedError
 from tests.serving.batching.fakes import FakeModel, expected, running, values
@@ -33,7 +34,10 @@ def admission(batcher=None, *, ready: bool = True, keys: tuple[str, ...] = (), *
 
 
 def queue(held: int = 0, seconds_per_text: float = 0.0, *, closed: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(held=held, seconds_per_text=seconds_per_text, closed=closed)
+    def wait_s(_within_s: float, num_others: int = 0) -> float:
+        return (held + num_others) * seconds_per_text
+
+    return SimpleNamespace(held=held, wait_s=wait_s, pace=Pace(seconds_per_text, 1.0), closed=closed)
 
 
 FULL = queue(held=8)
@@ -161,6 +165,14 @@ def test_a_queue_longer_than_the_deadline_is_rejected_at_once():
     control.check_room(1, 3 / MAX_QUEUE_WAIT_FRACTION)
     with pytest.raises(OverloadedError, match=r"the queue is 4.0 s long"):
         control.check_room(1, 3 / MAX_QUEUE_WAIT_FRACTION, ahead=1)
+
+
+def test_a_request_of_several_texts_may_wait_for_a_share_of_what_its_own_leave():
+    control = admission(queue(held=2, seconds_per_text=1.0))  # it takes 4 s; its last text is due after 3/4 of 8 s
+    control.check_room(4, 13)  # it may wait 0.4 x (13 - 3/4 x 6.5) = 3.3 s
+    with pytest.raises(OverloadedError, match=r"the queue is 2.0 s long, the deadline 7.0 s"):
+        control.check_room(4, 7)  # 0.4 x (7 - 3/4 x 4) = 1.6 s
+    control.check_room(1, 5)
 
 
 def test_counts_add_up_when_requests_are_cancelled_rejected_and_late_at_random():

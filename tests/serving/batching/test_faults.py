@@ -148,11 +148,11 @@ def test_says_when_every_worker_is_being_replaced(monkeypatch):
             model.refuse_to_start = 10**6
             model.workers[0].ended.set_result(-9)
             await until(lambda: len(batcher._idle_workers) == 1)
-            assert batcher.has_workers
+            assert batcher.num_workers > 0
             model.workers[1].ended.set_result(-9)
-            await until(lambda: not batcher.has_workers)
+            await until(lambda: batcher.num_workers == 0)
             model.refuse_to_start = 0
-            await until(lambda: batcher.has_workers)
+            await until(lambda: batcher.num_workers > 0)
 
     asyncio.run(main())
 

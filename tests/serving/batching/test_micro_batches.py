@@ -11,6 +11,7 @@ from serving.batching.micro_batches import FREE_PADDING_TOKENS, MAX_PADDING, Wai
 @dataclass(eq=False)
 class Text:
     length: int
+    due: float = 0.0
     wanted: bool = True
 
 
@@ -27,12 +28,20 @@ def test_nothing_waiting_gives_an_empty_batch():
     assert queue.take() == []
 
 
-def test_the_oldest_text_is_in_the_next_batch_with_its_neighbours_in_length():
+def test_the_text_due_first_is_in_the_next_batch_with_its_neighbours_in_length():
     queue, texts = waiting(10, 400, 11, 9, 390)
     first = queue.take()
     assert texts[0] in first
     assert sorted(text.length for text in first) == [9, 10, 11]
     assert [text.length for text in queue.take()] == [400]  # 2 x 400 tokens would be over the budget
+
+
+def test_what_comes_later_and_is_due_before_runs_before():
+    queue: WaitingTexts[Text] = WaitingTexts(512)
+    large, small = [Text(300, due=due) for due in (0.0, 1.0, 2.0)], Text(10, due=0.5)
+    for text in (*large, small):
+        queue.add(text)
+    assert [queue.take() for _ in range(4)] == [[large[0]], [small], [large[1]], [large[2]]]
 
 
 def test_a_text_longer_than_the_budget_is_a_batch_of_its_own():
@@ -65,13 +74,13 @@ def test_unwanted_texts_are_not_handed_out():
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 600), max_size=60), st.integers(16, 1024), st.data())
 def test_every_text_is_handed_out_once_in_batches_within_the_budget(lengths, max_tokens, data):
-    queue, texts = waiting(*lengths, max_tokens=max_tokens)
-    left, seen = list(texts), []
+    texts = [Text(length, data.draw(st.sampled_from([0.0, 0.5, 1.0])), data.draw(st.booleans())) for length in lengths]
+    queue: WaitingTexts[Text] = WaitingTexts(max_tokens)
     for text in texts:
-        text.wanted = data.draw(st.booleans())
+        queue.add(text)
+    left, seen = list(texts), []
     while batch := queue.take():
-        oldest = next(text for text in left if text.wanted)
-        assert oldest in batch
+        assert min((text for text in left if text.wanted), key=lambda text: text.due) in batch
         padded = max(text.length for text in batch) * len(batch)
         assert len(batch) == 1 or padded <= max_tokens
         seen += batch
