@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from serving.settings import Settings
+from serving.settings import PREFIX, Settings
 from shared.errors import ConfigError, UnauthorizedError
 
 logger = logging.getLogger("emotion.keys")
@@ -48,7 +48,8 @@ class ApiKeys:
             try:
                 self._read(file)
             except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"the API key file {file} cannot be read: {error}.") from None
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise ConfigError(f"the API key file {file} cannot be read: {reason}.") from None
             if not self._from_file:
                 raise ConfigError(f"the API key file {file} holds no key.", hint="Write one key a line.")
 
@@ -111,9 +112,15 @@ def api_keys(settings: Settings) -> ApiKeys:
     """The keys that the settings name.
 
     Raises:
-        ConfigError: when their file cannot be read, or holds no key.
+        ConfigError: when there are some and none is a key, or their file cannot be read, or holds none.
     """
-    return ApiKeys(settings.api_keys.get_secret_value().split(","), settings.api_key_file)
+    keys = settings.api_keys.get_secret_value()
+    if keys and not _digests(keys.split(",")):
+        raise ConfigError(
+            f"{PREFIX}API_KEYS holds no key, so that everybody could come in.",
+            hint="Give keys with commas between them, or nothing at all to ask for none.",
+        )
+    return ApiKeys(keys.split(","), settings.api_key_file)
 
 
 def _digest(key: str) -> bytes:

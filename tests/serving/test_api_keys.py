@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from serving.api_keys import ApiKeys
+from serving.api_keys import ApiKeys, api_keys
+from serving.settings import Settings
 from shared.errors import ConfigError, UnauthorizedError
 
 
@@ -78,11 +79,19 @@ def test_an_emptied_file_closes_the_service(tmp_path):
 
 
 def test_a_missing_or_empty_key_file_is_a_mistake_at_the_start(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"none cannot be read: No such file or directory\.$"):
         ApiKeys([], tmp_path / "none")
     (tmp_path / "empty").write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="holds no key"):
         ApiKeys([], tmp_path / "empty")
+
+
+@pytest.mark.parametrize("given", [",", " ", " , ,"])
+def test_keys_of_which_none_is_a_key_are_refused_and_open_nothing(given):
+    with pytest.raises(ConfigError, match="EMOTION_API_KEYS holds no key, so that everybody could come in"):
+        api_keys(Settings(api_keys=given))
+    assert not api_keys(Settings(api_keys="")).needed
+    assert api_keys(Settings(api_keys="a,")).needed
 
 
 def test_an_emptied_or_vanished_file_is_logged_once(tmp_path, caplog):
