@@ -72,7 +72,8 @@ class AdmissionControl:
             self._keys.check(named)
             self.check_room(1, timeout_s, ahead=self.admitted_this_tick)
         except OverloadedError as error:
-            return error
+            # its frames would hold the error and the connection: garbage that waits for the collector, in every 429
+            return error.with_traceback(None)
         except RequestError:
             return None
         # a turn of the event loop brings hundreds under overload: uncounted, all would find the room there is for one

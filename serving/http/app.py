@@ -238,7 +238,7 @@ def _checked(value: Any, max_characters: int, context: Context = ()) -> str | Re
     try:
         return check_text(value, max_characters=max_characters, context=context)
     except RequestError as error:
-        return error
+        return error.with_traceback(None)  # whose frames would hold the error
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any] | None:
@@ -268,7 +268,7 @@ def _gone() -> Response:
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
-    status, body, extra = error_response(cast("RequestError", error))
+    status, body, extra = error_response(cast("RequestError", error.with_traceback(None)))  # as in `_checked`
     return Response(body, status, headers={**extra, ERROR_RENDERED: "1"}, media_type="application/json")
 
 

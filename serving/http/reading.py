@@ -169,7 +169,7 @@ def _cut(text: str | RequestError, request: PredictRequest) -> _Text | RequestEr
             else split(text, request.segments, (request.language or LANGUAGE).split("-", 1)[0])
         )
     except RequestError as error:
-        return error
+        return error.with_traceback(None)  # whose frames would hold the error
     return _Text(text, places)
 
 

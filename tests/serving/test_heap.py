@@ -6,6 +6,11 @@ import weakref
 import pytest
 
 from serving.engine import GC_THRESHOLD, freeze_heap
+from serving.http.app import _checked, _refuse
+from serving.http.reading import _cut
+from serving.http.schemas import PredictRequest
+from shared.errors import InvalidInputError
+from tests.serving.test_admission import FULL, admission, rejected_early
 
 
 @pytest.fixture
@@ -40,3 +45,25 @@ def test_garbage_that_was_frozen_goes_the_next_time():
     assert seen() is not None
     freeze_heap()
     assert seen() is None
+
+
+def refuse(*_: object) -> None:
+    raise InvalidInputError("an example.")
+
+
+@pytest.mark.parametrize("place", ["early rejection", "one text of several", "segments", "the whole request"])
+def test_an_error_that_is_an_answer_holds_no_frames_which_would_hold_it(place, monkeypatch):
+    """Such a cycle keeps a request, and its connection, until the garbage collector looks."""
+    if place == "early rejection":
+        error = rejected_early(admission(FULL))
+    elif place == "one text of several":
+        error = _checked("", 10)
+    elif place == "segments":
+        monkeypatch.setattr("serving.http.reading.split", refuse)
+        error = _cut("One. Two.", PredictRequest.model_construct(segments="sentence", language=None))
+    else:
+        with pytest.raises(InvalidInputError) as caught:
+            refuse()
+        error = caught.value
+        _refuse(None, error)  # type: ignore[arg-type]
+    assert error.__traceback__ is None
