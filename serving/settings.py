@@ -182,7 +182,8 @@ def _check_names() -> None:
         if name.upper().startswith(PREFIX) and not name.startswith(f"{PREFIX}TRAIN_") and name.upper() not in known
     )  # fmt: skip
     if unknown:
-        nearest = difflib.get_close_matches(unknown[0].upper(), known, n=1, cutoff=0.5)
+        first = unknown[0].upper()
+        nearest = [PORT] if first == PREFIX + PORT else difflib.get_close_matches(first, known, n=1, cutoff=0.5)
         raise ConfigError(
             f"the environment holds what the service does not know: {', '.join(unknown)}.",
             hint=f"Did you mean {nearest[0]}? " * bool(nearest) + "docs/deploy.md lists every variable.",

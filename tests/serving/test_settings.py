@@ -69,6 +69,7 @@ def test_a_bundle_packed_beside_the_code_is_served_where_there_is_no_run(monkeyp
         ("EMOTION_MAX_TEXT", "EMOTION_MAX_TEXTS"),
         ("emotion_bundel", "EMOTION_BUNDLE"),
         ("EMOTION_TRACE_ENDPOINTS", "EMOTION_TRACE_ENDPOINT"),
+        ("EMOTION_PORT", "PORT"),
     ],
 )
 def test_an_unknown_variable_is_refused_with_the_nearest_known_one(monkeypatch, name, nearest):
