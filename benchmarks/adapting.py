@@ -139,6 +139,7 @@ def contenders(
     }
     if head:
         found["head, random rows"] = judged(lambda: adapt_head(parent, drawn))
+        found["head, random rows and the texts"] = judged(lambda: adapt_head(parent, replace(drawn, unlabelled=texts)))
         found["head, suggested rows and the texts"] = judged(
             lambda: adapt_head(parent, replace(suggested, unlabelled=texts))
         )

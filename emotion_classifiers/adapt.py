@@ -30,7 +30,7 @@ DESCRIPTION = """Make a child bundle whose decisions fit your texts; the last li
 Give labelled rows (--data FILE), the share of texts that carry each label (--frequencies
 F.yaml), texts without labels (--unlabelled FILE), or several of them.
 
---suggest N FILE makes no child: it writes the N texts of FILE that are most worth labelling into a table to fill in."""
+--suggest N FILE makes no child: it writes N texts of FILE, spread over all of them, into a table to fill in."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def adapt_data(predictor: Predictor, given: InHand, options: Mapping[str, Any]) 
 
 
 def suggest_texts(predictor: Predictor, given: InHand, options: Mapping[str, Any]) -> list[str]:
-    """Texts in hand that are worth labelling; see `Model.suggest`."""
+    """Texts in hand to label; see `Model.suggest`."""
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         table = Path(folder) / "suggested.csv"
         _with_data(predictor, given, {**options, "output": table}, Path(folder))

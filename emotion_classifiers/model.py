@@ -283,7 +283,7 @@ class Model:
         labels: str | Sequence[str] | None = None,
         **options: Any,
     ) -> list[str]:
-        """The texts that are most worth labelling, for `adapt`.
+        """Texts to label, spread over all of them, for `adapt`.
 
         Args:
             texts: a list, a column, a DataFrame or the path of a table.

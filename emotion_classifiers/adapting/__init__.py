@@ -1,1 +1,1 @@
-"""The steps of `emotion adapt`: what a user gives, the levels, the rows worth labelling."""
+"""The steps of `emotion adapt`: what a user gives, the levels, the rows to label."""

@@ -1,4 +1,4 @@
-"""`emotion adapt BUNDLE --suggest N texts.csv`: a table of the texts most worth labelling, to be filled in."""
+"""`emotion adapt BUNDLE --suggest N texts.csv`: a table of texts to label, to be filled in."""
 
 from __future__ import annotations
 

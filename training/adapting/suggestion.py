@@ -1,4 +1,4 @@
-"""Which texts are most worth labelling, and what more labelled rows would bring.
+"""Which texts to label, and what more labelled rows would bring.
 
 Shapes: M texts, N labelled rows, L labels, D width of the vectors.
 """
@@ -18,11 +18,11 @@ from training.adapting.adapt import Evidence, Fit, Parent, adapt, present_macro_
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-PRIOR_INFORMATION = 1.0
-"""What is known of a label's shift before a row is labelled, as the inverse of its variance in logits."""
+MOST_TEXTS = 3000
+"""Of more, so many are drawn at random first: each is compared with all others."""
 
-EVENLY = 0.3
-"""Share of the rows that all texts have the same chance for: they find out what a model is wrongly sure of."""
+DECIDED = 1e-9
+"""A chance that is no further from 0 or 1 is that number; the rest is rounding."""
 
 NEAR_DUPLICATE = 0.9
 """Cosine of two centred vectors above which texts say much the same."""
@@ -44,76 +44,82 @@ def suggest(
     near_duplicate: float = NEAR_DUPLICATE,
     seed: int = 0,
 ) -> Ints:
-    """Row numbers of up to `count` texts to label, drawn with unequal chances.
+    """Row numbers of up to `count` texts to label, in the order of the draw.
 
-    A text tells p (1 - p) of a label's shift (its Fisher information in logistic regression): much near the thresholds.
-    Its chance grows with the share that it has of what all texts tell, label by label, so that rare labels get as
-    much as frequent ones, and labels that little is known of more. `EVENLY` of the chances are the same for all texts.
-    The draw is systematic (Madow 1949) along an order of the texts by label and by likeness, so that it covers both.
-
-    Chances, not a ranking: the texts that a model is least sure of are not like the rest, and what is fitted on them
-    alone is wrong for the rest (Farquhar, Gal and Rainforth 2021, https://arxiv.org/abs/2101.11665).
+    Every text is equally likely, so that what is fitted and estimated on them holds for the texts at large, and they
+    are spread over what the model says and over what the texts are alike in: the local pivotal method (Grafström,
+    Lundström and Schelin 2012, https://doi.org/10.1111/j.1541-0420.2011.01699.x). Texts that a model is unsure of are
+    not favoured: what is fitted on them is wrong for the rest (Farquhar, Gal and Rainforth 2021,
+    https://arxiv.org/abs/2101.11665).
 
     Args:
         scores: calibrated logits, shape (M, L).
         vectors: what the texts are compared by, shape (M, D).
         texts: M texts.
         count: how many to take.
-        labelled: the first so many rows are labelled already: they count as taken, and are not suggested.
+        labelled: the first so many rows are labelled already: they and what is like them are not suggested.
         near_duplicate: cosine of two vectors above which the second text is left out.
         seed: of the draw.
     """
-    random, information = np.random.default_rng(seed), _information(scores)
-    directions, words = _directions(vectors), np.array([_words(text) for text in texts], dtype=object)
-    order = _order(scores, directions)
-    chances = _chances(information, PRIOR_INFORMATION + information[:labelled].sum(axis=0))
-    free = np.arange(len(scores)) >= labelled
-    taken: list[int] = list(range(labelled))
-    kept = directions[:labelled]
-    free &= ~np.isin(words, words[:labelled])
-    while len(taken) - labelled < count and free.any():
-        for row in random.permutation(_systematic(chances, order[free[order]], count + labelled - len(taken), random)):
-            if free[row] and (len(kept) == 0 or (kept @ directions[row]).max() <= near_duplicate):
-                taken.append(int(row))
-                kept = np.vstack([kept, directions[row]])
-                free &= words != words[row]
-            free[row] = False
-    return np.array(taken[labelled:], dtype=np.intp)
+    random = np.random.default_rng(seed)
+    directions, words = _directions(vectors), [_words(text) for text in texts]
+    seen, free = set(words[:labelled]), []
+    for row in random.permutation(np.arange(labelled, len(texts))).tolist():
+        if words[row] not in seen:
+            seen.add(words[row])
+            free.append(row)
+    left: Ints = np.array(free[: max(MOST_TEXTS, count)], dtype=np.intp)
+    left = left[_likeness(directions[left], directions[:labelled]) <= near_duplicate]
+    taken: Ints = np.zeros(0, dtype=np.intp)
+    while len(taken) < count and len(left):
+        drawn = left[_spread(_places(scores[left], vectors[left]), count - len(taken), random)]
+        left = np.setdiff1d(left, drawn)
+        for row in drawn:
+            if _likeness(directions[[row]], directions[taken])[0] <= near_duplicate:
+                taken = np.append(taken, row)
+        left = left[_likeness(directions[left], directions[taken]) <= near_duplicate]
+    return taken
 
 
-def _information(scores: Floats) -> Floats:
+def _places(scores: Floats, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Where the texts lie, shape (M, L + D): probabilities in units of their spread, beside vectors of equal weight."""
     p = sigmoid(scores)
-    return np.asarray(p * (1 - p))
+    parts = []
+    for part in (p / np.maximum(p.std(axis=0), 1e-12), vectors.astype(np.float64)):
+        centred = part - part.mean(axis=0)
+        parts.append(centred / (np.sqrt((centred**2).sum(axis=1).mean()) or 1.0))
+    return np.hstack(parts).astype(np.float32)
 
 
-def _chances(information: Floats, known: Floats) -> Floats:
-    """How likely each text is to be drawn, shape (M,), up to a factor."""
-    shares = information / np.maximum(information.sum(axis=0), 1e-12)
-    wanted = 1 / known
-    return np.asarray(EVENLY / len(shares) + (1 - EVENLY) * shares @ (wanted / wanted.sum()))
+def _spread(places: NDArray[np.float32], count: int, random: np.random.Generator) -> Ints:
+    """`count` of M places, each with the same chance, and neighbours seldom together; in random order.
+
+    A place at random and its nearest neighbour settle which of them has the chance of both, until all are decided.
+    """
+    total = len(places)
+    if count >= total:
+        return random.permutation(total)
+    chances, squares = np.full(total, count / total), (places**2).sum(axis=1)
+    undecided = np.arange(total)
+    while len(undecided) > 1:
+        one = int(random.choice(undecided))
+        distances = squares - 2 * places @ places[one]
+        distances[one] = np.inf
+        other = int(np.argmin(distances))
+        both = chances[one] + chances[other]
+        least, most = max(0.0, both - 1), min(1.0, both)
+        wins = random.random() * (most - least) < chances[one] - least
+        chances[one], chances[other] = (most, least) if wins else (least, most)
+        for place in (one, other):
+            if min(chances[place], 1 - chances[place]) < DECIDED:
+                squares[place] = np.inf
+        undecided = np.flatnonzero(np.isfinite(squares))
+    return random.permutation(np.flatnonzero(chances > 1 / 2))
 
 
-def _order(scores: Floats, directions: Floats) -> Ints:
-    """The texts by the label that each stands out for, and by the first principal axis of their vectors within it."""
-    p = sigmoid(scores)
-    label = np.argmax(p / np.maximum(p.mean(axis=0), 1e-12), axis=1)
-    axis = np.linalg.eigh(directions.T @ directions)[1][:, -1]
-    return np.asarray(np.lexsort((directions @ axis, label)))
-
-
-def _systematic(chances: Floats, order: Ints, count: int, random: np.random.Generator) -> Ints:
-    """`count` of the rows in `order`, by `chances`, at even steps from a random start."""
-    if len(order) <= count:
-        return order
-    certain, steps = np.zeros(len(order), bool), chances[order]
-    while True:  # no row is drawn twice: what fills a step by itself is taken, and the others share the rest
-        sizes = np.where(certain, 1.0, steps * (count - certain.sum()) / steps[~certain].sum())
-        if not (over := (sizes > 1) & ~certain).any():
-            break
-        certain |= over
-    ends = np.cumsum(sizes)
-    places = np.searchsorted(ends, random.random() + np.arange(count))
-    return np.asarray(order[np.unique(np.minimum(places, len(order) - 1))])
+def _likeness(first: Floats, others: Floats) -> Floats:
+    """Cosine of each direction with the one of `others` that it is most like, shape (M,); -1 where there is none."""
+    return np.asarray((first @ others.T).max(axis=1, initial=-1.0))
 
 
 @dataclass(frozen=True)

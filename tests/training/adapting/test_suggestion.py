@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from tests.training.adapting.worlds import World, evidence, parent_of, shifted, world
+from training.adapting import suggestion
 from training.adapting.adapt import adapt
-from training.adapting.suggestion import EVENLY, _chances, _systematic, learning_curve, suggest
+from training.adapting.suggestion import _spread, learning_curve, suggest
 
 HOME = world()
 AWAY = World(shifted(HOME.rates), HOME.separations * 0.6, HOME.believed, slope=0.7)
@@ -16,43 +16,22 @@ def names(count: int) -> list[str]:
     return [f"text {number}" for number in range(count)]
 
 
-def test_texts_are_drawn_with_the_chances_by_hand():
-    scores = np.random.default_rng(1).normal(-1.5, 1.5, size=(40, 3))
-    p = expit(scores)
-    told = p * (1 - p)
-    chances = EVENLY / 40 + (1 - EVENLY) * (told / told.sum(axis=0)).mean(axis=1)  # nothing is labelled: labels alike
-    assert (8 * chances < 1).all()
-    drawn = np.zeros(40)
-    for seed in range(1500):
+def test_every_text_is_equally_likely_also_where_only_some_are_compared(monkeypatch):
+    monkeypatch.setattr(suggestion, "MOST_TEXTS", 30)
+    scores, drawn = np.random.default_rng(1).normal(-1.5, 1.5, size=(40, 3)), np.zeros(40)
+    for seed in range(500):
         chosen = suggest(scores, np.eye(40), names(40), 8, seed=seed)
         assert len(set(chosen.tolist())) == 8
         drawn[chosen] += 1
-    np.testing.assert_allclose(drawn / 1500, 8 * chances, atol=0.05)
+    np.testing.assert_allclose(drawn / 500, 8 / 40, atol=0.07)  # four standard errors
 
 
-def test_a_label_that_much_is_known_of_counts_less():
-    told = np.array([[0.2, 0.0], [0.0, 0.2], [0.1, 0.1]])
-    chances = _chances(told, np.array([1.0, 3.0]))
-    shares = told / 0.3  # weights 3 / 4 and 1 / 4
-    np.testing.assert_allclose(chances, EVENLY / 3 + (1 - EVENLY) * (0.75 * shares[:, 0] + 0.25 * shares[:, 1]))
-
-
-def test_a_text_that_fills_a_step_is_always_drawn_and_the_others_share_the_rest():
-    chances, drawn = np.array([10.0, 1.0, 1.0, 1.0, 1.0]), np.zeros(5)
-    for seed in range(800):
-        drawn[_systematic(chances, np.arange(5), 3, np.random.default_rng(seed))] += 1
-    np.testing.assert_allclose(drawn / 800, [1, 0.5, 0.5, 0.5, 0.5], atol=0.06)
-
-
-def test_every_label_is_told_more_of_than_by_random_texts_and_none_is_taken_twice():
-    scores, _ = AWAY.draw(800, 1)
-    p = expit(scores)
-    told = []
-    for seed in range(40):
-        chosen = suggest(scores, scores, names(800), 40, near_duplicate=2.0, seed=seed)
-        assert len(set(chosen.tolist())) == 40
-        told.append((p * (1 - p))[chosen].mean(axis=0))
-    assert (np.mean(told, axis=0) > (p * (1 - p)).mean(axis=0)).all()
+def test_kinds_of_texts_are_drawn_in_proportion_to_their_number():
+    random = np.random.default_rng(0)
+    places = np.concatenate([random.normal(place, 0.1, (20 * size, 2)) for place, size in ((0, 1), (5, 2), (9, 3))])
+    for seed in range(20):
+        chosen = _spread(places.astype(np.float32), 6, np.random.default_rng(seed))
+        assert np.bincount(np.digitize(chosen, [20, 60]), minlength=3).tolist() == [1, 2, 3]
 
 
 def test_near_duplicates_of_a_text_that_is_taken_or_labelled_are_left_out():
