@@ -7,9 +7,9 @@ accuracy and saves little. Embeddings keep a scale a row, position tables a scal
 A scale a token, not one a tensor as `DynamicQuantizeLinear` has it, makes a text's answer independent of the texts that
 share its batch: with one a tensor the logits of a text moved by up to 0.86 with its neighbours (GoEmotions dev). It
 costs a fifth of a product's time. Two things make it finer: activation outliers of a normalised tensor are moved into
-the weights (SmoothQuant, Xiao et al. 2023, https://arxiv.org/abs/2211.10438), and the output of GELU, never below
--0.17, gets its levels on the positive side. On the fine-tuned starter (GoEmotions dev) the root mean square of the
-logits' error is 0.114 with a scale a tensor, 0.059 with one a token, 0.037 with all of this.
+the weights (see `activations.py`), and the output of GELU, never below -0.17, gets its levels on the positive side. On
+the fine-tuned starter (GoEmotions dev) the root mean square of the logits' error is 0.114 with a scale a tensor, 0.059
+with one a token, 0.037 with both of these.
 
 `MatMulIntegerToFloat` reaches 740 Gop/s on one AVX-512 VNNI thread where `MatMulNBits` with 8 bits and integer
 accumulation reaches 320 and fp32 240; with int8 in place of uint8 activations it falls to 50.
@@ -17,7 +17,8 @@ accumulation reaches 320 and fp32 240; with int8 in place of uint8 activations i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,28 +28,32 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from serving.exporting.activations import (
+    ABOVE,
+    GELU_ABOVE,
+    GELU_LEAST_RANGE,
+    GELU_ZERO,
+    MIDDLE,
+    Activations,
+    quantise_symmetric,
+)
+
 CONTRIBUTED = "com.microsoft"
 """Domain of ONNX Runtime's own operators."""
 
-LARGEST = 127
 MIN_COLUMNS = 64
 """Narrower products, such as the last one of the head, cost nothing and would put their error right into the logits."""
+
+MIN_ROWS = 16
+"""Products of fewer channels, such as those of the outliers that were set apart, cost nothing either."""
 
 MIN_TABLE = 4096
 """Smaller tables are not worth a scale."""
 
 Array = NDArray[Any]
 
-SMOOTHQUANT_ALPHA = 0.7
-"""Share of an outlier channel's range that moves into its weights (Xiao et al. 2023, equation 4)."""
-
-MIDDLE, ABOVE = 128, 127
-"""Level of zero for a tensor of both signs, and levels on either side of it."""
-
-GELU_MINIMUM = -0.17
-GELU_ZERO = 17
-GELU_ABOVE = 255 - GELU_ZERO
-"""For the output of GELU: its least value, the level of zero, and the levels above it."""
+POSITIONS = "position_tables"
+"""The part that all tables of positions are."""
 
 _SHARED: dict[str, Array] = {
     "int8/last_axis": np.array([-1], np.int64),
@@ -56,23 +61,21 @@ _SHARED: dict[str, Array] = {
     "int8/tiny": np.array(1e-9, np.float32),
     "int8/above": np.array(ABOVE, np.float32),
     "int8/middle": np.array(MIDDLE, np.uint8),
-    "int8/gelu_least_range": np.array(-GELU_MINIMUM * GELU_ABOVE / GELU_ZERO, np.float32),
+    "int8/gelu_least_range": np.array(GELU_LEAST_RANGE, np.float32),
     "int8/gelu_above": np.array(GELU_ABOVE, np.float32),
     "int8/gelu_zero": np.array(GELU_ZERO, np.uint8),
 }
 """Constants of the quantisation by token."""
 
 
-def quantise_symmetric(table: Array, axes: tuple[int, ...]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Int8 values and float32 scales of a table; all entries along `axes` share a scale, whose shape has 1 there."""
-    scale = np.maximum(np.abs(table).max(axis=axes, keepdims=True), np.finfo(np.float32).tiny) / LARGEST
-    values = np.clip(np.rint(table / scale), -LARGEST, LARGEST).astype(np.int8)
-    return values, scale.astype(np.float32)
-
-
 def unit_of(node: onnx.NodeProto) -> str:
-    """The part of the graph that is quantised or left out together with a node: its name without the last piece."""
-    return str(node.name.rsplit("/", 1)[0])
+    """The part of the graph that is quantised or left out together with a node.
+
+    A product is a part by itself, embeddings by the scope they are in are another, and all position tables are one.
+    """
+    if node.op_type == "Slice":
+        return POSITIONS
+    return str(node.name.rsplit("/", 1)[0] if node.op_type == "Gather" else node.name)
 
 
 @dataclass
@@ -82,25 +85,29 @@ class Quantiser:
     Args:
         model: the fp32 model; its weights may be in an external file.
         folder: of that file.
-        ranges: tensor -> largest magnitude of each of its channels; the tensors whose activation
-            outliers are moved into the weights.
+        activations: what the products read on calibration texts; nothing is known of tensors that are not in it.
     """
 
     model: onnx.ModelProto
     folder: Path
-    ranges: Mapping[str, Array] = field(default_factory=dict)
+    activations: Activations = field(default_factory=Activations)
     _nodes: list[onnx.NodeProto] = field(default_factory=list)
     _constants: dict[str, Array] = field(default_factory=dict)
     _quantised: set[str] = field(default_factory=set)
-    _divisors: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stored = {entry.name: entry for entry in self.model.graph.initializer}
         self._makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
 
-    def units(self) -> list[str]:
-        """Names of the parts that can be left out, in the order of the graph."""
-        return list(dict.fromkeys(unit_of(node) for node in self.model.graph.node if self._kind(node)))
+    def units(self) -> dict[str, int]:
+        """The parts that can be left out, in the order of the graph, with their numbers of weights."""
+        found: dict[str, int] = {}
+        for node in self.model.graph.node:
+            kind = self._kind(node)
+            if kind:
+                table = node.input[1 if kind == "product" else 0]
+                found[unit_of(node)] = found.get(unit_of(node), 0) + math.prod(self._float_shape(table))
+        return found
 
     def run(self, left_out: Collection[str] = ()) -> onnx.ModelProto:
         """The int8 model, with the units `left_out` in fp32; what stays in fp32 stays where it is stored."""
@@ -127,7 +134,8 @@ class Quantiser:
         if node.op_type in ("Gemm", "MatMul"):
             shape = self._float_shape(node.input[1])
             plain = not (attributes.get("transA") or attributes.get("transB"))
-            return "product" if plain and len(shape) >= 2 and shape[-1] >= MIN_COLUMNS else None
+            worth = len(shape) >= 2 and shape[-1] >= MIN_COLUMNS and shape[-2] >= MIN_ROWS
+            return "product" if plain and worth else None
         if node.op_type == "Gather" and attributes.get("axis", 0) == 0:
             shape = self._float_shape(node.input[0])
             return "gather" if len(shape) == 2 and np.prod(shape) >= MIN_TABLE else None
@@ -148,25 +156,17 @@ class Quantiser:
         self._constants[name] = array
         return name
 
-    def normalised_sources(self) -> list[str]:
-        """Outputs of layer normalisations that quantised products read: what `ranges` are of use for."""
-        sources = dict.fromkeys(node.input[0] for node in self.model.graph.node if self._kind(node) == "product")
-        return [name for name in sources if self._makers.get(name) == "LayerNormalization"]
+    def sources(self) -> list[str]:
+        """The tensors that quantised products of one matrix read: what `activations` are of use for."""
+        products = [node for node in self.model.graph.node if self._kind(node) == "product"]
+        return list(dict.fromkeys(node.input[0] for node in products if len(self._float_shape(node.input[1])) == 2))
 
     def _smoothing_factors(self, name: str) -> Array | None:
-        """What each channel of a tensor is divided by, and its weights are multiplied with."""
-        if name not in self.ranges:
+        """What each channel of a normalised tensor is divided by, and its weights are multiplied with."""
+        if self._makers.get(name) != "LayerNormalization":
             return None
-        if name in self._divisors:
-            return self._divisors[name]
         readers = [node for node in self.model.graph.node if self._kind(node) == "product" and node.input[0] == name]
-        weights = np.max([np.abs(self._array(node.input[1])).max(axis=-1) for node in readers], axis=0)
-        tiny = np.float32(1e-5)
-        values = np.maximum(self.ranges[name], tiny) ** SMOOTHQUANT_ALPHA / np.maximum(weights, tiny) ** (
-            1 - SMOOTHQUANT_ALPHA
-        )
-        self._divisors[name] = values.astype(np.float32)
-        return self._divisors[name]
+        return self.activations.smoothing_factors(name, lambda: [self._array(node.input[1]) for node in readers])
 
     def _activation(self, name: str) -> Iterator[onnx.NodeProto]:
         """The nodes that quantise a tensor, shape (..., width), by token, once for all who read it."""
@@ -202,14 +202,19 @@ class Quantiser:
         if factors is not None:
             matrix = matrix * factors[:, None]
         values, scale = quantise_symmetric(matrix, axes=(-2,))
-        scale = scale[0] if scale.ndim == 2 else scale
-        zero = "int8/gelu_zero" if self._makers.get(source) == "Gelu" else "int8/middle"
+        gelu = self._makers.get(source) == "Gelu"
+        if matrix.ndim == 2:
+            error = self.activations.mean_error(source, matrix, values * scale, factors=factors, gelu=gelu)
+            scale = scale[0]
+            if error is not None and bias and bias[0] in self._stored:
+                bias = [self._constant(f"{node.name}:int8_bias", self._array(bias[0]) - error)]
         yield from self._activation(source)
         scaled, result = f"{node.name}:scaled", f"{node.name}:unbiased" if bias else node.output[0]
         inputs = [
             f"{source}:int8", self._constant(f"{weight}:int8", values),
             "int8/one", self._constant(f"{weight}:int8_scale", scale),
-            zero, self._constant(f"{weight}:int8_zero", np.zeros(scale.shape, np.int8)),
+            "int8/gelu_zero" if gelu else "int8/middle",
+            self._constant(f"{weight}:int8_zero", np.zeros(scale.shape, np.int8)),
         ]  # fmt: skip
         yield helper.make_node("MatMulIntegerToFloat", inputs, [scaled], name=node.name, domain=CONTRIBUTED)
         yield helper.make_node("Div", [scaled, f"{source}:steps"], [result], name=f"{node.name}:unscaled")

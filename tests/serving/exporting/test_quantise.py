@@ -8,6 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from serving.exporting.activations import Activations
 from serving.exporting.onnx_models import GRAPH, save, split
 from serving.exporting.quantise import Quantiser, quantise_symmetric
 from serving.runtime import open_session
@@ -64,7 +65,7 @@ def test_products_that_read_the_same_tensor_share_its_quantisation(tmp_path):
         "Abs": 1, "ReduceMax": 1, "Max": 1, "Mul": 1, "QuantizeLinear": 1, "MatMulIntegerToFloat": 2, "Div": 3,
         "Add": 2, "MatMul": 1,
     }  # fmt: skip
-    assert Quantiser(graph, tmp_path).units() == ["block"]
+    assert Quantiser(graph, tmp_path).units() == {"block/first": 32 * 64, "block/second": 32 * 64}
     x = generator().normal(size=(5, 32)).astype(np.float32)
     exact = ort.InferenceSession(products().SerializeToString(), providers=["CPUExecutionProvider"]).run(
         None, {"x": x}
@@ -104,19 +105,39 @@ def normalised_product(*, gelu=False):
     return model_of(nodes, constants, inputs=inputs, output="y" if gelu else "m")
 
 
-def test_activation_outliers_move_into_the_weights_where_their_range_is_known(tmp_path):
+def normalised(x, scale):
+    centred = x - x.mean(axis=1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * scale
+
+
+def test_activation_outliers_move_into_the_weights_where_they_are_known(tmp_path):
     model = normalised_product()
     x = generator().normal(size=(40, 64)).astype(np.float32)
     exact = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    tokens = normalised(x, numpy_helper.to_array(model.graph.initializer[0])).astype(np.float32)
     split(model, tmp_path)
     graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
-    assert Quantiser(graph, tmp_path).normalised_sources() == ["n"]
-    ranges = np.where(np.isin(np.arange(64), [3, 40]), 180.0, 3.0)
+    assert Quantiser(graph, tmp_path).sources() == ["n"]
     error = {}
-    for name, known in (("plain", {}), ("smoothed", {"n": ranges})):
-        found = session_of(Quantiser(graph, tmp_path, known).run(), tmp_path).run(None, {"x": x})[0]
+    for name, known in (("plain", {}), ("smoothed", {"n": tokens})):
+        found = session_of(Quantiser(graph, tmp_path, Activations(known)).run(), tmp_path).run(None, {"x": x})[0]
         error[name] = np.sqrt(np.mean((found - exact) ** 2))
     assert error["smoothed"] < error["plain"] / 5
+
+
+def test_the_mean_error_on_calibration_texts_is_taken_back_by_the_bias(tmp_path):
+    rng = generator()
+    x = (rng.normal(size=(300, 64)) + 3).astype(np.float32)
+    weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((64, 64), 64))
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="block/product")
+    split(model_of([node], {"w": weight, "b": bias}, inputs=[("x", TensorProto.FLOAT, ["n", 64])]), tmp_path)
+    graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
+    error = {}
+    for name, known in (("plain", {}), ("corrected", {"x": x})):
+        found = session_of(Quantiser(graph, tmp_path, Activations(known)).run(), tmp_path).run(None, {"x": x})[0]
+        error[name] = np.abs((found - (x @ weight + bias)).mean(axis=0)).max()
+    assert error["plain"] > 0.01
+    assert error["corrected"] < 1e-4
 
 
 def test_the_output_of_gelu_gets_its_levels_on_the_positive_side(tmp_path):
@@ -136,7 +157,7 @@ def test_the_output_of_gelu_gets_its_levels_on_the_positive_side(tmp_path):
 def test_a_unit_left_out_is_exact(tmp_path):
     split(products(), tmp_path)
     graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
-    whole = Quantiser(graph, tmp_path).run(left_out=["block"])
+    whole = Quantiser(graph, tmp_path).run(left_out=["block/first", "block/second"])
     assert [node.op_type for node in whole.graph.node] == [node.op_type for node in graph.graph.node]
     x = generator().normal(size=(5, 32)).astype(np.float32)
     exact = ort.InferenceSession(products().SerializeToString(), providers=["CPUExecutionProvider"]).run(
@@ -193,4 +214,4 @@ def test_products_of_activations_transposed_weights_and_small_tables_stay(tmp_pa
     inputs = [("x", TensorProto.FLOAT, [64, 64]), ("ids", TensorProto.INT64, [64])]
     split(model_of(nodes, constants, inputs=inputs), tmp_path)
     graph = onnx.load(tmp_path / GRAPH, load_external_data=False)
-    assert Quantiser(graph, tmp_path).units() == []
+    assert Quantiser(graph, tmp_path).units() == {}
