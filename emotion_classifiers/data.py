@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isnan
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -170,18 +171,21 @@ def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
 
 def _mixed_column(data: Any) -> str | None:
     """Which column holds values of several kinds, and where the first of another kind is; None where none does."""
-    import pandas as pd  # noqa: PLC0415  (who has rows of it has loaded it)
-
-    try:
-        frame = pd.DataFrame(data)
-    except (TypeError, ValueError):
-        return None
-    for name, column in frame.items():
-        kinds = column.reset_index(drop=True).dropna().map(lambda value: type(value).__name__)
-        if kinds.nunique() > 1:
-            first = kinds[kinds != kinds.iloc[0]].index[0]
-            return (
-                f"the column '{name}' holds values of several kinds: {', '.join(kinds.unique())}; "
-                f"the first {kinds[first]} is at position {first}, counted from 0."
-            )
+    if isinstance(data, Sequence):
+        columns = {name: [row.get(name) for row in data] for row in data if isinstance(row, Mapping) for name in row}
+    else:
+        columns = {name: list(column) for name, column in data.items()} if hasattr(data, "items") else {}
+    for name, values in columns.items():
+        kinds = {place: type(value).__name__ for place, value in enumerate(values) if not _is_missing(value)}
+        first = next(iter(kinds.values()), None)
+        for place, kind in kinds.items():
+            if kind != first:
+                return (
+                    f"the column '{name}' holds values of several kinds: {', '.join(dict.fromkeys(kinds.values()))}; "
+                    f"the first {kind} is at position {place}, counted from 0."
+                )
     return None
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
