@@ -67,7 +67,8 @@ def texts_option(texts: Any, folder: Path) -> str:
     if isinstance(texts, str | PathLike):
         return fspath(texts)
     is_table = hasattr(texts, "columns") or (isinstance(texts, Sequence) and isinstance(next(iter(texts), 0), Mapping))
-    return str(_written(texts if is_table else {"text": listed(texts)}, folder, "texts.parquet"))
+    column = [] if is_table else [None if _is_missing(text) else text for text in listed(texts)]
+    return str(_written(texts if is_table else {"text": column}, folder, "texts.parquet"))
 
 
 def frequencies_option(frequencies: Any, folder: Path) -> str:

@@ -126,6 +126,7 @@ def read_unlabelled(path: Path, column: str | None) -> list[str]:
         EmptyDataError: when it holds no text.
     """
     from shared.tables import open_table  # noqa: PLC0415
+    from shared.tables.values import text_of  # noqa: PLC0415
 
     rows = open_table(path).read_all().columns
     name = column or ("text" if "text" in rows or len(rows) != 1 else next(iter(rows)))
@@ -133,7 +134,7 @@ def read_unlabelled(path: Path, column: str | None) -> list[str]:
         raise DataFormatError(
             f"{path} has no column '{name}' (columns: {', '.join(rows)}).", hint="Name the column with --text_column."
         )
-    texts = [str(text) for text in rows[name] if text is not None and str(text).strip()]
+    texts = [text for value in rows[name] if (text := text_of(value) or "").strip()]
     if not texts:
         raise EmptyDataError(f"the column '{name}' of {path} holds no text.")
     return texts

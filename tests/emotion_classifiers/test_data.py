@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from emotion_classifiers.adapting.inputs import read_unlabelled
 from emotion_classifiers.data import arguments, as_given, frequencies_option, options_for, texts_option
 from shared.errors import DataFormatError, InvalidInputError
 
@@ -42,6 +43,13 @@ def test_errors_speak_of_the_data_given(tmp_path: Path, monkeypatch: pytest.Monk
 )  # fmt: skip
 def test_texts_in_hand_become_a_table(tmp_path: Path, texts: object) -> None:
     assert pq.read_table(texts_option(texts, tmp_path)).to_pydict() == {"text": ["a", "b"]}
+
+
+def test_a_missing_text_in_hand_is_no_text(tmp_path: Path) -> None:
+    path = texts_option(pd.Series(["a", np.nan, None, "b"]), tmp_path)
+    assert read_unlabelled(Path(path), None) == ["a", "b"]
+    path = texts_option(pd.DataFrame({"text": [1.5, np.nan]}), tmp_path)
+    assert read_unlabelled(Path(path), None) == ["1.5"]
 
 
 def test_paths_stay_as_they_are_and_other_kinds_are_refused(tmp_path: Path) -> None:
