@@ -91,8 +91,9 @@ def _feed_forwards(model: onnx.ModelProto, stored: Mapping[str, onnx.TensorProto
             readers.setdefault(name, []).append(node)
 
     def plain(node: NodeProto | None) -> bool:
-        constant = node is not None and len(node.input) == 3 and all(name in stored for name in node.input[1:])
-        return constant and node is not None and node.op_type == "Gemm" and not node.attribute
+        if node is None or node.op_type != "Gemm" or node.attribute:
+            return False
+        return len(node.input) == 3 and all(name in stored for name in node.input[1:])
 
     found = []
     for node in model.graph.node:
