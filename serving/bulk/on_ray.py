@@ -214,35 +214,54 @@ def _read(batch: Mapping[str, Any], job: Job, labels: Sequence[str]) -> Iterator
         try:
             for found in read_parts(number, file, job, labels, done=done):
                 yield {ROWS_COLUMN: [pickle.dumps((file, found))]}
-        except DataError as error:
+        except EmotionError as error:
             yield {ROWS_COLUMN: [pickle.dumps((file, Outcome(number, error)))]}
 
 
 class _PartScorer:
-    """An actor that scores parts and keeps them."""
+    """An actor that scores parts and keeps them; what the user can fix is an outcome, as Ray hides what is raised."""
 
     def __init__(self, job: Job, output: str, single: bool, model: str) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self._run = RunState(output, single=single)
         self._state: FileState | None = None
-        self._scorer = Scorer.open(job)
-        if self._scorer.model != model:
-            raise ConfigError(f"a node scores with {self._scorer.model} where others have {model}.")
+        self._scorer = self._opened(job, model)
+
+    @staticmethod
+    def _opened(job: Job, model: str) -> Scorer | EmotionError:
+        try:
+            found = Scorer.open(job)
+        except EmotionError as error:
+            return error
+        if found.model != model:
+            return ConfigError(f"a node scores with {found.model} where others have {model}.")
+        return found
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         """The outcomes of parts."""
         return {ROWS_COLUMN: [pickle.dumps(self._outcome(*pickle.loads(row))) for row in batch[ROWS_COLUMN]]}
 
     def _outcome(self, file: ScoredFile, found: Part | FileEnd | Outcome) -> Outcome:
-        if isinstance(found, Part):
-            state = self._state_of(file)
-            if state.attempt(found.number, MOST_ATTEMPTS):
-                return Outcome(found.file, state.write(found, self._scorer.score(found)))
-            hint = "What was done before is kept. Look at these rows, or for too little memory."
-            return Outcome(
-                found.file, RayFailedError(f"{found.rows} were begun {MOST_ATTEMPTS} times and never done.", hint=hint)
+        if isinstance(found, Outcome):
+            return found
+        if isinstance(found, FileEnd):
+            return Outcome(found.file, found)
+        try:
+            return Outcome(found.file, self._kept(file, found))
+        except EmotionError as error:
+            return Outcome(found.file, error)
+
+    def _kept(self, file: ScoredFile, part: Part) -> PartRecord:
+        """What there is to count in a part that is now scored and kept."""
+        if isinstance(self._scorer, EmotionError):
+            raise self._scorer
+        state = self._state_of(file)
+        if not state.attempt(part.number, MOST_ATTEMPTS):
+            raise RayFailedError(
+                f"{part.rows} were begun {MOST_ATTEMPTS} times and never done.",
+                hint="What was done before is kept. Look at these rows, or for too little memory.",
             )
-        return found if isinstance(found, Outcome) else Outcome(found.file, found)
+        return state.write(part, self._scorer.score(part))
 
     def _state_of(self, file: ScoredFile) -> FileState:
         """Of a file; that of the part before, mostly, which knows the folders that are there."""

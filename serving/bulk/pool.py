@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ class Pool:
         """Every part with what became of it, in the order in which they are done.
 
         Raises:
-            EmotionError: when the bundle cannot be loaded.
+            EmotionError: when the bundle cannot be loaded, or a part cannot be scored for what the user can fix.
             WorkerDiedError: when a part has ended several processes, or none starts.
         """
         exhausted = False
@@ -120,10 +121,7 @@ class Pool:
 
     def _give(self, worker: _Worker, part: Part) -> None:
         worker.parts.append(part)
-        try:
-            worker.channel.send(part)
-        except OSError:
-            self._bury(worker)
+        _send(worker.channel, part)
 
     def _answers(self) -> Iterator[tuple[Part, ScoredPart]]:
         by_channel = {worker.channel: worker for worker in self._workers}
@@ -160,7 +158,7 @@ class Pool:
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
-        ours.send((self._job, known_digests()))
+        _send(ours, (self._job, known_digests()))
         return worker
 
     def _bury(self, worker: _Worker) -> None:
@@ -192,6 +190,12 @@ class Pool:
                     hint="What was done before is kept. Look at these rows, or for too little memory.",
                 )
         self._again.extend(worker.parts)
+
+
+def _send(channel: Connection[Any, Any], message: Any) -> None:
+    """Send to a process; of one that has ended, its last words and its end are read by `_answers`."""
+    with contextlib.suppress(OSError):
+        channel.send(message)
 
 
 def _described(code: int) -> str:

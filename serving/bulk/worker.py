@@ -11,7 +11,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from queue import Queue
-from typing import Any
+from typing import Any, NoReturn
 
 from serving.bulk.scoring import Scorer
 from shared.errors import EmotionError
@@ -19,7 +19,10 @@ from shared.files import learn_digests
 
 
 def main(descriptor: int) -> None:
-    """Load the bundle that the first message names, then answer every part with its `ScoredPart`."""
+    """Load the bundle that the first message names, then answer every part with its `ScoredPart`.
+
+    An error that the user can fix is the last answer: another process would only meet it again.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group; who started this ends it
     channel = Connection(descriptor)
@@ -31,6 +34,13 @@ def main(descriptor: int) -> None:
         channel.send(error)
         return
     channel.send(scorer.model)
+    try:
+        _answer_parts(channel, scorer)
+    except EmotionError as error:
+        channel.send(error)
+
+
+def _answer_parts(channel: Any, scorer: Scorer) -> NoReturn:
     waiting: Queue[Any] = Queue()
     threading.Thread(target=_take_parts, args=(channel, scorer, waiting), daemon=True).start()
     while True:

@@ -1,17 +1,20 @@
-"""A worker that a text can end, as one that needs too much memory does."""
+"""A worker that a text can end, as one that needs too much memory does, or stop, as what the user must fix does."""
 
 import os
 import sys
 
 from serving.bulk import worker
 from serving.bulk.scoring import Scorer
+from shared.errors import BundleFormatError
 
 real = Scorer.score
 
 
-def score(self, part, prepared=None):
-    if "poison" in (prepared.texts if prepared else ()):
+def score(self, part, prepared):
+    if "poison" in prepared.texts:
         os._exit(9)
+    if "mistake" in prepared.texts:
+        raise BundleFormatError("the bundle lacks a file.", hint="Export it again.")
     return real(self, part, prepared)
 
 

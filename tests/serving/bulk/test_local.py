@@ -6,8 +6,10 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,11 @@ import pytest
 
 import emotion_classifiers as ec
 from serving import predict
-from serving.bulk import pool
+from serving.bulk import on_ray, pool
+from serving.bulk.job import Job
+from serving.bulk.reading import Part
 from serving.predictor import Predictor
-from shared.errors import ConfigError, DataError, DataFormatError
+from shared.errors import BundleFormatError, BundleNotFoundError, ConfigError, DataError, DataFormatError
 from tests.serving.bulk.tables import frame, read, start, visible, write
 from tests.serving.bundles import stand_in_bundle
 
@@ -135,9 +139,34 @@ def test_rows_that_end_every_process_are_named_and_the_others_are_kept(bundle, t
         score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 2)
     assert "rows are done and kept in" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
-    monkeypatch.setattr(pool, "MODULE", "serving.bulk.worker")
-    score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 2)
+    score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes", 1)
     assert [row["id"] for row in read(tmp_path / "out.csv")] == table["id"].tolist()
+
+
+def test_what_the_user_must_fix_ends_the_run_at_once_and_the_same_command_goes_on(bundle, tmp_path, monkeypatch, capfd):
+    table = frame(400)
+    table.loc[390, "text"] = "mistake"
+    write(tmp_path / "in.csv", table)
+    arguments = ("--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--processes")
+    monkeypatch.setattr(pool, "MODULE", "tests.serving.bulk.poisoned_worker")
+    with pytest.raises(BundleFormatError, match=r"^the bundle lacks a file\. Export it again\.$"):
+        score(bundle, *arguments, 2)
+    said = capfd.readouterr().err
+    assert "rows are done and kept in" in said
+    assert "Traceback" not in said
+    score(bundle, *arguments, 1)
+    assert [row["id"] for row in read(tmp_path / "out.csv")] == table["id"].tolist()
+
+
+def test_the_last_words_of_a_process_are_heard_where_it_ended_before_it_was_given_a_part(bundle):
+    parts, (ours, theirs) = pool.Pool(Job(str(bundle)), 1), pool.Pipe()
+    worker = pool._Worker(subprocess.Popen([sys.executable, "-c", ""]), ours)
+    parts._workers.append(worker)
+    theirs.send(DataFormatError("what it said."))
+    theirs.close()
+    parts._give(worker, SimpleNamespace(file=0, number=0))
+    with parts, pytest.raises(DataFormatError, match="what it said"):
+        list(parts._answers())
 
 
 def test_processes_that_do_not_start_are_an_error(bundle, tmp_path, monkeypatch):
@@ -297,6 +326,12 @@ def test_without_ray_its_engine_says_how_to_install_it(bundle, tmp_path, monkeyp
         score(bundle, "--input", tmp_path / "in.csv", "--output", tmp_path / "out.csv", "--engine", "ray")
     with pytest.raises(ConfigError, match="needs the package ray"):
         ec.score_dataset(None, bundle)
+
+
+def test_an_actor_answers_a_part_with_what_the_user_must_fix(tmp_path):
+    actor = on_ray._PartScorer(Job(str(tmp_path / "none")), str(tmp_path / "out"), True, "fp32")
+    outcome = actor._outcome(None, Part(4, 0, None, None, 0.0))
+    assert (outcome.file, type(outcome.found)) == (4, BundleNotFoundError)
 
 
 def test_files_are_scored_from_python_too(bundle, tmp_path):
