@@ -14,24 +14,30 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders.models import STARTER, TINY, V3_BASE, ModelShape
+from benchmarks.gpu.ahead import Cell
 from shared.cli import CommandParser, positive, run_command
 from shared.environment import package_versions, source_revision
 from shared.errors import ConfigError
 
 V3_LARGE = ModelShape("deberta-v3-large", 24, 1024, 16, 4096, vocabulary=128_100)
-NEEDED = ("torch", "transformers", "accelerate", "peft", "datasets", "sklearn", "iterstrat", "onnx", "onnxruntime")
+NEEDED = (
+    "torch", "transformers", "accelerate", "peft", "datasets", "sklearn", "iterstrat", "jsonargparse", "emoji", "onnx",
+    "onnxruntime",
+)  # fmt: skip
 PACKAGES = ("torch", "triton", "transformers", "accelerate", "peft", "onnx", "onnxruntime-gpu", "onnxruntime",
             "disentangled-flash", "flashdeberta")  # fmt: skip
 TRAINING = ((V3_BASE, 16, 256), (V3_BASE, 32, 32), (V3_LARGE, 16, 256), (STARTER, 32, 24), (V3_BASE, 8, 512))
 INFERENCE = ((1, 32), (32, 32), (32, 128), (8, 512))
-SHARES = {"parity": 0.3, "training": 0.45, "many steps": 0.55, "inference": 0.7, "run": 0.75}
-"""Part -> the share of the time after which nothing more of it is begun; what is left is for the run."""
+SHARES = {
+    "compiling": 0.1, "parity": 0.35, "training": 0.45, "many steps": 0.5, "inference": 0.65, "run": 0.7, "others": 0.9,
+}  # fmt: skip
+"""Part -> the share of the time after which nothing more of it is begun; "others": further contenders of training."""
 
 
 class Bench:
@@ -45,9 +51,9 @@ class Bench:
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "skipped": [],
         }  # fmt: skip
 
-    def take(self, part: str, name: str, call: Callable[[], Any]) -> None:
-        """Measure one thing, unless the time of its part is over; what fails is a result, too."""
-        if time.monotonic() - self.started > SHARES[part] * self.options.minutes * 60:
+    def take(self, part: str, name: str, call: Callable[[], Any], *, share: str | None = None) -> None:
+        """Measure one thing, unless the time of its part (or `share`) is over; what fails is a result, too."""
+        if time.monotonic() - self.started > SHARES[share or part] * self.options.minutes * 60:
             self.skip(f"{part}: {name} (no time left)")
             return
         try:
@@ -115,6 +121,7 @@ def measure(bench: Bench) -> None:
     import torch
 
     from benchmarks.gpu import inference, steps
+    from benchmarks.gpu.ahead import compile_ahead
     from shared.modeling.device import has_cuda
 
     options, tiny = bench.options, bench.options.rehearse
@@ -126,14 +133,17 @@ def measure(bench: Bench) -> None:
     base, starter = (TINY, TINY) if tiny else (V3_BASE, STARTER)
     shrink = 8 if tiny else 1
     lengths = (7, 24, 64, 200, 512)[: 3 if tiny else None]
-    bench.take("parity", "gradients", partial(steps.parity, starter, lengths))
-    for shape, rows, length in TRAINING:
-        for name in contenders:
-            cell = (TINY if tiny else shape, name, max(2, rows // shrink), max(4, length // shrink))
-            bench.take("training", f"{shape.name} {rows} x {length}: {name}", partial(steps.measure_step, *cell))
-            steps.free()
+    cells = {
+        f"{shape.name} {rows} x {length}": (TINY if tiny else shape, max(2, rows // shrink), max(4, length // shrink))
+        for shape, rows, length in TRAINING
+    }
     best = next((name for name in (steps.BOTH, steps.GRAPHS) if name in contenders), steps.OURS)
-    bench.take("many steps", best, partial(steps.many_steps, base, best, 12 if tiny else 500))
+    if best == steps.BOTH:
+        bench.take("compiling", "seconds of the first steps", partial(compile_ahead, cells))
+    bench.take("parity", "gradients", partial(steps.parity, starter, lengths))
+    _training(bench, cells, (steps.HF, best), "training")
+    sizes = [(rows, length) for shape, rows, length in cells.values() if shape is base]
+    bench.take("many steps", best, partial(steps.many_steps, base, best, sizes, 12 if tiny else 500))
     steps.free()
     with tempfile.TemporaryDirectory() as made:
         subject: list[inference.Inference] = []
@@ -145,6 +155,17 @@ def measure(bench: Bench) -> None:
         steps.free()
         run = (starter, Path(made), options.model, 4 if tiny else options.steps)
         bench.take("run", options.model or "random weights", partial(inference.real_run, *run))
+    _training(bench, cells, [name for name in contenders if name not in (steps.HF, best)], "others")
+
+
+def _training(bench: Bench, cells: Mapping[str, Cell], names: Sequence[str], share: str) -> None:
+    from benchmarks.gpu import steps
+
+    for where, (shape, rows, length) in cells.items():
+        for name in names:
+            call = partial(steps.measure_step, shape, name, rows, length)
+            bench.take("training", f"{where}: {name}", call, share=share)
+            steps.free()
 
 
 def page(results: dict[str, Any]) -> str:
@@ -153,7 +174,8 @@ def page(results: dict[str, Any]) -> str:
     lines = [f"# One card: {results.get('card')}", kind, f"{results['date']}, {results['revision']}", ""]
     lines += ["| training step | ms | GiB | first s | HF eager / this |", "|---|---|---|---|---|"]
     training = results.get("training", {})
-    for name, found in training.items():
+    cells = list(dict.fromkeys(name.rpartition(": ")[0] for name in training))
+    for name, found in sorted(training.items(), key=lambda entry: cells.index(entry[0].rpartition(": ")[0])):
         stock = training.get(f"{name.rpartition(': ')[0]}: HF eager", {})
         ratio = f"{stock['ms'] / found['ms']:.2f}" if "ms" in stock and "ms" in found else ""
         told = found.get("ms", found.get("failed"))
@@ -164,7 +186,7 @@ def page(results: dict[str, Any]) -> str:
         for name, found in cell.items():
             ratio = f"{cell['HF eager half']['ms'] / found['ms']:.2f}" if "ms" in found else found["failed"]
             lines.append(f"| {batch}: {name} | {found.get('ms')} | {found.get('difference')} | {ratio} |")
-    rest = {part: results.get(part) for part in ("parity", "many steps", "run", "skipped", "versions")}
+    rest = {part: results.get(part) for part in ("compiling", "parity", "many steps", "run", "skipped", "versions")}
     return "\n".join([*lines, "", "```json", json.dumps(rest, indent=1), "```"]) + "\n"
 
 

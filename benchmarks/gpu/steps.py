@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any
 
@@ -169,11 +169,11 @@ def _gradient(steps: Steps, batch: Batch, *, half: bool = True) -> Tensor:
     return steps.gradient().clone()
 
 
-def many_steps(shape: ModelShape, contender: str, count: int) -> dict[str, Any]:
-    """Steps over four lengths at a rate that learns: losses that were not finite, the first and the last."""
+def many_steps(shape: ModelShape, contender: str, sizes: Sequence[tuple[int, int]], count: int) -> dict[str, Any]:
+    """Steps over batches of several (rows, length) at a rate that learns: losses that were not finite, first, last."""
     steps, losses = Steps(shape, contender, lr=3e-5), []
     for step in range(count):
-        batch = batch_of(shape, 8, 16 * (1 + step % 4), seed=step)
+        batch = batch_of(shape, *sizes[step % len(sizes)], seed=step)
         batch["labels"] = torch.zeros_like(batch["labels"])
         batch["labels"][:, 1] = 1
         losses.append(steps(batch))

@@ -45,7 +45,7 @@ class DebertaV2ForSequenceClassification(stock.DebertaV2ForSequenceClassificatio
         return bool(self.config.output_hidden_states if given is None else given)
 
 
-@dataclass(frozen=True)
+@dataclass  # frozen ones are beyond the compiler of torch 2.11, in whose graphs this is made
 class FirstTokenAttention:
     """The first row of `DisentangledAttention`.
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import ahead, inference, steps
 from emotion_classifiers import cli
 from shared.errors import ConfigError
 
@@ -31,6 +32,22 @@ def test_a_rehearsal_measures_every_part(tmp_path, capsys):
     assert "A REHEARSAL" in page
     assert "| deberta-v3-base 16 x 256: ours |" in page
     assert not (tmp_path / "errors.txt").exists()
+    capsys.readouterr()
+
+
+def test_what_is_wanted_most_comes_first(tmp_path, monkeypatch, capsys):
+    order, compiled = [], []
+    monkeypatch.setattr(ahead, "compile_ahead", compiled.extend)
+    monkeypatch.setattr(inference, "Inference", lambda *_: None)
+    monkeypatch.setattr(gpu, "INFERENCE", ())
+    for module, part in ((steps, "parity"), (steps, "many_steps"), (inference, "real_run")):
+        monkeypatch.setattr(module, part, lambda *_, part=part: order.append(part))
+    monkeypatch.setattr(steps, "measure_step", lambda _, name, *__: order.append(name) or {"ms": 1.0})
+    options = gpu.options_of(["--rehearse", "--without", *steps.PEERS, "--output", str(tmp_path)])
+    gpu.measure(gpu.Bench(options, tmp_path))
+    assert compiled == [f"{shape.name} {rows} x {length}" for shape, rows, length in gpu.TRAINING]
+    first = ["parity", *["HF eager", "ours, graphs"] * 5, "many_steps", "real_run"]
+    assert order == [*first, *["ours, graphs alone", "ours, layers", "ours"] * 5]
     capsys.readouterr()
 
 

@@ -11,7 +11,6 @@ import warnings
 from importlib.metadata import version
 
 import numpy as np
-from crepes import ConformalRegressor
 from numpy.typing import NDArray
 
 from shared.intensity import Readout, Scale, no_cuts
@@ -31,6 +30,8 @@ def half_width(residuals: Floats, level: float) -> float:
     """
     if not len(residuals):
         return float("inf")
+    from crepes import ConformalRegressor  # noqa: PLC0415  (only intensities have intervals)
+
     conformal = ConformalRegressor()
     conformal.fit(residuals=residuals)
     confidence = level - ROUNDING
