@@ -174,8 +174,8 @@ def page(results: dict[str, Any]) -> str:
     lines = [f"# One card: {results.get('card')}", kind, f"{results['date']}, {results['revision']}", ""]
     lines += ["| training step | ms | GiB | first s | HF eager / this |", "|---|---|---|---|---|"]
     training = results.get("training", {})
-    cells = list(dict.fromkeys(name.rpartition(": ")[0] for name in training))
-    for name, found in sorted(training.items(), key=lambda entry: cells.index(entry[0].rpartition(": ")[0])):
+    order = list(dict.fromkeys(name.rpartition(": ")[0] for name in training))
+    for name, found in sorted(training.items(), key=lambda entry: order.index(entry[0].rpartition(": ")[0])):
         stock = training.get(f"{name.rpartition(': ')[0]}: HF eager", {})
         ratio = f"{stock['ms'] / found['ms']:.2f}" if "ms" in stock and "ms" in found else ""
         told = found.get("ms", found.get("failed"))
