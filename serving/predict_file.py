@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -74,8 +74,7 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
     with _opened(output, progress) as stream:
         lists = [name for name in added if name == PREDICTED]
         writer = open_writer(stream, form, table, added, lists=lists, drop=drop)
-        for note in (*notes, *table.notes, *getattr(writer, "notes", ())):
-            sys.stderr.write(f"note: {note}\n")
+        shown = _show_notes((*notes, *table.notes, *writer.notes), ())
         with _Stoppable() as stoppable:
             try:
                 for chunk, turns in read_rows(table, job, added):
@@ -85,6 +84,7 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
                         writer.write(chunk, columns)
                         progress.rows += len(chunk)
                         progress.empty += len(chunk) - len(prepared.usable)
+                    shown = _show_notes(writer.notes, shown)
                     progress.show(table.share_read())
             finally:
                 with stoppable.held():
@@ -93,6 +93,13 @@ def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> st
     note = f" ({progress.empty:,} empty texts have no prediction)" if progress.empty else ""
     where = "standard output" if output == STDIN else output
     return f"{progress.rows:,} rows written to {where}{note}; {scorer.model}"
+
+
+def _show_notes(notes: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
+    """All notes that have been shown, once those are that had not been."""
+    new = [note for note in notes if note not in shown]
+    sys.stderr.write("".join(f"note: {note}\n" for note in new))
+    return [*shown, *new]
 
 
 @contextlib.contextmanager

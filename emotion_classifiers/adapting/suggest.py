@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 import sys
 from dataclasses import replace
@@ -16,6 +15,8 @@ from emotion_classifiers.adapting.inputs import read_given
 from serving.exporting.last_layer import pooled_vectors
 from shared.errors import ConfigError, ExportError
 from shared.files import replacing_file
+from shared.tables import Chunk
+from shared.tables.writing import DelimitedWriter
 from training.adapting.adapt import FEWEST_ROWS, adapt
 from training.adapting.child import parent_of
 from training.adapting.suggestion import NEAR_DUPLICATE, learning_curve, suggest
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
 
 FEWEST_FOR_CURVE = 4 * FEWEST_ROWS
-COLUMNS = ("text", "labels")
 NEAR_DUPLICATE_LOGITS = 0.9999
 """The same for logits, of which many texts share the direction."""
 
@@ -56,14 +56,16 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
     chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike, seed=options.seed)
     if not len(chosen):
         raise ConfigError(f"no text of {source} is left to suggest: each is labelled already or a near duplicate.")
-    with replacing_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerows([COLUMNS, *((texts[row], "") for row in chosen)])
+    with replacing_file(target) as temporary, temporary.open("wb") as stream:
+        table = Chunk({"text": [texts[row] for row in chosen]}, str(target), range(len(chosen)))
+        writer = DelimitedWriter(stream, ",", ["text"], ["labels"])
+        writer.write(table, {"labels": [None] * len(chosen)})
+    notes = [*given.notes, *writer.notes]
     content = {
         "suggested": str(target), "texts": len(chosen), "of": len(given.texts), "labelled_before": len(labelled),
-        "learning_curve": None, "notes": list(given.notes),
+        "learning_curve": None, "notes": notes,
     }  # fmt: skip
-    parts = [*given.notes]
+    parts = list(notes)
     curve = _curve(predictor, options, given, count)
     if curve is not None:
         content["learning_curve"], words = curve

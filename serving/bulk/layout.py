@@ -6,12 +6,12 @@ import gzip
 import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from serving.bulk.job import PREDICTED, ScoredFile
 from shared.tables import Chunk, Format, Table
-from shared.tables.writing import DelimitedWriter, JsonWriter
+from shared.tables.writing import DelimitedWriter, JsonWriter, TableWriter
 
 if TYPE_CHECKING:
     from shared.tables.arrow_writing import ParquetLayout
@@ -28,7 +28,7 @@ class Layout:
         added: those after them.
         drop: columns of the table that are left out.
         parquet: columns and types of a Parquet file.
-        notes: choices made while reading, to be shown.
+        notes: choices made while reading, and names that are not written as they were, to be shown.
     """
 
     form: Format
@@ -48,24 +48,27 @@ class Layout:
 
             parquet = ParquetLayout(table, added, lists=[name for name in added if name == PREDICTED], drop=drop)
         columns = [name for name in table.all_columns() if name not in drop] if file.form in ("csv", "tsv") else []
-        notes = (*table.notes, *(parquet.notes if parquet else ()))
-        return cls(file.form, file.packed, columns, added, drop, parquet, notes)
+        found = cls(file.form, file.packed, columns, added, drop, parquet)
+        named = found._delimited(io.BytesIO(), header=True).notes
+        return replace(found, notes=(*table.notes, *(parquet.notes if parquet else named)))
 
-    def part(self, chunk: Chunk, added: Mapping[str, Any]) -> bytes:
-        """Rows of a chunk as they stand in the output; of Parquet, as Arrow's stream."""
+    def part(self, chunk: Chunk, added: Mapping[str, Any]) -> tuple[bytes, Sequence[str]]:
+        """Rows of a chunk as they stand in the output (of Parquet, as Arrow's stream), and notes on what changed."""
         stream = io.BytesIO()
+        writer: TableWriter
         if self.parquet is not None:
             import pyarrow as pa  # noqa: PLC0415
 
-            with pa.ipc.new_stream(stream, self.parquet.schema) as writer:
-                writer.write_batch(self.parquet.batch(chunk, added))
-            return stream.getvalue()
+            with pa.ipc.new_stream(stream, self.parquet.schema) as batches:
+                batches.write_batch(self.parquet.batch(chunk, added))
+            return stream.getvalue(), self.parquet.notes
         if self.form in ("csv", "tsv"):
-            self._delimited(stream, header=False).write(chunk, added)
+            writer = self._delimited(stream, header=False)
         else:
-            JsonWriter(stream, lines=self.form == "jsonl", drop=self.drop).write(chunk, added)
+            writer = JsonWriter(stream, lines=self.form == "jsonl", drop=self.drop)
+        writer.write(chunk, added)
         content = stream.getvalue().removeprefix(b"[" if self.form == "json" else b"")
-        return self._pack(content) if content else b""
+        return self._pack(content) if content else b"", writer.notes
 
     def assemble(self, stream: BinaryIO, parts: Iterable[BinaryIO]) -> None:
         """Write a whole file from the parts that `part` has made."""

@@ -88,5 +88,6 @@ def _scored(scorer: Scorer, parts: Iterator[Part]) -> Iterator[tuple[Part, Score
 
 def _keep(run: Run, scored: Iterator[tuple[Part, ScoredPart]]) -> None:
     for part, found in scored:
+        run.note(found.notes)
         run.part_done(part.file, run.states[part.file].write(part, found))
         run.show_progress()

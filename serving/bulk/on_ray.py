@@ -42,6 +42,7 @@ class Outcome:
 
     file: int
     found: PartRecord | FileEnd | EmotionError
+    notes: Sequence[str] = ()
 
 
 def score_files(
@@ -186,10 +187,10 @@ def _outcomes(ray: Any, run: Run, numbers: Sequence[int], wanted: int | None) ->
 def _follow(run: _RayRun, outcomes: Iterator[Outcome]) -> None:
     try:
         for outcome in outcomes:
+            run.note(outcome.notes)
             if isinstance(outcome.found, PartRecord):
                 run.part_done(outcome.file, outcome.found)
             elif isinstance(outcome.found, FileEnd):
-                run.note(outcome.found.layout.notes)
                 run.read_to_end(outcome.found)
             elif isinstance(outcome.found, DataError):
                 run.fail(outcome.found)
@@ -245,14 +246,14 @@ class _PartScorer:
         if isinstance(found, Outcome):
             return found
         if isinstance(found, FileEnd):
-            return Outcome(found.file, found)
+            return Outcome(found.file, found, found.layout.notes)
         try:
-            return Outcome(found.file, self._kept(file, found))
+            return self._kept(file, found)
         except EmotionError as error:
             return Outcome(found.file, error)
 
-    def _kept(self, file: ScoredFile, part: Part) -> PartRecord:
-        """What there is to count in a part that is now scored and kept."""
+    def _kept(self, file: ScoredFile, part: Part) -> Outcome:
+        """A part that is now scored and kept."""
         if isinstance(self._scorer, EmotionError):
             raise self._scorer
         state = self._state_of(file)
@@ -261,7 +262,8 @@ class _PartScorer:
                 f"{part.rows} were begun {MOST_ATTEMPTS} times and never done.",
                 hint="What was done before is kept. Look at these rows, or for too little memory.",
             )
-        return state.write(part, self._scorer.score(part))
+        scored = self._scorer.score(part)
+        return Outcome(part.file, state.write(part, scored), scored.notes)
 
     def _state_of(self, file: ScoredFile) -> FileState:
         """Of a file; that of the part before, mostly, which knows the folders that are there."""

@@ -50,13 +50,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ScoredPart:
-    """A part as it stands in the output, and what there is to count in it."""
+    """A part as it stands in the output, what there is to count in it, and notes on what is not written as it was."""
 
     file: int
     number: int
     body: bytes
     rows: int
     empty: int
+    notes: Sequence[str] = ()
 
 
 class Scorer:
@@ -172,9 +173,9 @@ class Scorer:
     def score(self, part: Part, prepared: Prepared | None = None) -> ScoredPart:
         """A part as it stands in the output."""
         prepared = prepared or self.prepare_part(part)
-        body = part.layout.part(part.chunk, self.columns(prepared))
+        body, notes = part.layout.part(part.chunk, self.columns(prepared))
         rows = len(prepared.texts)
-        return ScoredPart(part.file, part.number, body, rows, rows - len(prepared.usable))
+        return ScoredPart(part.file, part.number, body, rows, rows - len(prepared.usable), notes)
 
 
 def by_segments(

@@ -31,7 +31,7 @@ class ParquetLayout:
 
     Attributes:
         schema: of the file.
-        notes: columns whose values no type of Arrow holds, to be shown.
+        notes: columns whose values no type of Arrow holds, or that are not written as they were, to be shown.
     """
 
     def __init__(
@@ -46,7 +46,13 @@ class ParquetLayout:
             self._metadata = dict(first.schema.metadata or {})
         else:
             self._types = types = column_types(table)
-            self._fields = [pa.field(name, types[name].arrow) for name in table.all_columns() if name not in self._drop]
+            names = [name for name in table.all_columns() if name not in self._drop]
+            if wrong := [name for name in names if encodable(name) != name]:
+                raise ConfigError(
+                    f"{table.name}: the name {encodable(wrong[0])} of a column holds half a surrogate pair, which "
+                    "Parquet cannot hold.", hint="Name a .csv or .jsonl.",
+                )  # fmt: skip
+            self._fields = [pa.field(name, types[name].arrow) for name in names]
             self._metadata = {}
             self.notes = [
                 f"column '{name}' is written as text: {found.why}" for name, found in types.items() if found.why
@@ -73,7 +79,15 @@ class ParquetLayout:
         if chunk.arrow is not None:
             return chunk.arrow.column(field.name).cast(field.type)
         values = chunk.columns.get(field.name) or [None] * len(chunk)
-        return _text_safe(list(map(self._types[field.name].convert, values)), field.type)
+        converted = list(map(self._types[field.name].convert, values))
+        try:
+            return pa.array(converted, field.type)
+        except UnicodeEncodeError:
+            where = f"{chunk.name}, column '{field.name}'"
+            note = f"{where}: half a surrogate pair, which Parquet cannot hold, is written as U+FFFD"
+            if note not in self.notes:
+                self.notes.append(note)
+            return pa.array(list(map(_encodable, converted)), field.type)
 
     def _described(self, further: Mapping[str, pa.DataType]) -> dict[bytes, bytes]:
         """The schema's metadata; the features that `datasets` stores there get the added columns too."""
@@ -128,11 +142,11 @@ class ParquetTableWriter:
         self._held, self._held_rows = [], 0
 
 
-def _text_safe(values: list[Any], kind: pa.DataType) -> pa.Array:
-    try:
-        return pa.array(values, kind)
-    except UnicodeEncodeError:
-        return pa.array([encodable(value) if isinstance(value, str) else value for value in values], kind)
+def _encodable(value: Any) -> Any:
+    """A value, or a list of values, whose texts UTF-8 can hold."""
+    if isinstance(value, list):
+        return list(map(_encodable, value))
+    return encodable(value) if isinstance(value, str) else value
 
 
 class ColumnType:

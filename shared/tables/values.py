@@ -103,3 +103,8 @@ def encodable(text: str) -> str:
     if not _SURROGATES.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def for_csv(text: str) -> str:
+    """A text as CSV holds it: without lone surrogates and NUL, which readers refuse or stop at; both become U+FFFD."""
+    return encodable(text).replace("\0", "\ufffd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
@@ -11,7 +12,7 @@ from shared.tables.chunk import Chunk
 from shared.tables.json_rows import DECODER
 from shared.tables.options import Format
 from shared.tables.table import Table
-from shared.tables.values import encodable, to_json, to_text
+from shared.tables.values import for_csv, to_json, to_text
 
 WRITTEN: tuple[Format, ...] = ("csv", "tsv", "jsonl", "json", "parquet")
 """The formats that can be written."""
@@ -26,7 +27,13 @@ Added = Mapping[str, Sequence[Any]]
 
 
 class TableWriter(Protocol):
-    """What writes chunks in one format; whole rows only."""
+    """What writes chunks in one format; whole rows only.
+
+    Attributes:
+        notes: what is not written as it was, to be shown; there may be more of them after every `write`.
+    """
+
+    notes: list[str]
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk with the added columns after their own."""
@@ -72,6 +79,8 @@ def open_writer(
 class DelimitedWriter:
     """CSV or TSV in UTF-8 with LF; a cell is quoted where it must be, and quotes in it are doubled.
 
+    What it cannot hold (NUL, half a surrogate pair) becomes U+FFFD, with a note.
+
     Args:
         stream: where to.
         separator: between cells.
@@ -85,14 +94,15 @@ class DelimitedWriter:
     ) -> None:
         self._stream, self._separator, self._columns = stream, separator, columns
         self._special = re.compile(f'[{re.escape(separator)}"\r\n]')
+        self.notes: list[str] = []
         if header:
-            self._put([[self._quoted(name) for name in [*columns, *added]]])
+            self._put([[self._quoted(name) for name in [*columns, *added]]], "names of columns")
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk with the added columns after their own."""
         own = [self._cells(chunk.columns.get(name) or [None] * len(chunk)) for name in self._columns]
         further = added_texts(added, [""] * len(added), self._separator, self._list_cell, "")
-        self._put(zip(*own, further, strict=True))
+        self._put(zip(*own, further, strict=True), chunk.name)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -106,8 +116,21 @@ class DelimitedWriter:
     def _quoted(self, cell: str) -> str:
         return '"' + cell.replace('"', '""') + '"' if self._special.search(cell) else cell
 
-    def _put(self, rows: Iterable[Sequence[str]]) -> None:
-        self._stream.write(_encoded("".join(self._separator.join(row) + "\n" for row in rows)))
+    def _put(self, rows: Iterable[Sequence[str]], where: str) -> None:
+        text = "".join(self._separator.join(row) + "\n" for row in rows)
+        content, held = _encoded(text)
+        self._stream.write(content)
+        note = f"{where}: NUL and half a surrogate pair, which CSV cannot hold, are written as U+FFFD"
+        if not held and note not in self.notes:
+            self.notes.append(note)
+
+
+def _encoded(text: str) -> tuple[bytes, bool]:
+    """Rows in UTF-8, and whether CSV holds all their characters."""
+    if "\0" not in text:
+        with contextlib.suppress(UnicodeEncodeError):
+            return text.encode("utf-8"), True
+    return for_csv(text).encode("utf-8"), False
 
 
 def added_texts(
@@ -149,6 +172,7 @@ class JsonWriter:
     def __init__(self, stream: BinaryIO, *, lines: bool, drop: Sequence[str] = ()) -> None:
         self._stream, self._lines, self._drop = stream, lines, frozenset(drop)
         self._started = False
+        self.notes: list[str] = []
         if not lines:
             stream.write(b"[")
 
@@ -162,7 +186,7 @@ class JsonWriter:
         else:
             content = ("," if self._started and rows else "") + ",".join("\n" + row for row in rows)
         self._started = self._started or bool(rows)
-        self._stream.write(_encoded(content))
+        self._stream.write(content.encode("utf-8", "backslashreplace"))  # which is JSON's escape of a lone surrogate
 
     def close(self) -> None:
         """End the list."""
@@ -189,10 +213,3 @@ def _extended(text: str, pairs: str) -> str:
     """An object with further pairs at its end."""
     head = text[:-1].rstrip()
     return f"{head}{pairs}}}" if head.endswith("{") else f"{head}, {pairs}}}"
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        return encodable(text).encode("utf-8")

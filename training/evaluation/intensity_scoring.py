@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shared.intensity import Readout
 from shared.intensity_metrics import evaluate_intensities, pearson
+from shared.tables.values import for_csv
 from training.data.corpus import Corpus
 from training.evaluation.resampling import LEVEL
 
@@ -128,10 +129,11 @@ def write_intensity_rows(path: Path, scored: Sequence[ScoredIntensities], *, tex
     tables = []
     for item in scored:
         columns: dict[str, Any] = {
-            "part": [item.name] * len(item.corpus), "id": item.corpus.ids, "source": item.corpus.source,
+            "part": [item.name] * len(item.corpus), "id": list(map(for_csv, item.corpus.ids)),
+            "source": item.corpus.source,
         }  # fmt: skip
         if texts:
-            columns["text"] = item.corpus.texts
+            columns["text"] = list(map(for_csv, item.corpus.texts))
         for place, name in enumerate(item.labels):
             columns[f"gold_{name}"] = pa.array(
                 np.round(item.gold[:, place], 6), mask=~item.corpus.known[:, place]

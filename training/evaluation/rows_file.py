@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from shared.tables.values import for_csv
 from training.evaluation.measures import Bools
 from training.evaluation.sections import Scored, row_losses
 
@@ -41,10 +42,12 @@ def write_rows(path: Path, scored: Sequence[Scored], *, texts: bool) -> None:
 def _table(item: Scored, places: np.ndarray, *, texts: bool) -> pa.Table:
     assert item.corpus is not None
     rows = item.rows.take(places)
-    columns: dict[str, Any] = {"part": [item.name] * len(places), "id": [item.corpus.ids[place] for place in places],
-               "source": [item.corpus.source[place] for place in places]}  # fmt: skip
+    columns: dict[str, Any] = {
+        "part": [item.name] * len(places), "id": [for_csv(item.corpus.ids[place]) for place in places],
+        "source": [item.corpus.source[place] for place in places],
+    }  # fmt: skip
     if texts:
-        columns["text"] = [item.corpus.texts[place] for place in places]
+        columns["text"] = [for_csv(item.corpus.texts[place]) for place in places]
     if item.tokens is not None:
         columns["tokens"] = item.tokens.lengths[places].astype(int)
         columns["truncated"] = item.tokens.truncated[places]

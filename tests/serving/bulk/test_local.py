@@ -1,4 +1,4 @@
-"""The local engine: the results of one process, whatever is killed; complete or absent outputs; bad rows aside."""
+"""The local engine: the results of one process, whatever is killed; complete or absent outputs."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from serving.bulk import on_ray, pool
 from serving.bulk.job import Job
 from serving.bulk.reading import Part
 from serving.predictor import Predictor
-from shared.errors import BundleFormatError, BundleNotFoundError, ConfigError, DataError, DataFormatError
+from shared.errors import BundleFormatError, BundleNotFoundError, ConfigError, DataFormatError
 from tests.serving.bulk.tables import frame, read, start, visible, write
 from tests.serving.bundles import stand_in_bundle
 
@@ -193,40 +193,6 @@ def test_a_stop_says_how_to_go_on_and_leaves_no_process(bundle, tmp_path, kind):
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     assert not (tmp_path / "out.csv").exists()
-
-
-BAD = {
-    "in.csv": (b"id,text\n1,fine\n2,so,so\n3,caf\xe9\n4,good\n5\n", [(3, "3 fields"), (4, "byte 0xe9 is not UTF-8"),
-               (6, "1 field where")]),
-    "in.jsonl": (b'{"id": 1, "text": "fine"}\n{"id": 2,\n[3]\n{"id": 4, "text": "good"}\n{"id": 5, "text": ["a"]}\n'
-                 b'{"id": 6, "text": "\xff"}\n', [(2, "not valid JSON"), (3, "expected a JSON object"),
-                 (5, "which is no text"), (6, "byte 0xff")]),
-    "in.tsv": (b"id\ttext\n1\tfine\n2\tnu\x00l\n4\tgood\n", [(3, "holds a NUL character")]),
-    "in.json": (b'[{"id": 1, "text": "fine"}, {"id": 2, "text": "caf\xe9"}, 3, {"id": 4, "text": "good"}]',
-                [(2, "byte 0xe9 is not UTF-8"), (3, "expected a JSON object")]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("part_rows", [1, 50])
-def test_bad_rows_are_left_out_with_file_line_and_reason(bundle, tmp_path, monkeypatch, capsys, name, part_rows):
-    content, expected = BAD[name]
-    (tmp_path / name).write_bytes(content)
-    monkeypatch.setattr(predict, "PART_ROWS", part_rows)
-    target = tmp_path / f"out{name[2:]}"
-    with pytest.raises(DataError):
-        score(bundle, "--input", tmp_path / name, "--output", target, "--processes", 1)
-    assert not target.exists()
-    score(bundle, "--input", tmp_path / name, "--output", target, "--bad_rows", "aside", "--processes", 1)
-    rows = read(target)
-    assert [str(row["id"]) for row in rows] == ["1", "4"]
-    bad = [json.loads(line) for line in (tmp_path / f"{target.name}.bad.jsonl").read_text().splitlines()]
-    unit = "row" if name == "in.json" else "line"
-    assert [(row[unit], reason in row["reason"]) for row, (_, reason) in zip(bad, expected, strict=True)] == [
-        (line, True) for line, _ in expected
-    ]
-    assert {row["file"] for row in bad} == {str(tmp_path / name)}
-    assert f"; {len(expected)} bad rows left out, with the reasons in *.bad.jsonl" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(bundle, tmp_path, capsys):

@@ -73,6 +73,8 @@ def test_values_that_no_type_holds_are_written_as_text_and_said(tmp_path, rows, 
 def test_lone_surrogates_become_the_replacement_character(tmp_path):
     table, _ = to_parquet(tmp_path / "a.jsonl", '{"c": "a\\ud83d"}\n{"c": "\\ud83d\\ude00"}')
     assert table.column("c").to_pylist() == ["a\ufffd", "😀"]
+    with pytest.raises(ConfigError, match=r"the name c. of a column holds half a surrogate pair.*Name a \.csv"):
+        to_parquet(tmp_path / "b.jsonl", '{"c\\ud83d": "a"}')
 
 
 def test_features_that_datasets_stores_get_the_added_columns(tmp_path):

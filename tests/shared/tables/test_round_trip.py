@@ -100,6 +100,38 @@ def test_json_keeps_every_value_as_it_was_written(tmp_path, whole, form, table):
     assert parsed(written(path, form), form) == [row | ADDED_AS[form] for row in expected]
 
 
+@pytest.mark.parametrize(
+    ("form", "own", "held"),
+    [
+        ("csv", {"te\ufffdt": "a\ufffd", "l": '["\ufffd"]'}, "{path}: NUL and half a surrogate pair, which CSV cannot"),
+        ("tsv", {"te\ufffdt": "a\ufffd", "l": '["\ufffd"]'}, "{path}: NUL and half a surrogate pair, which CSV cannot"),
+        ("jsonl", {"te\0t": "a\0", "l": ["\ud83d"]}, None),
+        ("json", {"te\0t": "a\0", "l": ["\ud83d"]}, None),
+        (
+            "parquet",
+            {"te\0t": "a\0", "l": ["\ufffd"]},
+            "{path}, column 'l': half a surrogate pair, which Parquet cannot",
+        ),
+    ],
+)
+@pytest.mark.parametrize("drop", [[], ["x"]])
+def test_what_a_format_cannot_hold_is_replaced_and_said(tmp_path, form, own, held, drop):
+    path = tmp_path / "in.jsonl"
+    path.write_text(
+        '{"te\\u0000t": "a\\u0000", "l": ["\\ud83d"]}\n{"te\\u0000t": "b\\u0000", "l": ["\\ud83d"], "x": 1}\n'
+    )
+    stream = io.BytesIO()
+    writer = open_writer(stream, form, table := open_table(path), ["p_joy"], drop=drop)
+    for chunk in table.chunks(1):
+        writer.write(chunk, {"p_joy": [0.5]})
+    writer.close()
+    (tmp_path / f"out.{form}").write_bytes(stream.getvalue())
+    found = open_table(tmp_path / f"out.{form}").read_all().columns
+    assert {name: found[name][0] for name in own} == own
+    of_rows = [note for note in writer.notes if str(path) in note]
+    assert [note.startswith(held.format(path=path)) for note in of_rows] == [True] * (held is not None)
+
+
 def as_cell(value):
     """What a CSV cell holds of a JSON value: texts bare, null empty, all else as JSON writes it."""
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
