@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
 from typing import Any, BinaryIO
 
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
-from shared.tables.chunk import Chunk
+from shared.tables.chunk import Aside, Chunk
 from shared.tables.delimited import checked_names
 from shared.tables.options import TableOptions
+from shared.tables.values import to_text
 
+ERROR = "e"
+"""openpyxl's type of a cell that holds an error; an empty text is of type "s", and no value at all of type "n"."""
+NOT_AVAILABLE = "#N/A"
+"""The error that says that there is no value."""
 _FORMULA = re.compile(rb"<(?:\w{1,30}:)?f[ />]")
 
 
@@ -30,7 +35,7 @@ class WorkbookReader:
         source.make_seekable()
         self.notes: list[str] = []
         self._has_header = options.header is not False
-        first = next(self._rows(), None)
+        first = next(self._rows(Aside(self.name, "row", tolerant=False)), None)
         if first is None:
             raise EmptyDataError(f"{self.name} is empty.")
         names = ["" if value is None else str(value) for value in first[1]]
@@ -45,8 +50,8 @@ class WorkbookReader:
             names = list(options.columns or (f"column_{place}" for place in range(1, len(names) + 1)))
         self.columns = checked_names(options.columns or names, self.name, options)
 
-    def _rows(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """Number and values of every row that is not blank."""
+    def _rows(self, aside: Aside) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Number and values of every row that is not blank; what cannot be used goes aside."""
         try:
             import openpyxl  # noqa: PLC0415  an extra, needed for workbooks alone
         except ModuleNotFoundError:
@@ -60,29 +65,15 @@ class WorkbookReader:
                 books = [openpyxl.load_workbook(stream, read_only=True, data_only=kind) for kind in kinds]
             except Exception as error:  # the library raises many kinds for a damaged file
                 raise DataFormatError(f"{self.name} is not readable as a workbook: {error}.") from None
-            sheets = [self._sheet(book) for book in books]
-            rows = self._checked(*sheets) if len(sheets) > 1 else sheets[0].iter_rows(values_only=True)
-            for number, row in enumerate(rows, 1):
-                if any(value is not None for value in row):
-                    yield number, row
+            sheets = [self._sheet(book).iter_rows() for book in books]
+            for number, (row, *formulas) in enumerate(zip(*sheets, strict=True), 1):
+                values = tuple(None if cell.data_type == ERROR else cell.value for cell in row)
+                if wrong := _wrong_cell(row, *formulas):
+                    aside.put(number, *wrong, content="\t".join(to_text(cell.value) for cell in row))
+                elif any(value is not None for value in values):
+                    yield number, values
             for book in books:
                 book.close()
-
-    def _checked(self, values: Any, formulas: Any) -> Iterator[tuple[Any, ...]]:
-        """The values of a sheet's rows.
-
-        Raises:
-            DataFormatError: for a formula whose value the file does not hold.
-        """
-        rows = zip(values.iter_rows(), formulas.iter_rows(values_only=True), strict=True)
-        for number, (row, written) in enumerate(rows, 1):
-            for cell, formula in zip(row, written, strict=True):
-                if cell.value is None and formula is not None and cell.data_type == "n":  # an empty text is a "str"
-                    raise DataFormatError(
-                        f"{self.name}, row {number}: a cell holds a formula, and the file holds no value of it.",
-                        hint="Open it in a spreadsheet program and save it there, or save the values alone.",
-                    )
-            yield tuple(cell.value for cell in row)
 
     def _sheet(self, book: Any) -> Any:
         sheets = book.worksheets  # those of charts hold no rows
@@ -106,21 +97,44 @@ class WorkbookReader:
         """All rows, at most `rows` at once.
 
         Raises:
-            DataFormatError: for a value in a column without a name.
+            DataFormatError: for an error in a cell, a formula without its value, or a value in a column without a name.
         """
-        width = len(self.columns)
-        found = self._rows()
-        if self._has_header:
-            next(found, None)
+        aside = Aside(self.name, "row", tolerant=self._options.tolerant)
+        found = self._fitting(aside)
         while part := list(islice(found, rows)):
-            for number, row in part:
-                if any(value is not None for value in row[width:]):
-                    raise DataFormatError(f"{self.name}, row {number}: a value beyond the {width} named columns.")
             columns = {
                 name: [row[place] if place < len(row) else None for _, row in part]
                 for place, name in enumerate(self.columns)
             }
-            yield Chunk(columns, self.name, [number for number, _ in part], "row")
+            yield Chunk(columns, self.name, [number for number, _ in part], "row", bad=aside.take())
+        if left := aside.take():
+            yield Chunk({name: [] for name in self.columns}, self.name, [], "row", bad=left)
+
+    def _fitting(self, aside: Aside) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        width = len(self.columns)
+        for number, row in islice(self._rows(aside), int(self._has_header), None):
+            if any(value is not None for value in row[width:]):
+                reason = f"a value beyond the {width} named columns"
+                aside.put(number, reason, content="\t".join(map(to_text, row)))
+            else:
+                yield number, row
+
+
+def _wrong_cell(row: Sequence[Any], formulas: Sequence[Any] = ()) -> tuple[str, str] | None:
+    """What is wrong with the first cell that cannot be used, and what to do; None for most rows.
+
+    Args:
+        row: cells with values.
+        formulas: the same cells with formulas, where the sheet has some.
+    """
+    for cell, written in zip_longest(row, formulas):
+        if cell.data_type == ERROR and cell.value != NOT_AVAILABLE:
+            hint = f"Mend it in a spreadsheet program; {NOT_AVAILABLE} alone is read as no value."
+            return f"cell {cell.coordinate} holds the error {cell.value}", hint
+        if written is not None and cell.value is None is not written.value and cell.data_type == "n":
+            hint = "Open it in a spreadsheet program and save it there, or save the values alone."
+            return f"cell {cell.coordinate} holds a formula, and the file holds no value of it", hint
+    return None
 
 
 def _has_formulas(stream: BinaryIO) -> bool:

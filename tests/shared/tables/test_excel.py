@@ -106,7 +106,9 @@ def test_rows_beyond_the_dimensions_that_a_file_claims_are_read(tmp_path):
 
 def test_a_formula_without_its_value_is_an_error(tmp_path):
     path = workbook(tmp_path / "a.xlsx", rows=[["text", "n"], ["a", 1], ['=CONCATENATE("b","c")', "=1+1"]])
-    with pytest.raises(DataFormatError, match=r"a.xlsx, row 3: a cell holds a formula, and the file holds no value of"):
+    with pytest.raises(
+        DataFormatError, match=r"a.xlsx, row 3: cell A3 holds a formula, and the file holds no value of"
+    ):
         open_table(path).read_all()
 
     def calculated(xml):
@@ -119,6 +121,19 @@ def test_a_formula_without_its_value_is_an_error(tmp_path):
     assert found.columns == {"text": ["a", "bc"], "n": [1, 2]}
     rewritten(path, lambda xml: xml.replace(b"<v>bc</v>", b"<v></v>"))  # a formula whose value is no text
     assert open_table(path).read_all().columns == {"text": ["a", None], "n": [1, 2]}
+
+
+def test_not_available_is_no_value_and_other_errors_name_their_cell(tmp_path):
+    rows = [["text", "n"], ["a", "#N/A"], ["#N/A", 2], ["b", "#REF!"], ["c", 4]]  # openpyxl writes these as errors
+    with pytest.raises(DataFormatError, match=r"a.xlsx, row 4: cell B4 holds the error #REF!\. Mend it .* #N/A alone"):
+        open_table(workbook(tmp_path / "a.xlsx", rows=rows)).read_all()
+    with pytest.raises(DataFormatError, match=r"row 1: cell B1 holds the error #VALUE!"):
+        open_table(workbook(tmp_path / "b.xlsx", rows=[["text", "#VALUE!"], ["a", 1]]))
+    (chunk,) = open_table(tmp_path / "a.xlsx", TableOptions(tolerant=True)).chunks()
+    assert dict(chunk.columns) == {"text": ["a", None, "c"], "n": [None, 2, 4]}
+    assert [(row.number, row.content) for row in chunk.bad] == [(4, "b\t#REF!")]
+    typed = rewritten(tmp_path / "a.xlsx", lambda xml: xml.replace(b't="e"', b't="str"'))  # typed in, as a text
+    assert open_table(typed).read_all().columns["text"] == ["a", "#N/A", "b", "c"]
 
 
 def test_sheets_of_charts_are_none_of_rows(tmp_path):
