@@ -23,8 +23,8 @@ from serving.bulk.scoring import Scorer
 from serving.progress import Progress
 from shared.errors import ConfigError
 from shared.tables import STDIN, Table
-from shared.tables.options import FORMATS, Format
-from shared.tables.writing import WRITTEN, open_writer
+from shared.tables.options import Format, is_packed
+from shared.tables.writing import WRITTEN, open_writer, written_format
 
 CHUNK_ROWS = 4096
 """Rows predicted together, in batches of similar length."""
@@ -36,14 +36,11 @@ def output_format(path: str, said: Format | None) -> Format:
     Raises:
         ConfigError: when it is unknown or cannot be written.
     """
-    suffix = Path(path.lower().removesuffix(".gz")).suffix
-    found = said if path == STDIN else FORMATS.get(suffix)
-    if found in WRITTEN:
-        return found
-    if path == STDIN:
-        raise ConfigError("the format of standard output is not known.", hint=f"Give --format: {', '.join(WRITTEN)}.")
-    allowed = ", ".join(suffix for suffix, form in FORMATS.items() if form in WRITTEN)
-    raise ConfigError(f"cannot tell the format of {path}, or not write it.", hint=f"Name it with one of {allowed}.")
+    if path != STDIN:
+        return written_format(path)
+    if said in WRITTEN:
+        return said
+    raise ConfigError("the format of standard output is not known.", hint=f"Give --format: {', '.join(WRITTEN)}.")
 
 
 def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> str:
@@ -137,7 +134,7 @@ def _opened(output: str, progress: Progress) -> Iterator[BinaryIO]:
 def _packed(partial: Path, target: Path) -> Iterator[BinaryIO]:
     """The file to write, compressed where its name says so."""
     with partial.open("wb") as raw:
-        if target.suffix.lower() != ".gz":
+        if not is_packed(target.name):
             yield cast(BinaryIO, raw)
             return
         with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:

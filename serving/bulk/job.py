@@ -15,7 +15,8 @@ from shared.errors import ConfigError, DataNotFoundError
 from shared.profiles import LANGUAGE
 from shared.storage import FoundFile, join, plain, storage_of, whole_path
 from shared.tables import FORMATS, Format, TableOptions, format_of
-from shared.tables.writing import WRITTEN
+from shared.tables.options import COMPRESSED, PACKED, is_packed, named_format, unpacked
+from shared.tables.writing import WRITTEN, written_format
 
 PREDICTED = "predicted_labels"
 """Column of the labels decided for a row."""
@@ -168,7 +169,7 @@ class ScoredFile:
     @property
     def packed(self) -> bool:
         """Whether the output is compressed."""
-        return self.target.lower().endswith(".gz")
+        return is_packed(self.target)
 
     @property
     def state_name(self) -> str:
@@ -216,7 +217,7 @@ def find_files(
         for file in usable:
             relative, written = _target(file, output, single, reading, form)
             found.append(ScoredFile(file, output if single else join(output, relative), relative, written))
-    named_file = PurePosixPath(plain(output)).suffix.lower() in FORMATS and not output.endswith("/")
+    named_file = named_format(output) is not None and not output.endswith("/")
     if not single and named_file and not store.is_folder(output):
         raise ConfigError(
             f"{output} is named like a file, and {len(found)} input files are scored, each into an output of its own.",
@@ -232,10 +233,7 @@ def _is_file(place: str) -> bool:
 
 def _is_table(file: FoundFile, reading: TableOptions) -> bool:
     hidden = any(part.startswith((".", "_")) for part in file.relative.split("/"))
-    suffixes = [suffix.lower() for suffix in PurePosixPath(file.path.removesuffix(".gz")).suffixes[-1:]]
-    return not hidden and not file.path.endswith(BAD_SUFFIX) and (
-        reading.format is not None or bool(suffixes and suffixes[0] in FORMATS)
-    )  # fmt: skip
+    return not hidden and not file.path.endswith(BAD_SUFFIX) and (reading.format or named_format(file.path)) is not None
 
 
 def _target(
@@ -244,8 +242,7 @@ def _target(
     """Name and format of an output."""
     read = format_of(storage_of(file.path).source(file.path), reading)
     if single:
-        name = PurePosixPath(plain(output)).name
-        return name, form or _written(name, f"cannot tell the format of {output}, or not write it.")
+        return PurePosixPath(plain(output)).name, form or written_format(output)
     written = form or read
     if written not in WRITTEN:
         raise ConfigError(
@@ -254,17 +251,9 @@ def _target(
         )
     if written == read:
         return file.relative, written
-    packed = file.relative.lower().endswith(".gz")
-    stem = PurePosixPath(file.relative.removesuffix(".gz") if packed else file.relative)
-    return f"{stem.with_suffix('')}.{written}{'.gz' if packed and written != 'parquet' else ''}", written
-
-
-def _written(name: str, problem: str) -> Format:
-    found = FORMATS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
-    if found in WRITTEN:
-        return found
-    allowed = ", ".join(suffix for suffix, form in FORMATS.items() if form in WRITTEN)
-    raise ConfigError(problem, hint=f"Name it with one of {allowed}.")
+    stem = PurePosixPath(unpacked(file.relative)).with_suffix("")
+    packed = is_packed(file.relative) and written not in COMPRESSED
+    return f"{stem}.{written}{PACKED if packed else ''}", written
 
 
 def _check_apart(place: str, output: str, single: bool) -> None:

@@ -21,6 +21,7 @@ from shared.bundle import Bundle
 from shared.cli import default_threads
 from shared.errors import DataError, DataFormatError
 from shared.tables import Format, Table
+from shared.tables.options import COMPRESSED, is_packed, named_format
 
 PARTS = 64
 """Of a run, if they are not too small: each of many processes then has several, and few are idle at the end."""
@@ -236,13 +237,13 @@ class Run:
 
 def part_rows(files: Sequence[ScoredFile]) -> int:
     """Rows of a part, by a guess at the rows of all files; the same however many processes there are."""
-    sizes = [file.source.size / (PACKED_ROW_BYTES if _is_packed(file) else ROW_BYTES) for file in files]
+    sizes = [file.source.size / (PACKED_ROW_BYTES if _is_compressed(file) else ROW_BYTES) for file in files]
     wanted = int(sum(sizes) / PARTS)
     return max(SMALLEST_PART, 1 << max(0, wanted.bit_length() - 1))
 
 
-def _is_packed(file: ScoredFile) -> bool:
-    return file.source.path.lower().endswith((".gz", ".parquet", ".pq", ".xlsx", ".xlsm"))
+def _is_compressed(file: ScoredFile) -> bool:
+    return is_packed(file.source.path) or named_format(file.source.path) in COMPRESSED
 
 
 def default_processes(job: Job) -> int:

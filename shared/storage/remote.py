@@ -151,7 +151,7 @@ class RemoteFile:
 
     def __init__(self, storage: RemoteStorage, path: str) -> None:
         self._storage, self._path = storage, path
-        self.name, self.suffixes = PurePosixPath(path).name, PurePosixPath(path).suffixes
+        self.name = PurePosixPath(path).name
         self._size: int | None = None
 
     def __str__(self) -> str:

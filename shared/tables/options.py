@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from shared.errors import ConfigError
@@ -17,6 +17,9 @@ FORMATS: dict[str, Format] = {
     ".txt": "txt",
 }  # fmt: skip
 """The format that a suffix stands for; `.gz` may follow any of them."""
+PACKED = ".gz"
+COMPRESSED: tuple[Format, ...] = ("parquet", "xlsx")
+"""Formats that compress what they hold."""
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 """Words for separators that a shell does not pass on easily."""
@@ -70,16 +73,28 @@ class TableOptions:
         return found
 
 
+def unpacked(name: str) -> str:
+    """The name of a file without `.gz`."""
+    return name[: -len(PACKED)] if is_packed(name) else name
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file is compressed as a whole, by its name."""
+    return name.lower().endswith(PACKED)
+
+
+def named_format(name: str) -> Format | None:
+    """The format that the suffix of a file's name, or the one before `.gz`, stands for; None for no such suffix."""
+    return FORMATS.get(PurePosixPath(unpacked(name)).suffix.lower())
+
+
 def format_of(path: Path, options: TableOptions) -> Format:
     """The format of a file: the one said, or that of its suffix; a `.txt` with a separator is a delimited file.
 
     Raises:
         ConfigError: for an unknown suffix.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    found = options.format or (FORMATS.get(suffixes[-1]) if suffixes else None)
+    found = options.format or named_format(path.name)
     if found is None:
         raise ConfigError(
             f"cannot tell the format of {path}: allowed suffixes are {', '.join(FORMATS)}, each also with .gz.",

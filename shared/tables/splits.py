@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import DataFormatError, DataNotFoundError
-from shared.tables.options import FORMATS
+from shared.tables.options import FORMATS, named_format, unpacked
 
 TRAIN, DEV, TEST, WHOLE = "train", "dev", "test", "all"
 SPLIT_NAMES = {
@@ -99,12 +99,11 @@ def _is_table(file: Path, folder: Path) -> bool:
         return False
     if file.name.lower() in _NOT_TABLES or file.name.startswith("cache-"):
         return False
-    suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
-    return suffix in FORMATS
+    return named_format(file.name) is not None
 
 
 def _stem(file: Path) -> str:
-    return Path(file.name.removesuffix(".gz")).stem
+    return Path(unpacked(file.name)).stem
 
 
 def _split_of(file: Path, folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 from shared.errors import ConfigError
 from shared.tables.chunk import Chunk
 from shared.tables.json_rows import DECODER
-from shared.tables.options import Format
+from shared.tables.options import FORMATS, Format, named_format
 from shared.tables.table import Table
 from shared.tables.values import for_csv, to_json, to_text
 
@@ -24,6 +24,19 @@ LIST_SEPARATOR = "|"
 
 Added = Mapping[str, Sequence[Any]]
 """Columns beside those of a chunk: lists of names, or numbers (None where there is none)."""
+
+
+def written_format(path: str) -> Format:
+    """The format of an output, by the suffix of its name.
+
+    Raises:
+        ConfigError: when it is unknown or cannot be written.
+    """
+    found = named_format(path)
+    if found in WRITTEN:
+        return found
+    allowed = ", ".join(suffix for suffix, form in FORMATS.items() if form in WRITTEN)
+    raise ConfigError(f"cannot tell the format of {path}, or not write it.", hint=f"Name it with one of {allowed}.")
 
 
 class TableWriter(Protocol):

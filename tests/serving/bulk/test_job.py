@@ -29,6 +29,9 @@ def data(tmp_path, monkeypatch):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / name).write_text("text\nfine\n")
     (tmp_path / "one.txt").write_text("fine\n")
+    (tmp_path / "loud").mkdir()
+    for name in ("A.CSV", "B.CSV.GZ"):
+        (tmp_path / "loud" / name).write_text("text\nfine\n")
     return tmp_path
 
 
@@ -43,6 +46,7 @@ def data(tmp_path, monkeypatch):
         (["data/a/x.csv"], "out/", None, ["out/x.csv"], 0),
         (["data/a/x.csv"], "b.csv/", "json", ["b.csv/x.json"], 0),
         (["one.txt"], "out/", "csv", ["out/one.csv"], 0),
+        (["loud"], "out", "jsonl", ["out/A.jsonl", "out/B.jsonl.gz"], 0),
     ],
 )
 def test_outputs_have_the_names_and_folders_of_their_inputs(data, inputs, output, form, targets, passed):
@@ -66,6 +70,7 @@ def test_outputs_have_the_names_and_folders_of_their_inputs(data, inputs, output
             r"x.csv and data/b/x.csv would both be written to out/x",
         ),
         (["data"], "out.csv", ConfigError, r"out.csv is named like a file, and 3 input files are scored.*out.csv/"),
+        (["data"], "out.csv.gz", ConfigError, r"out.csv.gz is named like a file, and 3 input files are scored"),
         (["data"], "data/out", ConfigError, r"the outputs, data/out, are within the inputs, data"),
         (["data/a/x.csv"], "data/a/x.csv", ConfigError, r"data/a/x.csv is an input, too"),
         (["data/a/x.csv"], "./data/../data/a/x.csv", ConfigError, r"x.csv is an input, too"),
