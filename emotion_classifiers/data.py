@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isnan
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from emotion_classifiers.hub import download
 from emotion_classifiers.texts import listed
 from shared.errors import DataNotFoundError, EmotionError, InvalidInputError
+from shared.tables.values import is_missing
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 GOEMOTIONS = "google-research-datasets/go_emotions"
@@ -67,7 +67,7 @@ def texts_option(texts: Any, folder: Path) -> str:
     if isinstance(texts, str | PathLike):
         return fspath(texts)
     is_table = hasattr(texts, "columns") or (isinstance(texts, Sequence) and isinstance(next(iter(texts), 0), Mapping))
-    column = [] if is_table else [None if _is_missing(text) else text for text in listed(texts)]
+    column = [] if is_table else [None if is_missing(text) else text for text in listed(texts)]
     return str(_written(texts if is_table else {"text": column}, folder, "texts.parquet"))
 
 
@@ -177,7 +177,7 @@ def _mixed_column(data: Any) -> str | None:
     else:
         columns = {name: list(column) for name, column in data.items()} if hasattr(data, "items") else {}
     for name, values in columns.items():
-        kinds = {place: type(value).__name__ for place, value in enumerate(values) if not _is_missing(value)}
+        kinds = {place: type(value).__name__ for place, value in enumerate(values) if not is_missing(value)}
         first = next(iter(kinds.values()), None)
         for place, kind in kinds.items():
             if kind != first:
@@ -186,7 +186,3 @@ def _mixed_column(data: Any) -> str | None:
                     f"the first {kind} is at position {place}, counted from 0."
                 )
     return None
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))

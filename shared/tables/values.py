@@ -7,6 +7,7 @@ import datetime
 import decimal
 import json
 import math
+import numbers
 import re
 from collections.abc import Callable
 from typing import Any
@@ -55,9 +56,18 @@ def to_text(value: Any) -> str:
     return "" if value is None else _writer_of(type(value))(value)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell, or a place in a list in hand, holds no value: None, NaN of any kind, or NA and NaT of pandas."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral) and math.isnan(value)
+
+
 def text_of(value: Any) -> str | None:
-    """The text that a cell holds, as it was written; None where there is none, or NaN."""
-    return None if value is None or (isinstance(value, float) and math.isnan(value)) else to_text(value)
+    """The text that a cell holds, as it was written; None where there is none."""
+    if isinstance(value, str):
+        return value
+    return None if is_missing(value) else to_text(value)
 
 
 def name_in(value: Any) -> str:

@@ -3,6 +3,8 @@
 import itertools
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from shared.errors import DataFormatError
@@ -60,6 +62,7 @@ def test_slices_side_by_side_have_each_bad_row_once():
     [
         (" a ", " a ", "a"), (None, None, ""), (float("nan"), None, ""), (JsonFloat("NaN"), None, ""), (7, "7", "7"),
         (JsonFloat("1e5"), "1e5", "1e5"), (True, "true", "true"), ("nan", "nan", "nan"),
+        (np.float32("nan"), None, ""), (pd.NA, None, ""), (pd.NaT, None, ""), (10**400, str(10**400), str(10**400)),
     ],
 )  # fmt: skip
 def test_a_missing_value_is_neither_a_text_nor_a_name(value, text, name):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import DataFormatError
+from shared.tables.values import is_missing
 
 MISSING = frozenset(("", "nan", "none", "null", "na", "n/a", "<na>", "#n/a"))
 """What programs write for no value, in lower case."""
@@ -44,10 +45,10 @@ def parse_cell(value: Any, where: str) -> Listed | Scored | str | int | float | 
     Raises:
         DataFormatError: for a value that is no label, such as a list of lists.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
     if isinstance(value, str):
         return _parse_text(value.strip(), where)
+    if is_missing(value):
+        return None
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
@@ -63,7 +64,7 @@ def parse_cell(value: Any, where: str) -> Listed | Scored | str | int | float | 
 def _token(part: Any, where: str) -> Token:
     if isinstance(part, str) and part.strip():
         return " ".join(part.split())
-    if isinstance(part, (bool, int, float)) and not (isinstance(part, float) and math.isnan(part)):
+    if isinstance(part, (bool, int, float)) and not is_missing(part):
         return part
     raise DataFormatError(f"{where}: {part!r} is not a label; expected a name or a whole number.")
 
