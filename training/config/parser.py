@@ -20,7 +20,7 @@ from training.config.aliases import meant_key
 from training.config.experiments import COMMANDS
 from training.config.schema import Config
 from training.config.values import RefusedValueError, convert, describe, entry_type, leaves
-from training.config.yaml_file import load_yaml
+from training.config.yaml_file import RepeatedKeyError, load_yaml
 
 ENV_PREFIX = "EMOTION_TRAIN"
 PRINT_CONFIG = "--print_config"
@@ -223,8 +223,13 @@ class _Reader:
         self.add_nested(content or {}, f"in {path}")
 
     def add_nested(self, content: Mapping[Any, Any], origin: str) -> None:
-        """Take in values by dotted key or nested by section."""
-        self.settings += [Setting(key, value, origin) for key, value in _flat(content, self.known)]
+        """Take in values by dotted key or nested by section, each once."""
+        taken: dict[str, Any] = {}
+        for key, value in _flat(content, self.known):
+            if key in taken:
+                self.problems.append(f"{key} stands twice {origin}: {_shown(taken[key])}, then {_shown(value)}.")
+            taken[key] = value
+        self.settings += [Setting(key, value, origin) for key, value in taken.items()]
 
     def _take(self, setting: Setting, values: dict[str, Any]) -> None:
         """Put a setting into `values`, or note what is wrong with it."""
@@ -252,7 +257,10 @@ class _Reader:
             RefusedValueError: when it is no list of mappings.
         """
         try:
-            rows = yaml.safe_load(setting.value) if isinstance(setting.value, str) else setting.value
+            rows = load_yaml(setting.value) if isinstance(setting.value, str) else setting.value
+        except RepeatedKeyError as error:
+            self.problems.append(f"{setting.key} {setting.origin}: {error}.")
+            return []
         except yaml.YAMLError as error:
             raise RefusedValueError(str(error)) from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

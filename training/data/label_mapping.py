@@ -66,10 +66,12 @@ def _pairs(said: str | None) -> dict[str, str]:
         old, equals, new = (piece.strip() for piece in part.replace(":", "=").partition("="))
         if not part.strip():
             continue
-        if not (old and equals and new) or old in pairs:
+        if not (old and equals and new):
             raise ConfigError(
                 f"data.rename holds '{part.strip()}'; expected pairs such as 'happiness=joy, fury=anger'."
             )
+        if (before := next((name for name in pairs if name.casefold() == old.casefold()), None)) is not None:
+            raise ConfigError(f"data.rename names a label twice: {before}={pairs[before]}, then {old}={new}.")
         pairs[old] = new
     return pairs
 

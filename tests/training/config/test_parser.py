@@ -75,6 +75,10 @@ def test_values_from_the_command_line_are_written_as_plain_yaml(tmp_path):
             ["--data.sources", "[{kid: sample}]"],
             "unknown key 'kid' in an entry of data.sources (did you mean 'kind'?).",
         ),
+        (
+            ["--data.sources", "[{kind: sample, weight: 1, weight: 2}]"],
+            "data.sources on the command line: the key 'weight' stands twice: 1, then 2.",
+        ),
         (["--data.sources", "sample"], "data.sources is 'sample' on the command line; allowed: a list of entries with"),
         (["--config", "nowhere.yaml"], "no configuration file at "),
     ],
@@ -97,7 +101,12 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     ("content", "message"),
     [
         ("optim: [", "is not valid YAML"),
-        ("optim:\n  lr: 1\n  lr: 2", "the key 'lr' stands twice"),
+        ("optim:\n  lr: 1\n  lr: [2,\n  3]", "is not valid YAML: the key 'lr' stands twice: 1, then [2, 3] in line 3."),
+        ("optim.lr: 1\noptim: {lr: 2}", "optim.lr stands twice in "),
+        (
+            "data:\n  sources: [{kind: sample, weight: 1, weight: 2}]",
+            "the key 'weight' stands twice: 1, then 2 in line 2.",
+        ),
         ("- lr", "must hold sections with keys"),
         ("optim: 3", "'optim' in "),
     ],

@@ -70,6 +70,7 @@ def test_own_groups_come_from_a_yaml_file(tmp_path):
     [
         (LabelKeys(rename="hapiness=joy"), r"data.rename names 'hapiness'.* Did you mean 'happiness'\?"),
         (LabelKeys(drop="envy"), r"data.drop names 'envy'.* Its labels are: happiness, joy, fury, others"),
+        (LabelKeys(rename="fury=anger, Fury=joy"), "names a label twice: fury=anger, then Fury=joy"),
         (LabelKeys(rename="joy"), "data.rename holds 'joy'; expected pairs such as"),
         (LabelKeys(drop="happiness,joy,fury,others"), "no label of table x.csv is left"),
     ],
