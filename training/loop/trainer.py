@@ -64,7 +64,8 @@ class EmotionTrainer(Trainer):
         self.recorded = self._recorded_steps() if config.optim.compile == "graphs" else None
 
     def _recorded_steps(self) -> RecordedSteps | None:
-        checkpointing, processes = self.args.gradient_checkpointing, max(self.args.world_size, self.args.n_gpu)
+        checkpointing = self.config.optim.gradient_checkpointing
+        processes = max(self.args.world_size, self.args.n_gpu)
         reason = reason_against(self.args.device, processes, checkpointing=checkpointing)
         if reason is not None:
             log.warning("optim.compile graphs: compiled layers WITHOUT CUDA graphs, as %s.", reason)
@@ -238,4 +239,6 @@ def _checkpointing(enabled: bool) -> dict[str, Any]:
     """Recomputation of activations, not of the re-entrant kind: with LoRA that one trains nothing but the head."""
     if not enabled:
         return {}
-    return {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    renamed = hasattr(TrainingArguments, "activation_checkpointing")  # by transformers 5, which warns of the old name
+    name = "activation_checkpointing" if renamed else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
