@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 _VOCABULARY = """i you we they it the a my your our this that is was am are be been feel felt happy sad angry glad proud
 afraid worried calm tired love hate like miss thank thanks sorry so very too not never always today tomorrow yesterday
 night morning work school home family friend friends mother father sister dog cat food rain sun train bus day week job
@@ -81,3 +83,8 @@ def tiny_checkpoint(
                 torch.nn.init.normal_(parameter, std=0.1 if "embeddings" not in name else 0.5)
         model.save_pretrained(folder)
     return folder
+
+
+def optimum_or_skip() -> None:
+    """Skip what follows where optimum is not installed, as beside transformers 5, for which it has no release."""
+    pytest.importorskip("optimum.exporters.onnx", reason="optimum, which exports this encoder, is not installed")
