@@ -177,7 +177,7 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
 def _check(options: AdaptOptions) -> None:
     labelled = options.data.path is not None or bool(options.data.sources)
     if options.level != "thresholds" and not labelled:
-        raise ConfigError(f"the level {options.level} needs labelled rows.", hint="Give them with --data FILE.")
+        raise ConfigError(f"the level {options.level} needs labelled rows.", hint="Give them with --data.")
     if options.level in ("head", "full") and options.profile is not None:
         raise ConfigError(
             f"a profile shares the bundle's network, which the level {options.level} changes.",

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Literal
 
+from emotion_classifiers.wording import python_errors
+
 if TYPE_CHECKING:
     from shared.tables import Format
 
 Place = str | PathLike[str]
 
 
+@python_errors({"text_column": "text", "restart": "restart=True", "overwrite_columns": "overwrite_columns=True"})
 def score_files(
     bundle: Place, inputs: Place | Sequence[Place], output: Place, *, text: str = "text", policy: str | None = None,
     profile: str | None = None, precision: str | None = None, provider: str | None = None,
     language_column: str | None = None, bad_rows: Literal["error", "aside"] = "error",
-    output_format: Format | None = None, restart: bool = False, processes: int | None = None,
-    engine: Literal["local", "ray"] = "local",
+    overwrite_columns: bool = False, output_format: Format | None = None, restart: bool = False,
+    processes: int | None = None, engine: Literal["local", "ray"] = "local", **reading: Any,
 ) -> str:  # fmt: skip
     """Score files into files, each complete or absent; called again after a kill, it goes on from there.
 
@@ -32,10 +35,13 @@ def score_files(
         provider: cpu, cuda, or None for the best one here.
         language_column: each row's language, by whose thresholds it is decided; in place of `profile`.
         bad_rows: whether rows that cannot be read are errors, or left out and written to `OUTPUT.bad.jsonl`.
+        overwrite_columns: whether columns that have the names of the added ones are replaced.
         output_format: csv, tsv, jsonl, json or parquet; each its input's when None.
         restart: whether to throw away what an earlier call has done.
         processes: how many, or how many actors on Ray; one a core when None.
         engine: "local", or "ray".
+        reading: what is to be said about the tables (docs/data.md): format, encoding, separator, header, columns,
+            sheet, quoting.
 
     Returns:
         What was done, in one line.
@@ -53,10 +59,10 @@ def score_files(
         from serving.bulk.local import score_files as score  # noqa: PLC0415
     if profile is not None and language_column is not None:
         raise ConfigError("give either profile or language_column: each says whose thresholds decide.")
-    reading = TableOptions(prefix="--", tolerant=bad_rows == "aside")
     job = Job(
         fspath(bundle), precision, provider, profile=profile, policy=policy, text_column=text,
-        language_column=language_column, reading=reading,
+        language_column=language_column, overwrite_columns=overwrite_columns,
+        reading=TableOptions(**reading, prefix="", tolerant=bad_rows == "aside"),
     )  # fmt: skip
     places = [inputs] if isinstance(inputs, (str, PathLike)) else inputs
     return score(
@@ -65,6 +71,7 @@ def score_files(
     )  # fmt: skip
 
 
+@python_errors({"text_column": "text"})
 def score_dataset(dataset: Any, bundle: Place, *, text: str = "text", **options: Any) -> Any:
     """A `ray.data.Dataset` with `predicted_labels` and `p_<label>` after its own columns; lazy, as the others are.
 

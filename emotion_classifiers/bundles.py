@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_classifiers.hub import push_to_hub
+from emotion_classifiers.wording import python_errors
 from shared.bundle import Bundle as SealedBundle
 from shared.errors import ConfigError
 
@@ -57,6 +58,7 @@ class Bundle:
         return SealedBundle.read(self.path, check_files=False)
 
 
+@python_errors()
 def export(
     bundle: str | PathLike[str], precisions: Sequence[str] = ("fp32", "int8"), *, threads: int | None = None
 ) -> Bundle:  # fmt: skip
@@ -82,6 +84,7 @@ def export(
     return Bundle(Path(bundle))
 
 
+@python_errors({"help-all": "`emotion train --help-all`"})
 def train(
     data: Any = None,
     *,
@@ -109,11 +112,12 @@ def train(
     from emotion_classifiers.data import arguments, as_given, options_for  # noqa: PLC0415  (may load pandas)
     from training.config import Config  # noqa: PLC0415
     from training.config.parser import parse_options  # noqa: PLC0415
-    from training.run import run  # noqa: PLC0415  (loads torch)
 
     recipe = [] if config is None else [f"--config={fspath(config)}"]
     given = arguments(options)
     first, _ = parse_options(Config, [*recipe, *given], prog="train", description="")
+    from training.run import run  # noqa: PLC0415  (loads torch; a mistake in an option is told before)
+
     with as_given(first.run_dir / "data"):
         named = options_for(data, first.run_dir / "data", text=text, labels=labels)
         resolved, _ = parse_options(Config, [*recipe, *arguments(named), *given], prog="train", description="")

@@ -12,6 +12,7 @@ from typing import Any
 
 from emotion_classifiers.hub import download
 from emotion_classifiers.texts import listed
+from emotion_classifiers.wording import reword
 from shared.errors import DataNotFoundError, EmotionError, InvalidInputError
 from shared.tables.values import is_missing
 
@@ -92,18 +93,20 @@ def frequencies_option(frequencies: Any, folder: Path) -> str:
 
 @contextmanager
 def as_given(folder: Path) -> Iterator[None]:
-    """Errors speak of what the call was given, not of the files in `folder`, and of arguments, not of keys."""
+    """Errors speak of what the call was given, not of the files in `folder` or the keys that say where it is."""
     try:
         yield
     except EmotionError as error:
         names = {str(base / file): name for base in (folder.absolute(), folder) for file, name in IN_HAND.items()}
-        names |= {"data.label_column": "labels", "data.text_column": "text", "--text_column": "text_column"}
-        names |= {" on the command line": ""}
-        for old, new in names.items():
-            error.message = error.message.replace(f"table {old}", new).replace(old, new)
-            error.hint = error.hint and error.hint.replace(old, new)
-        error.args = (f"{error.message} {error.hint}" if error.hint else error.message,)
+        names |= {"data.label_column": "labels", "data.text_column": "text"}
+        reword(error, lambda text: _renamed(text, names))
         raise
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(f"table {old}", new).replace(old, new)
+    return text
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:

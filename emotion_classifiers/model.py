@@ -17,6 +17,7 @@ from emotion_classifiers.hub import local_folder
 from emotion_classifiers.metrics import IntensityMetrics, Metrics, evaluate
 from emotion_classifiers.prediction import Prediction
 from emotion_classifiers.texts import listed
+from emotion_classifiers.wording import python_errors
 from serving.batching.jobs import Row
 from serving.http.reading import check_request
 from serving.http.schemas import PredictRequest, check_text, describe
@@ -36,6 +37,7 @@ CHUNK_TEXTS = 1024
 """Texts that are tokenised at once: bounds the memory of a call with many."""
 
 
+@python_errors()
 def load(
     path: str | PathLike[str],
     *,
@@ -106,6 +108,7 @@ class Model:
         """Names of the profiles to decide by, the default one first."""
         return self.predictor.bundle.profile_names
 
+    @python_errors()
     def predict(
         self,
         texts: Iterable[str],
@@ -163,6 +166,7 @@ class Model:
             found += read_here(self.predictor, self.checks, checked, request, bundle)
         return [Prediction.from_result(reading.result) for reading in found]
 
+    @python_errors()
     def conversation(
         self, turns: Iterable[Any], *, smoothing: float = 0.0, profile: str | None = None, policy: str | None = None
     ) -> Conversation:
@@ -188,6 +192,7 @@ class Model:
         """Coverage and warnings of texts."""
         return TextChecks(self.predictor.bundle)
 
+    @python_errors()
     def predict_proba(
         self, texts: Iterable[str], *, profile: str | None = None, context: Sequence[Any] | None = None
     ) -> NDArray[np.float32]:
@@ -214,6 +219,7 @@ class Model:
             rows.append(row.probabilities)
         return np.stack(rows).astype(np.float32) if rows else found
 
+    @python_errors({"help-all": "`emotion evaluate --help-all`"})
     def evaluate(
         self,
         data: Any,
@@ -243,6 +249,7 @@ class Model:
         given = {"bootstrap_samples": bootstrap_samples, **({} if split is None else {"data.split": split}), **options}
         return evaluate(self.predictor, data, text=text, labels=labels, options=given)
 
+    @python_errors({"help-all": "`emotion adapt --help-all`"})
     def adapt(
         self,
         data: Any = None,
@@ -273,6 +280,7 @@ class Model:
         child = adapt_data(self.predictor, InHand(data, text, labels, unlabelled, frequencies), options)
         return load(child, precision=self.precision)
 
+    @python_errors({"help-all": "`emotion adapt --help-all`", "data": "labelled", "unlabelled": "texts"})
     def suggest(
         self,
         texts: Any,
