@@ -18,7 +18,7 @@ from shared.files import read_json, replacing_folder, write_json
 from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
-from training.data.sources.tabular import tables_kept
+from training.data.sources.kept import sources_kept
 from training.evaluation.by_language import metrics_by_language
 from training.evaluation.evaluate_intensities import evaluate_intensity_bundle
 from training.evaluation.faithfulness import faithfulness
@@ -75,7 +75,7 @@ def evaluate_bundle(
         raise ConfigError(f"data.task is intensity, and {path} is a bundle of decided labels.", hint="Leave it out.")
     _check_level(bundle, options.level)
     parts = list(_parts(options))
-    with tables_kept():
+    with sources_kept():
         loaded = [_rows(bundle, part, options.level) for part in parts]
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
     scored = [

@@ -15,7 +15,7 @@ from shared.files import replacing_folder, write_json
 from shared.intensity import Readout, Scale
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows, load_eval_split
-from training.data.sources.tabular import tables_kept
+from training.data.sources.kept import sources_kept
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.intensity_report import render_intensity_report
 from training.evaluation.intensity_scoring import (
@@ -40,7 +40,7 @@ def evaluate_intensity_bundle(
     if options.level is not None:
         raise ConfigError(f"level is {options.level}, and the bundle's task is intensity.", hint="Leave it out.")
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
-    with tables_kept():
+    with sources_kept():
         found = [_scored(bundle, bundle.readout, part, logits, options.bootstrap_samples) for part in _parts(options)]
     results = [result for result, _ in found]
     result = {"bundle": str(bundle.path), "seal": bundle.seal, "task": str(bundle.task), **results[0]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from shared.errors import ConfigError, InvalidInputError
 from shared.languages import language_code
@@ -14,6 +15,7 @@ from training.data.sources.goemotions import read_goemotions
 from training.data.sources.intensities import read_emoint, read_semeval_ei
 from training.data.sources.intensity_table import read_intensity_table
 from training.data.sources.isear import read_isear
+from training.data.sources.kept import kept
 from training.data.sources.languages import read_brighter, read_brighter_intensities, read_xed
 from training.data.sources.meld import read_meld
 from training.data.sources.sample import read_sample
@@ -90,11 +92,19 @@ def read_source(source: SourceConfig, wanted: Sequence[str] = (), *, task: str =
             hint=f"Say --data.task {other}, or choose one of {', '.join(readers)}.",
         )
     _check_keys(source, task)
-    if task == "intensity":
-        raw = INTENSITY_READERS[source.kind](source)
+    if source.kind != "table":
+        raw = kept((task, _read_by(source)), lambda: readers[source.kind](source))
+    elif task == "intensity":
+        raw = read_intensity_table(source)
     else:
-        raw = read_table_source(source, wanted) if source.kind == "table" else READERS[source.kind](source)
+        raw = read_table_source(source, wanted)
     return _with_language(raw, source)
+
+
+def _read_by(source: SourceConfig) -> str:
+    """All that a reader of a corpus in its own format may look at; rows are named after the path as it is given."""
+    path = source.path and str(Path(source.path).absolute())
+    return repr(replace(source, path=path, rename=None, drop=None, taxonomy=None, labels=None, weight=1.0))
 
 
 def _check_keys(source: SourceConfig, task: str) -> None:

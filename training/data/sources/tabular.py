@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from shared.tables.values import why_no_text
 from training.config.data import SourceConfig
 from training.data import arrays
 from training.data.column import Column, ColumnWriter
+from training.data.sources.kept import kept
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,6 @@ def table_options(source: SourceConfig) -> TableOptions:
     )  # fmt: skip
 
 
-_kept: ContextVar[dict[Any, Table] | None] = ContextVar("kept", default=None)
-
-
-@contextmanager
-def tables_kept() -> Iterator[None]:
-    """Within the block a table is read once, also where several parts, or the data of the training, are of one file."""
-    token = _kept.set({})
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-
-
 def read_table(paths: Path | Sequence[Path], source: SourceConfig | None = None) -> Table:
     """Read a file, or several that are parts of one table.
 
@@ -82,14 +68,13 @@ def read_table(paths: Path | Sequence[Path], source: SourceConfig | None = None)
         EmptyDataError: when there is no row.
     """
     files, options = [paths] if isinstance(paths, Path) else list(paths), table_options(source or SourceConfig())
-    kept, key = _kept.get(), (options, *(file.resolve() for file in files))
-    if kept is not None and key in kept:
-        return replace(kept[key], path=files[0])
+    found = kept((options, *(file.resolve() for file in files)), lambda: _read(files, options))
+    return replace(found, path=files[0])
+
+
+def _read(files: Sequence[Path], options: TableOptions) -> Table:
     table = open_table(files, options)
-    found = Table(files[0], _columns(table), table.class_names, tuple(table.notes))
-    if kept is not None:
-        kept[key] = found
-    return found
+    return Table(files[0], _columns(table), table.class_names, tuple(table.notes))
 
 
 def _columns(table: OpenTable) -> dict[str, Column[Any]]:

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from shared.errors import DataFormatError, DataNotFoundError
 from training.config.data import DataConfig, SourceConfig
 from training.data.load import load_data
+from training.data.sources import READERS, read_source
 from training.data.sources.isear import read_isear
+from training.data.sources.kept import sources_kept
 
 NAMES = [f"N{i}" for i in range(36)] + ["Field1", "Field3", "Field2", "MYKEY", "SIT", "STATE"]
 
@@ -22,6 +26,22 @@ def write(path, rows):
 
 def read(path):
     return read_isear(SourceConfig("isear", str(path)))
+
+
+def test_a_corpus_in_a_format_of_its_own_is_read_once_where_sources_are_kept(tmp_path, monkeypatch):
+    path, link = write(tmp_path / "isear.csv", [("joy", "a b")]), tmp_path / "renamed.csv"
+    link.symlink_to(path)
+    opened = []
+    monkeypatch.setitem(READERS, "isear", lambda source: opened.append(source.path) or read_isear(source))
+    here, there = SourceConfig("isear", str(path)), SourceConfig("isear", str(link))
+    with sources_kept():
+        assert read_source(here) == read_source(replace(here, rename="joy=gladness", labels=["joy"], weight=2.0))
+        assert opened == [str(path)]
+        assert read_source(there).origin == str(link)  # its rows are named after it
+        read_source(replace(here, language="en"))
+        assert opened == [str(path), str(link), str(path)]
+    read_source(here)
+    assert len(opened) == 4
 
 
 def test_separators_inside_the_text_stay_in_it(tmp_path):

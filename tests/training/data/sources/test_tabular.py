@@ -8,6 +8,7 @@ from shared.errors import ConfigError, DataFormatError
 from shared.tables import open_table
 from training.config.data import SourceConfig
 from training.data.sources import tabular
+from training.data.sources.kept import sources_kept
 from training.data.sources.tabular import read_table
 
 
@@ -28,7 +29,7 @@ def test_a_table_is_read_once_where_tables_are_kept(tmp_path, monkeypatch):
     path, link = tmp_path / "rows.csv", tmp_path / "other.csv"
     path.write_text("text,label\na b,joy\n")
     link.symlink_to(path)
-    with tabular.tables_kept():
+    with sources_kept():
         assert (read_table(path).columns, read_table(link).path) == (read_table(path).columns, link)
         assert len(opened) == 1
         read_table(path, SourceConfig("table", separator=","))
