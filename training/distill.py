@@ -11,7 +11,7 @@ from training.config.parser import parse_options
 
 EXAMPLES = (
     "--config goemotions_student --data.path DIR",
-    "--config goemotions_starter --data.path DIR --teachers.seeds '[1, 2, 3]'",
+    "--config goemotions_starter --data.path DIR --teachers.seeds '[1, 2, 3]' --teachers.student_seeds '[1, 2, 3]'",
     '--data.path DIR --teachers.seeds "[]" --distill.teachers "[runs/large/bundle]"',
 )
 

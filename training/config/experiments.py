@@ -43,9 +43,11 @@ class TeachersConfig:
     seeds: list[NonNegativeInt] = field(default_factory=lambda: [1, 2])
     """Seeds of the teachers, one run each; [] trains none and takes those in distill.teachers alone."""
     side_by_side: PositiveInt = 1
-    """Teachers that train at the same time, each in a process with its share of the CPU cores, or all on one card."""
+    """Runs that train at the same time, each in a process with its share of the CPU cores, or all on one card."""
     compare: bool = True
     """Train the student without a teacher too, to compare with."""
+    student_seeds: list[NonNegativeInt] = field(default_factory=list)
+    """Seeds of the student, one run each, and of it alone, for means and their intervals; run.seed when left out."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -40,8 +40,7 @@ def write_repeated(folder: Path, outcomes: list[Outcome], *, further: Sequence[s
         further: lines said below the table.
     """
     summary = summarise(outcomes)
-    lines = [f"{split} {name}: {found.text()}" for split, metrics in summary.items() for name, found in metrics.items()]
-    lines.append("mean +- standard deviation over runs [95 % interval of the mean, Student's t]")
+    lines = [*as_lines(summary), MEANS]
     measure = METRICS[0]
     values, intervals = {outcome.name: outcome.metric(measure) for outcome in outcomes}, {}
     mean = summary["dev"][measure]
@@ -50,12 +49,8 @@ def write_repeated(folder: Path, outcomes: list[Outcome], *, further: Sequence[s
         intervals["mean"] = (mean.low, mean.high)
     write_plot(folder, values, label="macro F1 on dev", intervals=intervals)
     return write_results(
-        folder, [row_of(outcome) for outcome in outcomes], lines=["", *lines, *further], summary=_plain(summary)
+        folder, [row_of(outcome) for outcome in outcomes], lines=["", *lines, *further], summary=plain(summary)
     )
-
-
-def _plain(summary: dict[str, dict[str, Summary]]) -> dict[str, dict[str, dict[str, float | None]]]:
-    return {split: {name: asdict(found) for name, found in metrics.items()} for split, metrics in summary.items()}
 
 
 def run_folds(options: KFoldOptions) -> str:
@@ -77,6 +72,7 @@ def run_folds(options: KFoldOptions) -> str:
 
 
 LEVEL = 0.95
+MEANS = "mean +- standard deviation over runs [95 % interval of the mean, Student's t]"
 
 
 @dataclass(frozen=True)
@@ -107,9 +103,25 @@ class Summary:
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Summary]]:
-    """Split -> metric -> summary, of the splits that every run has."""
-    splits = [name for name in outcomes[0].metrics if all(name in outcome.metrics for outcome in outcomes)]
-    return {
-        split: {name: Summary.of([outcome.metric(name, split) for outcome in outcomes]) for name in METRICS}
-        for split in splits
-    }
+    """Split -> metric -> summary, of the splits and metrics that every run has."""
+    summaries = {}
+    for split in outcomes[0].metrics:
+        if all(split in outcome.metrics for outcome in outcomes):
+            values = [outcome.compared(split) for outcome in outcomes]
+            names = [name for name in METRICS if all(name in found for found in values)]
+            summaries[split] = {name: Summary.of([found[name] for found in values]) for name in names}
+    return summaries
+
+
+def as_lines(summary: Mapping[str, Mapping[str, Summary]], name: str = "") -> list[str]:
+    """One line a split and metric, after the name of what was repeated; `MEANS` explains them."""
+    return [
+        f"{name}{split} {metric}: {found.text()}"
+        for split, metrics in summary.items()
+        for metric, found in metrics.items()
+    ]
+
+
+def plain(summary: Mapping[str, Mapping[str, Summary]]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The same for JSON."""
+    return {split: {name: asdict(found) for name, found in metrics.items()} for split, metrics in summary.items()}

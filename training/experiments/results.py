@@ -14,14 +14,15 @@ from shared.files import replacing_file, write_json
 from training.config.evaluate import CompareOptions, EvalConfig
 from training.evaluation.compare_bundles import as_text as comparison_text
 from training.evaluation.compare_bundles import compare_bundles
-from training.experiments.trials import METRICS, Outcome
+from training.experiments.trials import Outcome
 
 Row = Mapping[str, Any]
 
 
 def row_of(outcome: Outcome, **further: Any) -> dict[str, Any]:
     """The metrics of a run as one row of the table."""
-    metrics = {f"{split}_{name}": outcome.metric(name, split) for split in outcome.metrics for name in METRICS}
+    splits = {split: outcome.compared(split) for split in outcome.metrics}
+    metrics = {f"{split}_{name}": value for split, found in splits.items() for name, value in found.items()}
     return {"run": outcome.name, **further, **metrics, "bundle": str(outcome.bundle)}
 
 

@@ -24,8 +24,9 @@ from training.runtime import processes
 from training.runtime.resources import keep_freed_memory
 from training.runtime.run_folder import RunFolder
 
-METRICS = ("macro_f1", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
-"""What is compared; the first is what is chosen by."""
+METRICS = ("macro_f1", "nested_macro_f1", "macro_ap", "micro_f1", "samples_f1", "brier", "nll", "ece_pooled")
+"""What is compared where a split has it; the first is what is chosen by, the second dev has: with thresholds from other
+rows."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ class Outcome:
 
     def metric(self, name: str = METRICS[0], split: str = "dev") -> float:
         """One metric of one split."""
-        return float(self.metrics[split][name])
+        return self.compared(split)[name]
+
+    def compared(self, split: str) -> dict[str, float]:
+        """Those of `METRICS` that a split has."""
+        found = self.metrics[split]
+        values = {**found, **{f"nested_{name}": value for name, value in found.get("nested", {}).items()}}
+        return {name: float(values[name]) for name in METRICS if values.get(name) is not None}
 
 
 def base_config(options: Config) -> Config:

@@ -77,6 +77,21 @@ def test_bundles_at_hand_teach_beside_those_that_are_trained_or_by_themselves(tm
     assert [run.run.name for run in runs.made] == ["teacher-1", "student", "student"]
 
 
+def test_students_of_several_seeds_have_means_and_the_best_is_compared_with_itself_alone(tmp_path, runs, compared):
+    runs.score = lambda config: 0.5 + config.run.seed / 100 + (0.1 if config.distill.teachers else 0.0)
+    text = distill(options(tmp_path, TeachersConfig(seeds=[1, 2], student_seeds=[7, 8, 9])))
+    names = ["teacher-1", "teacher-2", *(f"{name}-{seed}" for name in ("alone", "student") for seed in (7, 8, 9))]
+    assert [run.run.name for run in runs.made] == names
+    assert [run.run.seed for run in runs.made] == [1, 2, 7, 8, 9, 7, 8, 9]
+    assert all(run.distill.teachers == [bundle_of(tmp_path, f"teacher-{n}") for n in (1, 2)] for run in runs.made[5:])
+    assert "alone: dev macro_f1: 0.5800 +- 0.0100 [0.5552, 0.6048]" in text  # t of 2 degrees: 4.303 x 0.01 / sqrt(3)
+    assert "student: dev macro_f1: 0.6800 +- 0.0100 [0.6552, 0.7048]" in text
+    assert [words for words, _ in compared] == [[bundle_of(tmp_path, "alone-9"), bundle_of(tmp_path, "student-9")]]
+    assert f"the best student's bundle: {bundle_of(tmp_path, 'student-9')}" in text
+    kept = json.loads((tmp_path / "mine-distill" / "results.json").read_text())
+    assert kept["summary"]["student"]["dev"]["macro_f1"]["count"] == 3
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_killed_after_any_step_it_goes_on_with_the_next(tmp_path, runs, monkeypatch, steps):
     def killed(config):
@@ -120,6 +135,7 @@ def test_the_comparison_takes_resamples_and_texts_as_configured(tmp_path, runs, 
     ("given", "sections", "message"),
     [
         ({"seeds": [1, 1]}, {}, r"teachers.seeds is \[1, 1\]; allowed is a list of different seeds"),
+        ({"student_seeds": [4, 4]}, {}, r"teachers.student_seeds is \[4, 4\]; allowed is a list of different seeds"),
         ({"seeds": []}, {}, "there is no teacher: teachers.seeds and distill.teachers are both empty"),
         ({}, {"distill": DistillConfig(weight=0.0)}, "distill.weight is 0, so nothing is learned from teachers"),
     ],
