@@ -3,7 +3,9 @@
 Texts run in the order in which they are due. A request's first text is due when it arrives, the others one after the
 other, as if they came at half of the speed that the service has. Nobody waits for a text that is due later, so a
 request of many texts leaves the other half to those that come meanwhile; where nobody does, it has all of the speed.
-What has become due goes before whatever comes later, so that no text waits for ever.
+Several such requests leave less: k of them are due at k halves of the speed together, and from three on a small request
+waits up to k - 2 times what one of them takes alone (in the order of arrival it would be k times). What has become due
+goes before whatever comes later, so that no text waits for ever.
 """
 
 from __future__ import annotations

@@ -171,9 +171,15 @@ class Item:
 
 
 def items_of(job: Job, texts: Sequence[Tokens], pace: Pace) -> list[Item]:
-    """The runs of a job, one for each of its N texts or for each of their windows; it is planned by them."""
+    """The runs of a job, one for each of its N texts or for each of their windows; it is planned by them.
+
+    The short ones are due first: a batch takes texts of similar length, which are then due at about the same time. In
+    the order of the request it would take texts due much later, and what is due would wait for them.
+    """
     windows = [(place, ids) for place, tokens in enumerate(texts) for ids in (tokens.ids, *tokens.more)]
-    runs = [(place, texts[place]._replace(ids=ids)) for place, ids in windows]
+    runs = sorted(
+        ((place, texts[place]._replace(ids=ids)) for place, ids in windows), key=lambda run: run[1].length
+    )  # fmt: skip
     lengths = [tokens.length for _, tokens in runs]
     job.plan(sum(lengths), pace)
     due = due_times(lengths, job.arrived, job.spread_s)

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from serving.batching.fairness import Pace, due_times, spread_s
+from serving.batching.jobs import Job, items_of
+from serving.worker.wire import Tokens
 from tests.serving.batching.fakes import FakeModel, occupy, running, until
 
 
@@ -52,6 +54,16 @@ def test_small_requests_run_between_the_texts_of_a_large_one_which_is_not_starve
         return "".join(text[0] for text in model.texts_run[1:])
 
     assert asyncio.run(main()) == "abcaaad"
+
+
+def test_short_texts_of_a_request_are_due_first_so_that_a_batch_of_similar_ones_takes_none_due_much_later():
+    async def main():
+        job = Job("abc", [False] * 3, asyncio.get_running_loop().create_future(), 100.0, timeout_s=60.0)
+        texts = [Tokens(bytes(4 * length), length, False) for length in (30, 10, 20)]
+        return [(item.position, item.due) for item in items_of(job, texts, Pace(0.1))]
+
+    # 60 tokens take 6 s, and are due within 12: before the second text are 10 of them, before the third 30
+    assert asyncio.run(main()) == [(1, 100.0), (2, 102.0), (0, 106.0)]
 
 
 def test_what_is_waited_for_is_the_time_of_the_tokens_that_are_due_before():
