@@ -105,7 +105,7 @@ def measure(rows: int) -> list[dict[str, float | str]]:
 BEFORE = """import sys
 from serving import predict
 from serving.bulk import scoring
-scoring.CPU_BATCH_TOKENS = 4096
+scoring.CPU_BATCH_TOKENS, scoring.CPU_BATCH_PADDING = 4096, float("inf")
 predict.main(sys.argv[1:])"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -173,12 +174,15 @@ class Predictor:
         return self.encoded_logits(self.tokenizer.encode(texts))
 
     def encoded_logits(
-        self, encoded: Sequence[Encoded | NDArray[np.int32]], max_tokens: int = MAX_BATCH_TOKENS
+        self,
+        encoded: Sequence[Encoded | NDArray[np.int32]],
+        max_tokens: int = MAX_BATCH_TOKENS,
+        max_padding: float = math.inf,
     ) -> NDArray[np.float32]:
-        """The same of texts that are token ids already, with at most so many tokens a batch."""
+        """The same of texts that are token ids already, in batches as `batches_by_length` makes them."""
         found = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         lengths = [len(row.ids if isinstance(row, Encoded) else row) for row in encoded]
-        for rows in batches_by_length(lengths, max_tokens):
+        for rows in batches_by_length(lengths, max_tokens, max_padding):
             found[rows] = self.run([encoded[row] for row in rows])
         return found
 
@@ -215,16 +219,21 @@ def self_check_difference(report: Mapping[str, Any], bundle: Bundle, logits: Log
     return float(np.abs(logits([texts[int(row)] for row in recorded]) - expected).max())
 
 
-def batches_by_length(lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS) -> Iterator[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS, max_padding: float = math.inf
+) -> Iterator[list[int]]:
     """Row numbers in batches of similar length, none with more than `max_tokens` tokens after padding.
 
-    A row longer than `max_tokens` is a batch of its own.
+    A row longer than `max_tokens` is a batch of its own. One that is longer than those before it begins a batch where
+    it would add more than `max_padding` tokens of padding to theirs.
     """
     batch: list[int] = []
     for row in np.argsort(lengths, kind="stable").tolist():
-        if batch and lengths[row] * (len(batch) + 1) > max_tokens:
-            yield batch
-            batch = []
+        if batch:
+            full = lengths[row] * (len(batch) + 1) > max_tokens
+            if full or (lengths[row] - lengths[batch[-1]]) * len(batch) > max_padding:
+                yield batch
+                batch = []
         batch.append(row)
     if batch:
         yield batch

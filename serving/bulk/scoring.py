@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 CPU_BATCH_TOKENS = 512
 """Most tokens of a batch on a CPU, padding included: what a layer computes stays in its cache (docs/bulk.md)."""
+CPU_BATCH_PADDING = 8
+"""Most tokens of padding that a longer text may add to those before it: a further batch costs no more than that."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Scorer:
         self.predictor = predictor
         self.job = job = replace(job, graded=predictor.bundle.readout is not None)
         self._checks = TextChecks(predictor.bundle)
-        self._batch_tokens = CPU_BATCH_TOKENS if predictor.provider == CPU else MAX_BATCH_TOKENS
+        on_cpu = predictor.provider == CPU
+        self._batches = (CPU_BATCH_TOKENS, CPU_BATCH_PADDING) if on_cpu else (MAX_BATCH_TOKENS, math.inf)
         self._smoother = None if job.turns is None else job.turns.smoother()
         self.added = job.added(predictor.labels)
 
@@ -123,7 +127,7 @@ class Scorer:
         probabilities, decisions = np.empty(shape), np.empty(shape, dtype=np.bool_)
         logits = None
         if prepared.encoded is not None:
-            logits = self.predictor.encoded_logits(prepared.encoded, self._batch_tokens)
+            logits = self.predictor.encoded_logits(prepared.encoded, *self._batches)
         for code, rows in self._by_language(prepared):
             predictor = self.predictor
             if prepared.languages is not None:
@@ -163,7 +167,7 @@ class Scorer:
 
     def _intensities(self, prepared: Prepared, readout: Readout) -> NDArray[np.float64]:
         """Intensity, lower and upper end of each label of the U usable texts, shape (U, 3 L)."""
-        values = readout.intensities(self.predictor.encoded_logits(prepared.encoded or (), self._batch_tokens))
+        values = readout.intensities(self.predictor.encoded_logits(prepared.encoded or (), *self._batches))
         return np.stack([values, *readout.intervals(values)], axis=2).reshape(len(values), -1)
 
     def prepare_part(self, part: Part) -> Prepared:

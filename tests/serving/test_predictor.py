@@ -215,6 +215,12 @@ def test_batches_hold_similar_lengths_within_the_budget():
     assert [[lengths[row] for row in batch] for batch in batches] == [[1, 2, 5, 5], [8, 9], [30]]
 
 
+def test_a_longer_text_begins_a_batch_where_it_would_pad_the_others_too_much():
+    lengths = [5, 5, 6, 8, 8, 11]  # 6 pads two texts by a token each, 8 three by two each, 11 two by three each
+    assert list(batches_by_length(lengths, max_tokens=100, max_padding=5)) == [[0, 1, 2], [3, 4], [5]]
+    assert list(batches_by_length(lengths, max_tokens=100, max_padding=6)) == [[0, 1, 2, 3, 4], [5]]
+
+
 def test_online_modules_load_neither_torch_nor_transformers():
     code = (
         "import sys, serving.predictor, serving.predict, serving.runtime, serving.verify;"
