@@ -169,6 +169,13 @@ def test_the_last_words_of_a_process_are_heard_where_it_ended_before_it_was_give
         list(parts._answers())
 
 
+def test_processes_ask_for_huge_pages_where_the_user_has_no_tunables(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert pool.worker_environment()["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
+    assert pool.worker_environment()["GLIBC_TUNABLES"] == "glibc.malloc.tcache_count=0"
+
+
 def test_processes_that_do_not_start_are_an_error(bundle, tmp_path, monkeypatch):
     write(tmp_path / "in.csv", frame(200))
     monkeypatch.setattr(pool, "MODULE", "tests.nothing")
