@@ -37,7 +37,7 @@ def test_a_rehearsal_measures_every_part(tmp_path, capsys):
 
 def test_what_is_wanted_most_comes_first(tmp_path, monkeypatch, capsys):
     order, compiled = [], []
-    monkeypatch.setattr(ahead, "compile_ahead", compiled.extend)
+    monkeypatch.setattr(ahead, "compile_ahead", lambda cells, seconds: compiled.extend([*cells, seconds]))
     monkeypatch.setattr(inference, "Inference", lambda *_: None)
     monkeypatch.setattr(gpu, "INFERENCE", ())
     for module, part in ((steps, "parity"), (steps, "many_steps"), (inference, "real_run")):
@@ -45,10 +45,14 @@ def test_what_is_wanted_most_comes_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(steps, "measure_step", lambda _, name, *__: order.append(name) or {"ms": 1.0})
     options = gpu.options_of(["--rehearse", "--without", *steps.PEERS, "--output", str(tmp_path)])
     gpu.measure(gpu.Bench(options, tmp_path))
-    assert compiled == [f"{shape.name} {rows} x {length}" for shape, rows, length in gpu.TRAINING]
+    assert compiled == [*(f"{shape.name} {rows} x {length}" for shape, rows, length in gpu.TRAINING), 54.0]  # of 360 s
     first = ["parity", *["HF eager", "ours, graphs"] * 5, "many_steps", "real_run"]
     assert order == [*first, *["ours, graphs alone", "ours, layers", "ours"] * 5]
     capsys.readouterr()
+
+
+def test_cells_that_are_not_begun_in_time_are_not_compiled_ahead():
+    assert ahead.compile_ahead({"a cell": (gpu.V3_LARGE, 16, 256)}, seconds=-1.0) == {"a cell": None}
 
 
 def test_what_does_not_fit_is_skipped_and_what_fails_is_a_result(tmp_path, capsys):
