@@ -35,7 +35,8 @@ PACKAGES = ("torch", "triton", "transformers", "accelerate", "peft", "onnx", "on
 TRAINING = ((V3_BASE, 16, 256), (V3_BASE, 32, 32), (V3_LARGE, 16, 256), (STARTER, 32, 24), (V3_BASE, 8, 512))
 INFERENCE = ((1, 32), (32, 32), (32, 128), (8, 512))
 SHARES = {
-    "compiling": 0.15, "parity": 0.35, "training": 0.45, "many steps": 0.5, "inference": 0.65, "run": 0.7, "others": 0.9,
+    "compiling": 0.15, "parity": 0.35, "training": 0.45, "many steps": 0.5, "inference": 0.65, "run": 0.7,
+    "others": 0.9,
 }  # fmt: skip
 """Part -> the share of the time after which nothing more of it is begun; "others": further contenders of training."""
 

@@ -37,7 +37,7 @@ def test_a_rehearsal_measures_every_part(tmp_path, capsys):
 
 def test_what_is_wanted_most_comes_first(tmp_path, monkeypatch, capsys):
     order, compiled = [], []
-    monkeypatch.setattr(ahead, "compile_ahead", lambda cells, seconds: compiled.extend([*cells, seconds]))
+    monkeypatch.setattr(ahead, "compile_ahead", lambda cells, seconds: compiled.extend([*cells, round(seconds)]))
     monkeypatch.setattr(inference, "Inference", lambda *_: None)
     monkeypatch.setattr(gpu, "INFERENCE", ())
     for module, part in ((steps, "parity"), (steps, "many_steps"), (inference, "real_run")):
@@ -45,7 +45,7 @@ def test_what_is_wanted_most_comes_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(steps, "measure_step", lambda _, name, *__: order.append(name) or {"ms": 1.0})
     options = gpu.options_of(["--rehearse", "--without", *steps.PEERS, "--output", str(tmp_path)])
     gpu.measure(gpu.Bench(options, tmp_path))
-    assert compiled == [*(f"{shape.name} {rows} x {length}" for shape, rows, length in gpu.TRAINING), 54.0]  # of 360 s
+    assert compiled == [*(f"{shape.name} {rows} x {length}" for shape, rows, length in gpu.TRAINING), 54]  # of 360 s
     first = ["parity", *["HF eager", "ours, graphs"] * 5, "many_steps", "real_run"]
     assert order == [*first, *["ours, graphs alone", "ours, layers", "ours"] * 5]
     capsys.readouterr()
