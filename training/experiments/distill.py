@@ -53,8 +53,9 @@ def teacher_trials(options: DistillOptions, folder: Path) -> list[Trial]:
         ConfigError: when nothing is to be learned, or the teachers are for another task than the student.
     """
     own, seeds = base_config(options), options.teachers.seeds
-    if len(set(seeds)) != len(seeds):
-        raise ConfigError(f"teachers.seeds is {seeds}; allowed is a list of different seeds.")
+    for key, given in (("seeds", seeds), ("student_seeds", options.teachers.student_seeds)):
+        if len(set(given)) != len(given):
+            raise ConfigError(f"teachers.{key} is {given}; allowed is a list of different seeds.")
     if not seeds and not own.distill.teachers:
         raise ConfigError("there is no teacher: teachers.seeds and distill.teachers are both empty.")
     if not own.distill.weight:
@@ -70,14 +71,8 @@ def teacher_trials(options: DistillOptions, folder: Path) -> list[Trial]:
 
 
 def student_trials(options: DistillOptions, folder: Path, name: str, *, teachers: list[str]) -> list[Trial]:
-    """The student's runs with these teachers, one a seed; named by their seeds where several were asked for.
-
-    Raises:
-        ConfigError: when a seed is given twice.
-    """
+    """The student's runs with these teachers, one a seed; named by their seeds where any were asked for."""
     config, seeds = base_config(options), options.teachers.student_seeds
-    if len(set(seeds)) != len(seeds):
-        raise ConfigError(f"teachers.student_seeds is {seeds}; allowed is a list of different seeds.")
     section = replace(config.distill, teachers=teachers)
     runs = {f"{name}-{seed}": replace(config.run, seed=seed) for seed in seeds} or {name: config.run}
     return [make_trial(config, folder, run_name, run=run, distill=section) for run_name, run in runs.items()]

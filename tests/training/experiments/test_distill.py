@@ -135,7 +135,11 @@ def test_the_comparison_takes_resamples_and_texts_as_configured(tmp_path, runs, 
     ("given", "sections", "message"),
     [
         ({"seeds": [1, 1]}, {}, r"teachers.seeds is \[1, 1\]; allowed is a list of different seeds"),
-        ({"student_seeds": [4, 4]}, {}, r"teachers.student_seeds is \[4, 4\]; allowed is a list of different seeds"),
+        (
+            {"student_seeds": [4, 4], "compare": False},
+            {},
+            r"teachers.student_seeds is \[4, 4\]; allowed is a list of different seeds",
+        ),
         ({"seeds": []}, {}, "there is no teacher: teachers.seeds and distill.teachers are both empty"),
         ({}, {"distill": DistillConfig(weight=0.0)}, "distill.weight is 0, so nothing is learned from teachers"),
     ],
