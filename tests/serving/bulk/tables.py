@@ -10,7 +10,10 @@ import sys
 import numpy as np
 import pandas as pd
 
+from serving import predict
 from tests.helpers import WORDS
+
+LABELS = ("joy", "anger", "fear")
 
 SMALL_PARTS = """
 import signal, sys
@@ -19,6 +22,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 predict.PART_ROWS = 50
 predict.main(sys.argv[1:])
 """
+
+
+def score(bundle, *arguments):
+    """The command in this process."""
+    predict.main([str(bundle), *map(str, arguments)])
 
 
 def frame(rows, seed=0):

@@ -16,30 +16,14 @@ import pandas as pd
 import pytest
 
 import emotion_classifiers as ec
-from serving import predict
 from serving.bulk import on_ray, pool
 from serving.bulk.job import Job
 from serving.bulk.reading import Part
 from serving.predictor import Predictor
 from shared.errors import BundleFormatError, BundleNotFoundError, ConfigError, DataFormatError
-from tests.serving.bulk.tables import frame, read, start, visible, write
-from tests.serving.bundles import stand_in_bundle
+from tests.serving.bulk.tables import LABELS, frame, read, score, start, visible, write
 
-LABELS = ("joy", "anger", "fear")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return stand_in_bundle(tmp_path_factory.mktemp("stand_in") / "bundle", labels=LABELS)
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch):
-    monkeypatch.setattr(predict, "PART_ROWS", 50)
-
-
-def score(bundle, *arguments):
-    predict.main([str(bundle), *map(str, arguments)])
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

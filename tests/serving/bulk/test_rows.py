@@ -6,22 +6,9 @@ import pytest
 
 from serving import predict
 from shared.errors import DataError
-from tests.serving.bulk.tables import read
-from tests.serving.bundles import stand_in_bundle
+from tests.serving.bulk.tables import read, score
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return stand_in_bundle(tmp_path_factory.mktemp("stand_in") / "bundle", labels=("joy", "anger", "fear"))
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch):
-    monkeypatch.setattr(predict, "PART_ROWS", 50)
-
-
-def score(bundle, *arguments):
-    predict.main([str(bundle), *map(str, arguments)])
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 BAD = {

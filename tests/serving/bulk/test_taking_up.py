@@ -12,22 +12,9 @@ from serving.bulk.job import ScoredFile
 from serving.progress import Progress
 from shared.errors import ConfigError
 from shared.storage import FoundFile
-from tests.serving.bulk.tables import frame, read, write
-from tests.serving.bundles import stand_in_bundle
+from tests.serving.bulk.tables import frame, read, score, write
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return stand_in_bundle(tmp_path_factory.mktemp("stand_in") / "bundle", labels=("joy", "anger", "fear"))
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch):
-    monkeypatch.setattr(predict, "PART_ROWS", 50)
-
-
-def score(bundle, *arguments):
-    predict.main([str(bundle), *map(str, arguments)])
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 def stopped(bundle, monkeypatch, *arguments):
