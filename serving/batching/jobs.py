@@ -177,9 +177,8 @@ def items_of(job: Job, texts: Sequence[Tokens], pace: Pace) -> list[Item]:
     the order of the request it would take texts due much later, and what is due would wait for them.
     """
     windows = [(place, ids) for place, tokens in enumerate(texts) for ids in (tokens.ids, *tokens.more)]
-    runs = sorted(
-        ((place, texts[place]._replace(ids=ids)) for place, ids in windows), key=lambda run: run[1].length
-    )  # fmt: skip
+    runs = [(place, texts[place]._replace(ids=ids)) for place, ids in windows]
+    runs.sort(key=lambda run: run[1].length)
     lengths = [tokens.length for _, tokens in runs]
     job.plan(sum(lengths), pace)
     due = due_times(lengths, job.arrived, job.spread_s)

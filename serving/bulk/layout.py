@@ -47,9 +47,10 @@ class Layout:
             from shared.tables.arrow_writing import ParquetLayout  # noqa: PLC0415  only where Parquet is written
 
             parquet = ParquetLayout(table, added, lists=[name for name in added if name == PREDICTED], drop=drop)
-        columns = [name for name in table.all_columns() if name not in drop] if file.form in ("csv", "tsv") else []
+        delimited = file.form in ("csv", "tsv")
+        columns = [name for name in table.all_columns() if name not in drop] if delimited else []
         found = cls(file.form, file.packed, columns, added, drop, parquet)
-        named = found._delimited(io.BytesIO(), header=True).notes
+        named = found._delimited(io.BytesIO(), header=True).notes if delimited else ()
         return replace(found, notes=(*table.notes, *(parquet.notes if parquet else named)))
 
     def part(self, chunk: Chunk, added: Mapping[str, Any]) -> tuple[bytes, Sequence[str]]:

@@ -17,7 +17,7 @@ import emotion_classifiers as ec
 from serving import predict
 from shared.context import ContextFormat
 from shared.errors import ConfigError, DataFormatError
-from tests.serving.bulk.tables import frame, read, visible, write
+from tests.serving.bulk.tables import frame, read, score, visible, write
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.test_languages import LABELS, sealed
 
@@ -50,10 +50,6 @@ def cluster():
     here = psutil.Process()
     left = [child for child in here.children(recursive=True) if "ray" in " ".join(child.cmdline()[:3])]
     assert left == []
-
-
-def score(bundle, *arguments):
-    predict.main([str(bundle), *map(str, arguments)])
 
 
 def actors():
