@@ -39,7 +39,9 @@ class ArrowReader:
         for batch in self._batches(rows):
             for offset in range(0, batch.num_rows, rows):
                 part = batch if batch.num_rows <= rows else compact(batch.slice(offset, rows))
-                yield Chunk(ArrowColumns(part), self.name, range(start, start + part.num_rows), "row", arrow=part)
+                yield Chunk(
+                    ArrowColumns(part, self.name), self.name, range(start, start + part.num_rows), "row", arrow=part
+                )
                 start += part.num_rows
 
     def _opened(self, use: Any, rows: int) -> Any:
@@ -85,20 +87,34 @@ class ArrowReader:
 
 
 class ArrowColumns(Mapping[str, list[Any]]):
-    """Values of a record batch by column, made where they are asked for; dates and times are ISO texts."""
+    """Values of a record batch by column, made where they are asked for; dates and times are ISO texts.
 
-    def __init__(self, batch: Any) -> None:
-        self._batch = batch
+    Args:
+        batch: the rows.
+        name: of the file, for messages.
+    """
 
-    def __getitem__(self, name: str) -> list[Any]:
-        """The values of a column."""
-        place = self._batch.schema.get_field_index(name)
+    def __init__(self, batch: Any, name: str) -> None:
+        self._batch, self._name = batch, name
+
+    def __getitem__(self, column: str) -> list[Any]:
+        """The values of a column.
+
+        Raises:
+            DataFormatError: where Python has no value for one of them.
+        """
+        from shared.tables.arrow_values import values_of  # noqa: PLC0415  loads pyarrow
+
+        place = self._batch.schema.get_field_index(column)
         if place < 0:
-            raise KeyError(name)
-        column = self._batch.column(place)
-        wanted = _readable_type(column.type)
-        values: list[Any] = (column if wanted == column.type else _cast(column, wanted)).to_pylist()
-        return values
+            raise KeyError(column)
+        try:
+            return values_of(self._batch.column(place))
+        except (ValueError, OverflowError) as error:
+            raise DataFormatError(
+                f"{self._name}: the values of the column '{column}' cannot be read: {error}.",
+                hint="Leave that column out of the file.",
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._batch.schema.names)
@@ -115,36 +131,6 @@ def compact(part: Any) -> Any:
     with pa.ipc.new_stream(stream, part.schema) as writer:
         writer.write_batch(part)
     return pa.ipc.open_stream(stream.getvalue()).read_next_batch()
-
-
-def _cast(column: Any, wanted: Any) -> Any:
-    """The values as another type; times in UTC where this machine does not know their zone."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    try:
-        return column.cast(wanted)
-    except pa.ArrowInvalid:
-        if not pa.types.is_timestamp(column.type):
-            raise
-        return pc.binary_join_element_wise(column.cast(pa.timestamp(column.type.unit)).cast(wanted), "+0000", "")
-
-
-def _readable_type(kind: Any) -> Any:
-    """The type with texts in place of dates and times, which Python's types would round to microseconds."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    if pa.types.is_duration(kind):
-        return pa.int64()
-    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
-        return pa.string()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        inner = _readable_type(kind.value_type)
-        return kind if inner == kind.value_type else pa.list_(inner)
-    if pa.types.is_struct(kind):
-        inner = [pa.field(field.name, _readable_type(field.type)) for field in kind]
-        return kind if all(a.type == b.type for a, b in zip(inner, kind, strict=True)) else pa.struct(inner)
-    return kind
 
 
 def _holds_texts(kind: Any) -> bool:

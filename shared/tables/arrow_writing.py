@@ -30,6 +30,7 @@ class ParquetLayout:
         drop: columns of the table that are left out.
 
     Attributes:
+        name: of the table, for messages.
         schema: of the file.
         notes: columns whose values no type of Arrow holds, or that are not written as they were, to be shown.
     """
@@ -37,7 +38,7 @@ class ParquetLayout:
     def __init__(
         self, table: Table, added: Sequence[str], *, lists: Sequence[str] = (), drop: Sequence[str] = ()
     ) -> None:
-        self._drop = frozenset(drop)
+        self.name, self._drop = table.name, frozenset(drop)
         first = table.files[0]
         self.notes: list[str] = []
         self._types: dict[str, ColumnType] = {}
@@ -64,10 +65,8 @@ class ParquetLayout:
         )
         try:
             pq.ParquetWriter(pa.BufferOutputStream(), self.schema).close()
-        except pa.ArrowNotImplementedError as error:
-            raise ConfigError(
-                f"{table.name} cannot be written as Parquet: {error}.", hint="Name a .csv or .jsonl."
-            ) from None
+        except (pa.ArrowException, OSError) as error:
+            raise _no_parquet(table.name, error) from None
 
     def batch(self, chunk: Chunk, added: Mapping[str, Any]) -> pa.RecordBatch:
         """The rows of a chunk with the added columns after their own."""
@@ -77,7 +76,10 @@ class ParquetLayout:
 
     def _own(self, chunk: Chunk, field: pa.Field) -> pa.Array:
         if chunk.arrow is not None:
-            return chunk.arrow.column(field.name).cast(field.type)
+            column = chunk.arrow.column(field.name)
+            if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # which Parquet cannot hold
+                column = column.dictionary_decode().dictionary_encode()
+            return column.cast(field.type)
         values = chunk.columns.get(field.name) or [None] * len(chunk)
         converted = list(map(self._types[field.name].convert, values))
         try:
@@ -104,12 +106,19 @@ class ParquetLayout:
         return {**self._metadata, HUGGINGFACE: json.dumps(content).encode()}
 
 
+def _no_parquet(name: str, error: Exception) -> ConfigError:
+    return ConfigError(f"{name} cannot be written as Parquet: {error}.", hint="Name a .csv or .jsonl.")
+
+
 class ParquetTableWriter:
     """Parquet in row groups of equal size.
 
     Args:
         stream: where to.
         layout: the columns.
+
+    Raises:
+        ConfigError: by its methods, for values that Parquet does not hold.
     """
 
     def __init__(self, stream: BinaryIO, layout: ParquetLayout) -> None:
@@ -138,7 +147,10 @@ class ParquetTableWriter:
     def _flush(self) -> None:
         if self._held:
             table = pa.Table.from_batches(self._held, self._layout.schema)
-            self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            try:
+                self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            except pa.ArrowException as error:
+                raise _no_parquet(self._layout.name, error) from None
         self._held, self._held_rows = [], 0
 
 

@@ -127,7 +127,7 @@ class Chunk:
             from shared.tables.arrow_rows import ArrowColumns, compact  # noqa: PLC0415  needs pyarrow
 
             arrow = compact(self.arrow.slice(start, stop - start))
-            columns = ArrowColumns(arrow)
+            columns = ArrowColumns(arrow, self.name)
         return replace(
             self, columns=columns or {name: values[start:stop] for name, values in self.columns.items()},
             numbers=self.numbers[start:stop], json=None if self.json is None else self.json[start:stop], arrow=arrow,
@@ -148,7 +148,7 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
         from shared.tables.arrow_rows import ArrowColumns  # noqa: PLC0415
 
         (arrow,) = pa.Table.from_batches([chunk.arrow for chunk in chunks]).combine_chunks().to_batches()
-        columns = ArrowColumns(arrow)
+        columns = ArrowColumns(arrow, first.name)
     else:
         names = dict.fromkeys(name for chunk in chunks for name in chunk.columns)
         columns = {
