@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.serving.servers import free_port, stop
 
@@ -89,6 +91,17 @@ class Browser:
 
     def scheme(self, name: str) -> None:
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def violations(self) -> list[str]:
+        """What axe-core has against the page as it is now; the test is skipped where there is no axe-core."""
+        axe = find_spec("axe_core_python")
+        if axe is None:
+            pytest.skip(
+                "AXE-CORE IS NOT INSTALLED: nothing looks for what keeps people out of the page (pip install '.[dev]')"
+            )
+        self.wait("document.getAnimations().length === 0")
+        self.load((Path(axe.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8"))
+        return self.run("axe.run().then(found => found.violations.map(v => v.id + ': ' + v.nodes[0].html))")
 
     def log(self) -> list[str]:
         """Messages of the console, errors of the security policy included."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +18,6 @@ from tests.serving.servers import ROOT, ask, serving
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not installed(), reason="no chromium and chromedriver here")]
 
 SHOTS = Path(os.environ.get("EMOTION_SCREENSHOTS") or ROOT / "runs" / "screenshots")
-AXE = Path(find_spec("axe_core_python").submodule_search_locations[0]) / "axe.min.js"
 ROWS = "document.querySelectorAll('#bars .row').length"
 SENTENCES = "document.querySelectorAll('.sentence').length"
 ENTRY = "\U0001f622 I am so sad today. My friend was nice! I am happy and grateful."
@@ -56,13 +54,6 @@ def words(page, name: str) -> str:
 
 def click(page, selector: str, number: int = 0) -> None:
     page.run(f"(document.querySelectorAll({selector!r})[{number}].click(), 1)")
-
-
-def violations(page) -> list[str]:
-    """What axe-core has against the page as it is now."""
-    page.wait("document.getAnimations().length === 0")
-    page.load(AXE.read_text(encoding="utf-8"))
-    return page.run("axe.run().then(found => found.violations.map(v => v.id + ': ' + v.nodes[0].html))")
 
 
 def test_a_text_is_read_while_it_is_typed_and_nothing_comes_from_elsewhere(page, server):
@@ -138,7 +129,7 @@ def test_what_was_said_before_is_read_with_the_text_and_kept_with_it(page, serve
     page.wait(f"{strongest}?.[1] === '{found['labels'][0]['probability']}'")
     click(page, ".sentence")
     page.wait("!document.getElementById('reasons').hidden")
-    assert violations(page) == []
+    assert page.violations() == []
 
 
 def test_a_policy_moves_the_thresholds_and_is_explained(page):
@@ -238,17 +229,17 @@ def test_the_result_is_in_sight_on_a_phone_and_nothing_overflows(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(page, scheme):
     page.scheme(scheme)
-    assert violations(page) == []
+    assert page.violations() == []
     page.fill("text", ENTRY)
     page.wait(f"{SENTENCES} === 3")
     click(page, ".sentence", 1)
     page.wait("!document.getElementById('reasons').hidden")
-    assert violations(page) == []
+    assert page.violations() == []
     page.screenshot(SHOTS / f"{scheme}_read.png")
     click(page, "#go")
     for view in ("compare", "table", "history"):
         click(page, f"[data-view={view}]")
-        assert violations(page) == []
+        assert page.violations() == []
 
 
 def test_a_refused_text_is_explained(page):
