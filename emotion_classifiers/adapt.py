@@ -6,14 +6,13 @@ again, on the precision that is served. The level head refits the last layer too
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from shared.errors import ConfigError
 from shared.task import require_labels
@@ -24,6 +23,8 @@ from training.config.types import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
+
+T = TypeVar("T")
 
 DESCRIPTION = """Make a child bundle whose decisions fit your texts; the last line on stdout is one JSON object.
 
@@ -111,16 +112,23 @@ def adapt_data(predictor: Predictor, given: InHand, options: Mapping[str, Any]) 
             "adapt makes a child.", hint="Call suggest for texts to label; levels are compared by `emotion adapt`."
         )
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-        return Path(_with_data(predictor, given, options, Path(folder))["bundle"])
+        content, _ = _with_data(predictor, given, options, Path(folder), adapt_predictor)
+    return Path(content["bundle"])
 
 
 def suggest_texts(predictor: Predictor, given: InHand, options: Mapping[str, Any]) -> list[str]:
     """Texts in hand to label; see `Model.suggest`."""
+    from emotion_classifiers.adapting.suggest import choose_texts  # noqa: PLC0415
+
+    if "output" in options:
+        raise ConfigError("suggest writes no table.", hint="Write the texts that it returns.")
+
+    def chosen(predictor: Predictor, parsed: AdaptOptions) -> list[str]:
+        assert parsed.suggest is not None
+        return choose_texts(_checked(predictor, parsed), parsed, parsed.suggest)[1]
+
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-        table = Path(folder) / "suggested.csv"
-        _with_data(predictor, given, {**options, "output": table}, Path(folder))
-        with table.open(encoding="utf-8", newline="") as stream:
-            return [row["text"] for row in csv.DictReader(stream)]
+        return _with_data(predictor, given, options, Path(folder), chosen)
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,11 @@ class InHand:
     frequencies: Any
 
 
-def _with_data(predictor: Predictor, given: InHand, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What `adapt_predictor` makes of it; `folder` holds it for the readers meanwhile."""
+def _with_data(
+    predictor: Predictor, given: InHand, options: Mapping[str, Any], folder: Path,
+    use: Callable[[Predictor, AdaptOptions], T],
+) -> T:  # fmt: skip
+    """What `use` makes of the data and options; `folder` holds the data for the readers meanwhile."""
     from emotion_classifiers.data import (  # noqa: PLC0415  (--help does not wait for it)
         arguments,
         as_given,
@@ -151,8 +162,7 @@ def _with_data(predictor: Predictor, given: InHand, options: Mapping[str, Any], 
         if given.frequencies is not None:
             named["frequencies"] = frequencies_option(given.frequencies, folder)
         parsed, _ = parse_options(AdaptOptions, arguments({**named, **options}), prog="adapt", description="")
-        content, _ = adapt_predictor(predictor, parsed)
-    return content
+        return use(predictor, parsed)
 
 
 def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[str, Any], str]:
@@ -161,10 +171,7 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
     Raises:
         EmotionError: for every mistake a user can fix.
     """
-    require_labels(predictor.bundle.task, "emotion adapt")
-    _check(options)
-    if options.profile in predictor.bundle.profiles:
-        predictor = predictor.with_profile(options.profile)  # what is there is adapted further
+    predictor = _checked(predictor, options)
     if options.suggest is not None:
         from emotion_classifiers.adapting.suggest import suggest_rows  # noqa: PLC0415
 
@@ -172,6 +179,13 @@ def adapt_predictor(predictor: Predictor, options: AdaptOptions) -> tuple[dict[s
     from emotion_classifiers.adapting.levels import compare_levels, make_child  # noqa: PLC0415
 
     return (compare_levels if options.level == "compare" else make_child)(predictor, options)
+
+
+def _checked(predictor: Predictor, options: AdaptOptions) -> Predictor:
+    """The predictor to adapt: with the profile that is named, where it is there already."""
+    require_labels(predictor.bundle.task, "emotion adapt")
+    _check(options)
+    return predictor.with_profile(options.profile) if options.profile in predictor.bundle.profiles else predictor
 
 
 def _check(options: AdaptOptions) -> None:

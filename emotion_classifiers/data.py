@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
@@ -153,6 +153,8 @@ def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
     import pyarrow as pa  # noqa: PLC0415  (a path needs it not)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
     try:
         if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
             table = pa.Table.from_pylist([dict(row) for row in data])
@@ -160,25 +162,36 @@ def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
             table = pa.Table.from_pandas(data.rename(columns=str), preserve_index=False)
         else:
             table = pa.table(data)
-    except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
-        if mixed := _mixed_column(data):
+        pq.write_table(table, path)
+    except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as error:
+        path.unlink(missing_ok=True)
+        columns = _columns_of(data)
+        if mixed := _mixed_column(columns):
             raise InvalidInputError(mixed, hint="Give every value of a column as the same kind.") from None
+        if unheld := _unheld_value(columns):
+            raise InvalidInputError(unheld, hint="Give another value, or leave the column out.") from None
         raise InvalidInputError(
-            f"data is a {type(data).__name__} that is no table ({' '.join(str(error).split())[:150]}).",
+            f"data is a {type(data).__name__} that is no table ({_in_short(error)}).",
             hint="Give a DataFrame, a list of dictionaries, a path or a hub name.",
         ) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    pq.write_table(table, path)
     return path
 
 
-def _mixed_column(data: Any) -> str | None:
-    """Which column holds values of several kinds, and where the first of another kind is; None where none does."""
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:150]
+
+
+def _columns_of(data: Any) -> dict[str, list[Any]]:
+    """The columns of a DataFrame, a dictionary of columns, or rows; none of what has none."""
     if isinstance(data, Sequence):
-        columns = {name: [row.get(name) for row in data] for row in data if isinstance(row, Mapping) for name in row}
-    else:
-        columns = {name: list(column) for name, column in data.items()} if hasattr(data, "items") else {}
+        rows = [row for row in data if isinstance(row, Mapping)]
+        return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    columns = data.items() if hasattr(data, "items") else ()
+    return {name: list(column) for name, column in columns if isinstance(column, Iterable)}
+
+
+def _mixed_column(columns: Mapping[str, list[Any]]) -> str | None:
+    """Which column holds values of several kinds, and where the first of another kind is; None where none does."""
     for name, values in columns.items():
         kinds = {place: type(value).__name__ for place, value in enumerate(values) if not is_missing(value)}
         first = next(iter(kinds.values()), None)
@@ -188,4 +201,24 @@ def _mixed_column(data: Any) -> str | None:
                     f"the column '{name}' holds values of several kinds: {', '.join(dict.fromkeys(kinds.values()))}; "
                     f"the first {kind} is at position {place}, counted from 0."
                 )
+    return None
+
+
+def _unheld_value(columns: Mapping[str, list[Any]]) -> str | None:
+    """Which column holds a value that no table does, and where; None where none does."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    for name, values in columns.items():
+        for place, value in enumerate(values):
+            try:
+                pa.array([value])
+            except UnicodeEncodeError:
+                why = "half a surrogate pair, which is not valid Unicode"
+            except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+                why = _in_short(error)
+            else:
+                continue
+            return (
+                f"the column '{name}' holds a value that no table can hold at position {place}, counted from 0: {why}."
+            )
     return None

@@ -122,18 +122,22 @@ def read_unlabelled(path: Path, column: str | None) -> list[str]:
 
     Raises:
         DataError: when the file cannot be read.
-        DataFormatError: when the column is not there.
+        DataFormatError: when the column is not there, or holds a list, an object or bytes in place of a text.
         EmptyDataError: when it holds no text.
     """
     from shared.tables import open_table  # noqa: PLC0415
-    from shared.tables.values import text_of  # noqa: PLC0415
+    from shared.tables.values import text_of, why_no_text  # noqa: PLC0415
 
-    rows = open_table(path).read_all().columns
+    table = open_table(path).read_all()
+    rows = table.columns
     name = column or ("text" if "text" in rows or len(rows) != 1 else next(iter(rows)))
     if name not in rows:
         raise DataFormatError(
             f"{path} has no column '{name}' (columns: {', '.join(rows)}).", hint="Name the column with --text_column."
         )
+    for row, value in enumerate(rows[name]):
+        if reason := why_no_text(value):
+            raise DataFormatError(f"{table.where(row)}: {reason}.")
     texts = [text for value in rows[name] if (text := text_of(value) or "").strip()]
     if not texts:
         raise EmptyDataError(f"the column '{name}' of {path} holds no text.")

@@ -42,6 +42,32 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
     target = Path(options.output or source.with_name(f"{source.stem}-suggested.csv"))
     if target.exists():
         raise ConfigError(f"{target} is there already.", hint="Fill it in, or give another --output.")
+    given, chosen = choose_texts(predictor, options, count)
+    with replacing_file(target) as temporary, temporary.open("wb") as stream:
+        writer = DelimitedWriter(stream, ",", ["text"], ["labels"])
+        writer.write(Chunk({"text": chosen}, str(target), range(len(chosen))), {"labels": [None] * len(chosen)})
+    notes, labelled = [*given.notes, *writer.notes], 0 if given.corpus is None else len(given.corpus)
+    content = {
+        "suggested": str(target), "texts": len(chosen), "of": len(given.texts), "labelled_before": labelled,
+        "learning_curve": None, "notes": notes,
+    }  # fmt: skip
+    parts = list(notes)
+    curve = _curve(predictor, options, given, count)
+    if curve is not None:
+        content["learning_curve"], words = curve
+        parts.append(words)
+    if len(chosen) < count:
+        parts.append(f"Only {len(chosen)} of the texts are not near duplicates of others.")
+    return content, "\n\n".join([*parts, _next_step(predictor, target, options, len(chosen))])
+
+
+def choose_texts(predictor: Predictor, options: AdaptOptions, count: int) -> tuple[Given, list[str]]:
+    """What was given, and up to `count` of its texts to label.
+
+    Raises:
+        ConfigError: when no text is left.
+        DataError: when the texts cannot be read.
+    """
     given = read_given(predictor, options)
     labelled = [] if given.corpus is None else given.corpus.texts
     texts, parent = [*labelled, *given.texts], parent_of(predictor.bundle)
@@ -55,24 +81,10 @@ def suggest_rows(predictor: Predictor, options: AdaptOptions, count: int) -> tup
         vectors, alike = scores, NEAR_DUPLICATE_LOGITS
     chosen = suggest(scores, vectors, texts, count, labelled=len(labelled), near_duplicate=alike, seed=options.seed)
     if not len(chosen):
-        raise ConfigError(f"no text of {source} is left to suggest: each is labelled already or a near duplicate.")
-    with replacing_file(target) as temporary, temporary.open("wb") as stream:
-        table = Chunk({"text": [texts[row] for row in chosen]}, str(target), range(len(chosen)))
-        writer = DelimitedWriter(stream, ",", ["text"], ["labels"])
-        writer.write(table, {"labels": [None] * len(chosen)})
-    notes = [*given.notes, *writer.notes]
-    content = {
-        "suggested": str(target), "texts": len(chosen), "of": len(given.texts), "labelled_before": len(labelled),
-        "learning_curve": None, "notes": notes,
-    }  # fmt: skip
-    parts = list(notes)
-    curve = _curve(predictor, options, given, count)
-    if curve is not None:
-        content["learning_curve"], words = curve
-        parts.append(words)
-    if len(chosen) < count:
-        parts.append(f"Only {len(chosen)} of the texts are not near duplicates of others.")
-    return content, "\n\n".join([*parts, _next_step(predictor, target, options, len(chosen))])
+        raise ConfigError(
+            f"no text of {options.unlabelled} is left to suggest: each is labelled already or a near duplicate."
+        )
+    return given, [texts[row] for row in chosen]
 
 
 def _curve(

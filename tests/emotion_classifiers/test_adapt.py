@@ -103,10 +103,8 @@ def test_from_python_texts_and_frequencies_are_taken_as_they_are_in_hand(bundle,
     child = model.adapt(unlabelled=texts, frequencies={"joy": 0.3}, output=tmp_path / "a")
     pd.DataFrame({"text": texts}).to_csv(tmp_path / "t.csv", index=False)
     (tmp_path / "f.yaml").write_text("joy: 0.3")
-    adapted(
-        [bundle, "--unlabelled", tmp_path / "t.csv", "--frequencies", tmp_path / "f.yaml", "--output", tmp_path / "b"],
-        capsys,
-    )
+    adapted([bundle, "--unlabelled", tmp_path / "t.csv", "--frequencies", tmp_path / "f.yaml", "--threads", "1",
+             "--output", tmp_path / "b"], capsys)  # fmt: skip
     found, wanted = child.predictor.bundle, Bundle.read(tmp_path / "b")
     np.testing.assert_allclose(found.calibration.biases, wanted.calibration.biases, rtol=0, atol=1e-12)
     assert found.policies.fitted_on == wanted.policies.fitted_on
@@ -127,6 +125,10 @@ def test_from_python_the_texts_that_the_command_would_write_are_suggested(bundle
     more = model.suggest(frame["text"], 20, labelled=frame[frame["text"].isin(suggested)])
     assert len(more) == 20
     assert not set(more) & set(suggested)
+    unusual = ["i am sad \0 today", "so happy, " * 14_000, 'a "quoted"\r\nline', " so angry "]
+    assert sorted(model.suggest(unusual, 4)) == sorted(unusual)
+    with pytest.raises(ConfigError, match="suggest writes no table"):
+        model.suggest(frame["text"], 20, output=tmp_path / "mine.csv")
 
 
 def test_blank_cells_are_unknown_and_their_label_keeps_the_parents(bundle, tmp_path):

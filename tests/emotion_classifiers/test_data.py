@@ -24,6 +24,30 @@ def test_a_column_of_several_kinds_is_named_with_the_first_other_value(tmp_path:
     )
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            [{"text": "a"}, {"text": "a\ud83d"}],
+            "'text' holds a value that no table can hold at position 1, counted from 0: half a surrogate pair",
+        ),
+        (
+            pd.DataFrame({"text": ["a"], "id": [2**70]}),
+            "'id' holds a value that no table can hold at position 0, counted from 0: Python int too large",
+        ),
+        (
+            pd.DataFrame({"text": ["a"], "more": [{}]}),
+            "data is a DataFrame that is no table .Cannot write struct type 'more' with no child",
+        ),
+        ({"text": 3}, "data is a dict that is no table"),
+    ],
+)
+def test_a_value_that_no_table_holds_is_named(tmp_path: Path, data: object, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        options_for(data, tmp_path, text=None, labels=None)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("relative", [False, True])
 def test_errors_speak_of_the_data_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,6 +74,14 @@ def test_a_missing_text_in_hand_is_no_text(tmp_path: Path) -> None:
     assert read_unlabelled(Path(path), None) == ["a", "b"]
     path = texts_option(pd.DataFrame({"text": [1.5, np.nan]}), tmp_path)
     assert read_unlabelled(Path(path), None) == ["1.5"]
+
+
+@pytest.mark.parametrize("text", [["a"], {"a": 1}, b"a"])
+def test_what_is_no_text_is_not_read_as_one(tmp_path: Path, text: object) -> None:
+    path = texts_option([None, text], tmp_path)
+    said = "^the table of texts, row 2: the text is .*, which is no text"
+    with pytest.raises(DataFormatError, match=said), as_given(tmp_path):
+        read_unlabelled(Path(path), None)
 
 
 def test_paths_stay_as_they_are_and_other_kinds_are_refused(tmp_path: Path) -> None:
