@@ -77,7 +77,7 @@ def train_further(
     from training.run import run  # noqa: PLC0415  (loads torch)
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.parquet"
+    path = folder / "rows.jsonl"
     _write_rows(corpus, bundle.manifest.labels, path, seed)
     manifest = bundle.manifest
     options = {
@@ -160,10 +160,7 @@ def trained_logits(bundle: Bundle, texts: list[str]) -> NDArray[np.float64]:
 
 
 def _write_rows(corpus: Corpus, labels: tuple[str, ...], path: Path, seed: int) -> None:
-    """The rows as a table with a split column and one column a label, blank where it is not known."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
+    """The rows as JSON lines, which hold any text, with a split and one column a label, null where it is not known."""
     held_out = np.zeros(len(corpus), bool)
     chosen = np.random.default_rng(seed).permutation(len(corpus))[: max(1, round(DEV_SHARE * len(corpus)))]
     held_out[chosen] = True
@@ -175,4 +172,6 @@ def _write_rows(corpus: Corpus, labels: tuple[str, ...], path: Path, seed: int) 
         name: [int(value) if seen else None for value, seen in zip(values, known, strict=True)]
         for name, values, known in zip(labels, corpus.hard_targets.T.tolist(), corpus.known.T.tolist(), strict=True)
     }  # fmt: skip
-    pq.write_table(pa.table(columns), path)
+    with path.open("w", encoding="ascii") as stream:
+        for values in zip(*columns.values(), strict=True):
+            stream.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")

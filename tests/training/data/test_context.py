@@ -95,13 +95,13 @@ def test_history_is_bounded_and_empty_texts_are_no_turns():
     assert context[-1][-1] == Turn("195")
 
 
-def test_rows_to_train_further_on_keep_their_languages(tmp_path):
-    rows = [(f"text {n}", ("joy", "anger")[n % 2], ("es", "de", "")[n % 3]) for n in range(60)]
+def test_rows_to_train_further_on_keep_their_languages_and_any_text(tmp_path):
+    rows = [(f"text {n} \0 \ud83d", ("joy", "anger")[n % 2], ("es", "de", "")[n % 3]) for n in range(60)]
     config = DataConfig(source="table", path=str(table(tmp_path / "t.jsonl", rows, "text", "label", "language")),
                         language_column="language")  # fmt: skip
     data = load_data(config)
-    _write_rows(data.train, data.labels.names, tmp_path / "rows.parquet", seed=1)
-    again = load_data(replace(config, path=str(tmp_path / "rows.parquet"), label_column="joy,anger",
+    _write_rows(data.train, data.labels.names, tmp_path / "rows.jsonl", seed=1)
+    again = load_data(replace(config, path=str(tmp_path / "rows.jsonl"), label_column="joy,anger",
                               split_column="split", text_column="text"))  # fmt: skip
     assert dict(zip(data.train.texts, data.train.languages, strict=True)) == dict(
         zip([*again.train.texts, *again.dev.texts], [*again.train.languages, *again.dev.languages], strict=True)
@@ -275,8 +275,8 @@ def test_new_texts_of_augmentation_keep_the_turns_of_theirs(tmp_path):
 def test_rows_that_a_bundle_is_trained_further_on_keep_their_turns(tmp_path):
     data = load_data(DataConfig(source="meld", path=str(write_meld(tmp_path)), context_turns=1))
     names = data.labels.names
-    _write_rows(data.train, names, tmp_path / "rows.parquet", seed=1)
-    table = DataConfig(source="table", path=str(tmp_path / "rows.parquet"), text_column="text", split_column="split",
+    _write_rows(data.train, names, tmp_path / "rows.jsonl", seed=1)
+    table = DataConfig(source="table", path=str(tmp_path / "rows.jsonl"), text_column="text", split_column="split",
                        labels=list(names), label_column=",".join(names), context_column=CONTEXT_COLUMN,
                        context_turns=1)  # fmt: skip
     again = load_data(table)
