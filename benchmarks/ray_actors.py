@@ -104,15 +104,13 @@ def main() -> None:
 
 def bare(bundle: str, texts: list[str]) -> Watched:
     """The same parts by a predictor in this process, on one thread."""
-    from serving.bulk.scoring import CPU_BATCH_PADDING, CPU_BATCH_TOKENS
     from serving.predictor import Predictor
 
     predictor = Predictor.load(bundle, provider="cpu", threads=1)
     with Watched() as watched:
         for start in range(0, len(texts), PART_ROWS):
             part = texts[start : start + PART_ROWS]
-            encoded = predictor.tokenizer.encode(part)
-            predictor.probabilities(predictor.encoded_logits(encoded, CPU_BATCH_TOKENS, CPU_BATCH_PADDING))
+            predictor.probabilities(predictor.logits(part))
             watched.note(time.time(), len(part))
     return watched
 

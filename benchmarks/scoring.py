@@ -103,9 +103,8 @@ def measure(rows: int) -> list[dict[str, float | str]]:
 
 
 BEFORE = """import sys
-from serving import predict
-from serving.bulk import scoring
-scoring.CPU_BATCH_TOKENS, scoring.CPU_BATCH_PADDING = 4096, float("inf")
+from serving import predict, predictor
+predictor.CPU_BATCH_TOKENS, predictor.CPU_BATCH_PADDING = 4096, float("inf")
 predict.main(sys.argv[1:])"""
 
 

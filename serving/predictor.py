@@ -32,6 +32,12 @@ logger = logging.getLogger(__name__)
 MAX_BATCH_TOKENS = 4096
 """Most tokens of one padded batch, padding included: bounds the memory of a call."""
 
+CPU_BATCH_TOKENS = 512
+"""The same on a CPU, by however many threads: what a layer computes stays in its cache (docs/bulk.md)."""
+
+CPU_BATCH_PADDING = 8
+"""Most tokens of padding that a longer text may add to those before it on a CPU: a further batch costs no more."""
+
 LARGE_ATTENTION = 2**20
 """Attention weights of a head, N * T * T, from which a call gives its memory back: an arena keeps the most it ever had.
 
@@ -173,16 +179,11 @@ class Predictor:
         """Logits of any number of texts, shape (N, L), in their order; run in batches of similar length."""
         return self.encoded_logits(self.tokenizer.encode(texts))
 
-    def encoded_logits(
-        self,
-        encoded: Sequence[Encoded | NDArray[np.int32]],
-        max_tokens: int = MAX_BATCH_TOKENS,
-        max_padding: float = math.inf,
-    ) -> NDArray[np.float32]:
-        """The same of texts that are token ids already, in batches as `batches_by_length` makes them."""
+    def encoded_logits(self, encoded: Sequence[Encoded | NDArray[np.int32]]) -> NDArray[np.float32]:
+        """The same of texts that are token ids already."""
         found = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
         lengths = [len(row.ids if isinstance(row, Encoded) else row) for row in encoded]
-        for rows in batches_by_length(lengths, max_tokens, max_padding):
+        for rows in batches_by_length(lengths, *batch_limits(self.session)):
             found[rows] = self.run([encoded[row] for row in rows])
         return found
 
@@ -219,9 +220,14 @@ def self_check_difference(report: Mapping[str, Any], bundle: Bundle, logits: Log
     return float(np.abs(logits([texts[int(row)] for row in recorded]) - expected).max())
 
 
-def batches_by_length(
-    lengths: Sequence[int], max_tokens: int = MAX_BATCH_TOKENS, max_padding: float = math.inf
-) -> Iterator[list[int]]:
+def batch_limits(session: ort.InferenceSession) -> tuple[int, float]:
+    """Most tokens of a batch, and of padding that a text may add to one, for `batches_by_length`."""
+    if active_provider(session) != CPU:
+        return MAX_BATCH_TOKENS, math.inf
+    return CPU_BATCH_TOKENS, CPU_BATCH_PADDING
+
+
+def batches_by_length(lengths: Sequence[int], max_tokens: int, max_padding: float = math.inf) -> Iterator[list[int]]:
     """Row numbers in batches of similar length, none with more than `max_tokens` tokens after padding.
 
     A row longer than `max_tokens` is a batch of its own. One that is longer than those before it begins a batch where

@@ -15,7 +15,7 @@ import uvicorn
 from serving.batching.jobs import Row
 from serving.http.responses import result, rules_for
 from serving.http.schemas import PredictRequest
-from serving.predictor import Predictor, batches_by_length
+from serving.predictor import Predictor, batch_limits, batches_by_length
 from shared.bundle import Bundle, default_bundle_path
 from shared.cli import CommandParser, default_threads, run_command
 
@@ -32,7 +32,7 @@ class Answerer:
         predictor = self.predictor
         encoded = predictor.tokenizer.encode(texts)
         results: list[dict[str, Any]] = [{}] * len(encoded)
-        for rows in batches_by_length([len(row.ids) for row in encoded]):
+        for rows in batches_by_length([len(row.ids) for row in encoded], *batch_limits(predictor.session)):
             probabilities = predictor.probabilities(predictor.run([encoded[row] for row in rows]))
             for row, values in zip(rows, probabilities, strict=True):
                 answered = Row(values, encoded[row].num_tokens, encoded[row].truncated)

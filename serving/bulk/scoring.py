@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from serving.bulk.job import Job, check_decisions
 from serving.bulk.reading import code_in, texts_of
-from serving.predictor import MAX_BATCH_TOKENS, Predictor
-from serving.providers import CPU
+from serving.predictor import Predictor
 from serving.table_turns import Turns, smoothed
 from serving.text_checks import TextChecks
 from shared.context import with_context
@@ -25,11 +23,6 @@ from shared.text import is_blank
 if TYPE_CHECKING:
     from serving.bulk.reading import Part
     from shared.tokenizer import Encoded
-
-CPU_BATCH_TOKENS = 512
-"""Most tokens of a batch on a CPU, padding included: what a layer computes stays in its cache (docs/bulk.md)."""
-CPU_BATCH_PADDING = 8
-"""Most tokens of padding that a longer text may add to those before it: a further batch costs no more than that."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +72,6 @@ class Scorer:
         self.predictor = predictor
         self.job = job = replace(job, graded=predictor.bundle.readout is not None)
         self._checks = TextChecks(predictor.bundle)
-        on_cpu = predictor.provider == CPU
-        self._batches = (CPU_BATCH_TOKENS, CPU_BATCH_PADDING) if on_cpu else (MAX_BATCH_TOKENS, math.inf)
         self._smoother = None if job.turns is None else job.turns.smoother()
         self.added = job.added(predictor.labels)
 
@@ -127,7 +118,7 @@ class Scorer:
         probabilities, decisions = np.empty(shape), np.empty(shape, dtype=np.bool_)
         logits = None
         if prepared.encoded is not None:
-            logits = self.predictor.encoded_logits(prepared.encoded, *self._batches)
+            logits = self.predictor.encoded_logits(prepared.encoded)
         for code, rows in self._by_language(prepared):
             predictor = self.predictor
             if prepared.languages is not None:
@@ -167,7 +158,7 @@ class Scorer:
 
     def _intensities(self, prepared: Prepared, readout: Readout) -> NDArray[np.float64]:
         """Intensity, lower and upper end of each label of the U usable texts, shape (U, 3 L)."""
-        values = readout.intensities(self.predictor.encoded_logits(prepared.encoded or (), *self._batches))
+        values = readout.intensities(self.predictor.encoded_logits(prepared.encoded or ()))
         return np.stack([values, *readout.intervals(values)], axis=2).reshape(len(values), -1)
 
     def prepare_part(self, part: Part) -> Prepared:

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from serving.exporting.onnx_models import save
 from serving.own_layer import OwnLayer
-from serving.predictor import OUTPUT, Predictor, batches_by_length
+from serving.predictor import OUTPUT, Predictor, batch_limits, batches_by_length
 from serving.runtime import open_session
 from shared.errors import ExportError
 
@@ -92,7 +92,7 @@ def pooled_vectors(predictor: Predictor, texts: Sequence[str], threads: int | No
         encoded = predictor.tokenizer.encode(texts)
         pooled = np.empty((len(texts), layer.values(model)[0].shape[0]), np.float32)
         logits = np.empty((len(texts), len(predictor.labels)), np.float32)
-        for rows in batches_by_length([len(row.ids) for row in encoded]):
+        for rows in batches_by_length([len(row.ids) for row in encoded], *batch_limits(session)):
             inputs = predictor.tokenizer.pad([encoded[row] for row in rows])
             pooled[rows], logits[rows] = session.run([layer.pooled, OUTPUT], inputs)
     return pooled, logits

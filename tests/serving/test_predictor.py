@@ -1,14 +1,16 @@
 """The predictor serves verified models alone, and gives every text the logits it would have alone."""
 
+import math
 import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from serving.predictor import Predictor, batches_by_length, record_self_check
+from serving.predictor import Predictor, batch_limits, batches_by_length, record_self_check
 from serving.providers import CPU, CUDA
 from shared.errors import BundleNotFoundError, BundleTamperedError, ConfigError, VerificationError
 from shared.files import read_json, sha256_file, write_json
@@ -219,6 +221,12 @@ def test_a_longer_text_begins_a_batch_where_it_would_pad_the_others_too_much():
     lengths = [5, 5, 6, 8, 8, 11]  # 6 pads two texts by a token each, 8 three by two each, 11 two by three each
     assert list(batches_by_length(lengths, max_tokens=100, max_padding=5)) == [[0, 1, 2], [3, 4], [5]]
     assert list(batches_by_length(lengths, max_tokens=100, max_padding=6)) == [[0, 1, 2, 3, 4], [5]]
+
+
+@pytest.mark.parametrize(("provider", "limits"), [("CPU", (512, 8)), ("CUDA", (4096, math.inf))])
+def test_batches_on_a_cpu_are_as_large_as_its_cache_keeps(provider, limits):
+    session = SimpleNamespace(get_providers=lambda: [f"{provider}ExecutionProvider"])
+    assert batch_limits(session) == limits
 
 
 def test_online_modules_load_neither_torch_nor_transformers():
