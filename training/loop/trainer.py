@@ -18,7 +18,7 @@ from shared.modeling.device import has_cuda
 from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
 from training.loop.recorded_steps import CudaRecorder, RecordedSteps, reason_against
-from training.loop.training_rows import TrainingRows
+from training.loop.training_rows import EpochCallback, TrainingRows
 from training.model.compiled import CompiledLayers, largest_number_of_shapes
 from training.optim.ema import Ema, EmaCallback
 from training.optim.optimizer import PlateauSchedule, build_optimizer, build_schedule, clip_gradients, weight_penalty
@@ -52,6 +52,7 @@ class EmotionTrainer(Trainer):
         self.watch = watch
         self.compiled = compiled
         self.sampler = rows.sampler
+        self.add_callback(EpochCallback(self.sampler))  # type: ignore[no-untyped-call]
         self.loss = rows.loss
         self.distillation = rows.distillation
         self.sharded = sharding() is not None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
-from torch.utils.data import Sampler
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.tokenizer import TextTokenizer
 from training.config import Config
 from training.data.augment.rows import augment_train
-from training.data.batching import build_sampler
+from training.data.batching import BatchOrderSampler, build_sampler
 from training.data.corpus import Splits
 from training.data.encode import encode_corpus, lengths_of, token_cache
 from training.distillation import Distillation, ensemble_logits, read_teachers, with_teacher
@@ -30,7 +31,7 @@ class TrainingRows:
 
     train: datasets.Dataset
     dev: datasets.Dataset
-    sampler: Sampler[int]
+    sampler: BatchOrderSampler
     tokenizer: TextTokenizer
     loss: Loss
     distillation: Distillation | None = None
@@ -66,3 +67,18 @@ def build_rows(config: Config, data: Splits, tokenizer: TokenizerPair) -> Traini
         )  # fmt: skip
     distillation = Distillation(config.distill.weight, config.distill.temperature, config.loss.activation)
     return TrainingRows(with_teacher(train_rows, logits), dev_rows, sampler, tokenizer.tokens, loss, distillation)
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the order of rows which epoch begins.
+
+    Trainer does so too, but that of transformers 5 does not reach it in one of several processes that goes on in the
+    middle of an epoch: the rest of that epoch would have the rows of the first.
+    """
+
+    def __init__(self, sampler: BatchOrderSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The epoch is that of the steps already done, whole or not."""
+        self.sampler.set_epoch(int(state.epoch or 0))

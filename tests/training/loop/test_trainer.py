@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader
 from safetensors.torch import load_file
-from transformers import TrainerCallback, set_seed
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, set_seed
 
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
@@ -71,6 +73,19 @@ def test_a_resumed_run_equals_the_unbroken_one_step_by_step(tiny_model, tmp_path
     )
     assert later == {step: values for step, values in losses.items() if step > stop}
     assert all(torch.equal(weight, weights(resumed)[name]) for name, weight in weights(whole).items())
+
+
+def test_one_of_two_processes_goes_on_with_the_rows_of_its_epoch(tiny_model, tmp_path, monkeypatch):
+    def first_of_two(self):
+        whole = Trainer.get_train_dataloader(self)
+        plain = DataLoader(whole.dataset, batch_sampler=whole.batch_sampler, collate_fn=whole.collate_fn)
+        return prepare_data_loader(plain, num_processes=2, process_index=0)
+
+    monkeypatch.setattr(trainer_module.EmotionTrainer, "get_train_dataloader", first_of_two)
+    whole, losses = run(tiny_model, tmp_path)
+    _, later = run(tiny_model, tmp_path / "resumed", resume_from=tmp_path / "checkpoints/checkpoint-3")
+    assert whole.state.max_steps == 6  # two an epoch
+    assert later == {step: values for step, values in losses.items() if step > 3}
 
 
 def test_accumulated_gradients_equal_those_of_the_large_batch(tiny_model, tmp_path):
