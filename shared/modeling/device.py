@@ -1,6 +1,9 @@
-"""The one answer to which device torch computes on, and whether its memory ran out."""
+"""The one answer to which device torch computes on, with how many threads, and whether its memory ran out."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 
@@ -16,6 +19,17 @@ def torch_device() -> torch.device:
 def has_cuda() -> bool:
     """Whether `torch_device` is a CUDA device."""
     return torch_device().type == "cuda"
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """torch computes with `count` threads within the block, and with as many as before behind it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

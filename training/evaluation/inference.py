@@ -23,29 +23,27 @@ SINGLE_TEXTS, MANY_TEXTS = 40, 512
 
 
 def trained_logits(bundle: Bundle, *, batch_size: int, threads: int | None) -> LogitsOf:
-    """The model as it was trained; only this needs torch.
+    """The model as it was trained; only this needs torch, whose threads are set for as long as it computes.
 
     Args:
         bundle: whose weights are loaded.
         batch_size: rows of one forward pass.
         threads: CPU threads; what the machine or the container allows when None.
     """
-    import torch  # noqa: PLC0415
-
     from shared.modeling.classifier import load_classifier  # noqa: PLC0415
-    from shared.modeling.device import torch_device  # noqa: PLC0415
+    from shared.modeling.device import torch_device, torch_threads  # noqa: PLC0415
     from training.model.inference import predict_logits  # noqa: PLC0415
 
-    torch.set_num_threads(threads or default_threads())
     model = load_classifier(bundle.path)
     model.to(torch_device())  # type: ignore[arg-type]
     tokenizer = bundle.tokenizer()
 
     def logits(texts: Sequence[str]) -> NDArray[np.float32]:
         parts = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            rows = [row.ids for row in tokenizer.encode(texts[start : start + TEXTS_AT_ONCE])]
-            parts.append(predict_logits(model, tokenizer, rows, batch_size=batch_size))
+        with torch_threads(threads or default_threads()):
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                rows = [row.ids for row in tokenizer.encode(texts[start : start + TEXTS_AT_ONCE])]
+                parts.append(predict_logits(model, tokenizer, rows, batch_size=batch_size))
         return np.concatenate(parts)
 
     return logits
