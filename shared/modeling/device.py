@@ -23,7 +23,7 @@ def has_cuda() -> bool:
 
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """torch computes with `count` threads within the block, and with as many as before behind it."""
+    """Torch computes with `count` threads within the block, and with as many as before behind it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

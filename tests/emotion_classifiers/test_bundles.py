@@ -61,6 +61,7 @@ def folder(tiny_model, tmp_path_factory):
         if name not in ("source", "path"):
             recipe.setdefault(section, {})[name] = yaml.safe_load(value)
     recipe["optim"]["epochs"] = 4
+    recipe["calibration"] = {"method": "bias_corrected_temperature"}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder
 

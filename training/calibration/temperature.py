@@ -5,6 +5,8 @@ Shapes: N examples, L labels.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -13,7 +15,8 @@ from scipy.special import logsumexp
 from shared.calibration import Calibration
 from shared.errors import ConfigError
 from shared.metrics import probability_metrics
-from training.config import CalibrationConfig
+from training.calibration.bias_corrected import fit_bias_corrected
+from training.config import PER_LABEL, CalibrationConfig
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,20 +40,20 @@ def fit_calibration(
         logits: shape (N, L).
         truth: shape (N, L).
         known: annotated entries, shape (N, L).
-        config: method, and shrinkage of per-label temperatures.
+        config: method, and shrinkage of what is fitted by label.
         split: name of the split these rows are from.
         activation: "softmax" for tasks with one label a text.
 
     Raises:
-        ConfigError: for temperatures by label under a softmax, where they would change the order of labels.
+        ConfigError: for temperatures or biases by label under a softmax, where they would change the order of labels.
     """
     num_labels = logits.shape[1]
     identity = Calibration.identity(num_labels, activation)
     if config.method == "none":
         return identity
-    if activation == "softmax" and config.method == "temperature_per_label":
+    if activation == "softmax" and config.method in PER_LABEL:
         raise ConfigError(
-            "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
+            f"calibration.method is '{config.method}', which does not go with loss.name cross_entropy; "
             "allowed here: temperature, none."
         )
     z = np.asarray(logits, dtype=np.float64)
@@ -61,12 +64,14 @@ def fit_calibration(
     log_temperatures = np.full(num_labels, shared)
     if config.method == "temperature_per_label":
         log_temperatures = _per_label(z, truth, known, shared, config.temperature_shrinkage)
-    fitted = Calibration(config.method, np.exp(log_temperatures), activation, fitted_on=split)
-    return Calibration(
-        config.method,
-        fitted.temperatures,
-        activation,
-        fitted_on=split,
+    biases = np.zeros(num_labels)
+    if config.method == "bias_corrected_temperature":
+        log_temperatures[:], biases = fit_bias_corrected(
+            z, truth, known, start=shared, bounds=LOG_RANGE, shrinkage=config.bias_shrinkage
+        )
+    fitted = Calibration(config.method, np.exp(log_temperatures), activation, fitted_on=split, biases=biases)
+    return replace(
+        fitted,
         before=probability_metrics(truth, identity.apply(z), known),
         after=probability_metrics(truth, fitted.apply(z), known),
     )

@@ -1,7 +1,7 @@
 """Everything a user can set: one file for the sections of each subject, one parser that reads them."""
 
 from training.config.data import AugmentConfig, DataConfig, SamplingConfig, SourceConfig
-from training.config.evaluate import CalibrationConfig, EvalConfig
+from training.config.evaluate import PER_LABEL, CalibrationConfig, EvalConfig
 from training.config.model import ModelConfig, TuningConfig
 from training.config.optim import DistillConfig, LossConfig, OptimConfig
 from training.config.parser import load
@@ -9,6 +9,7 @@ from training.config.run import PreflightConfig, RunConfig, WatchConfig
 from training.config.schema import Config
 
 __all__ = [
+    "PER_LABEL",
     "AugmentConfig",
     "CalibrationConfig",
     "Config",

@@ -35,14 +35,20 @@ class EvalConfig:
     """About how many sentences that differ in the person alone are asked for the model card; 0 asks none."""
 
 
+PER_LABEL = ("temperature_per_label", "bias_corrected_temperature")
+"""Methods of calibration that treat labels differently: not for one label a text, whose order they would change."""
+
+
 @dataclass(frozen=True)
 class CalibrationConfig:
     """Temperatures and thresholds, both fitted on dev."""
 
-    method: Literal["temperature", "temperature_per_label", "none"] = "temperature"
-    """One temperature for all labels, one per label (shrunk to the global one), or none."""
+    method: Literal["temperature", "temperature_per_label", "bias_corrected_temperature", "none"] = "temperature"
+    """One temperature for all labels, one per label (shrunk to the global one), one and a bias per label, or none."""
     temperature_shrinkage: NonNegativeFloat = 100.0
     """Per-label temperatures: a label with this many positive dev rows lies halfway to the global temperature."""
+    bias_shrinkage: NonNegativeFloat = 10.0
+    """Biases: each is held towards 0 as by this many rows, so that a label with few positive dev rows hardly moves."""
     threshold_shrinkage: NonNegativeFloat = 40.0
     """Policy f1: a label with this many positive dev rows lies halfway to the global threshold; 0 does not shrink."""
     precision_target: Share = 0.8

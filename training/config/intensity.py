@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigError
+from training.config.evaluate import PER_LABEL
 
 if TYPE_CHECKING:
     from training.config.schema import Config
@@ -47,7 +48,7 @@ def _made_for_labels(config: Config) -> dict[str, bool]:
     return {
         "loss.smoothing": bool(config.loss.smoothing),
         "calibration.per_language": config.calibration.per_language,
-        "calibration.method temperature_per_label": config.calibration.method == "temperature_per_label",
+        f"calibration.method {config.calibration.method}": config.calibration.method in PER_LABEL,
         "augment.methods": bool(config.augment.methods),
         "distill.teachers": bool(config.distill.teachers),
         "data.sampling.oversample_below": sampling.oversample_below is not None,

@@ -13,7 +13,7 @@ from shared.errors import ConfigError
 from shared.files import replacing_file
 from shared.task import Task
 from training.config.data import AugmentConfig, DataConfig
-from training.config.evaluate import CalibrationConfig, EvalConfig
+from training.config.evaluate import PER_LABEL, CalibrationConfig, EvalConfig
 from training.config.intensity import LABEL_METRICS, check_intensity
 from training.config.model import ModelConfig, TuningConfig
 from training.config.optim import DistillConfig, LossConfig, OptimConfig
@@ -103,9 +103,9 @@ class Config:
                 f"tuning.unfreeze_every is {self.tuning.unfreeze_every}; with tuning.unfreeze plateau it counts "
                 "evaluations and must be a whole number."
             )
-        if self.loss.task == "single_label" and self.calibration.method == "temperature_per_label":
+        if self.loss.task == "single_label" and self.calibration.method in PER_LABEL:
             raise ConfigError(
-                "calibration.method is 'temperature_per_label', which does not go with loss.name cross_entropy; "
+                f"calibration.method is '{self.calibration.method}', which does not go with loss.name cross_entropy; "
                 "allowed here: temperature, none."
             )
         if self.loss.task == "single_label" and self.calibration.per_language:

@@ -107,7 +107,8 @@ def test_rows_without_label_have_no_part_in_a_softmax_temperature():
     assert fit_log_softmax_temperature(z, np.zeros_like(truth)) == 0.0
 
 
-def test_temperatures_by_label_under_a_softmax_are_refused():
-    config = CalibrationConfig(method="temperature_per_label")
+@pytest.mark.parametrize("method", ["temperature_per_label", "bias_corrected_temperature"])
+def test_temperatures_and_biases_by_label_under_a_softmax_are_refused(method):
+    config = CalibrationConfig(method=method)
     with pytest.raises(ConfigError, match="does not go with loss.name cross_entropy; allowed here: temperature, none"):
         fit_calibration(*one_label_each(1.0), config=config, split="dev", activation="softmax")
