@@ -16,7 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 @pytest.fixture(autouse=True)
 def _one_thread_again() -> Iterator[None]:
-    """Commands set torch's threads for their process: no later test computes with them, which can take ten times as long."""
+    """A command sets torch's threads for its process: no later test computes with them, up to ten times as slowly."""
     yield
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
