@@ -87,4 +87,4 @@ def tiny_checkpoint(
 
 def optimum_or_skip() -> None:
     """Skip what follows where optimum is not installed, as beside transformers 5, for which it has no release."""
-    pytest.importorskip("optimum.exporters.onnx", reason="optimum, which exports this encoder, is not installed")
+    pytest.importorskip("optimum.exporters.onnx", reason="optimum, which exports what is tested here, is not installed")

@@ -12,6 +12,7 @@ from benchmarks.contenders.models import TINY, Subject, random_subject
 from benchmarks.measure import Plan, in_fresh_process
 from benchmarks.race import Field, footprint
 from benchmarks.results import Cell
+from tests.helpers import optimum_or_skip
 
 LABELS = 3
 
@@ -61,6 +62,7 @@ def test_those_who_cannot_are_named_with_the_reason_and_end_nothing(field: Field
 
 @pytest.mark.slow
 def test_a_contender_is_weighed_in_a_process_of_its_own(tmp_path: Path) -> None:
+    optimum_or_skip()
     file = graphs.export_stock(random_subject(TINY, tmp_path).bench)
     found = in_fresh_process(footprint, graphs.STOCK_FP32, file, 1, TINY.vocabulary)
     assert found.load_s > 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def test_a_run_on_a_tiny_model_writes_a_report_and_one_line_of_json(
     assert main(["--shape", "tiny", "--output", str(target)], scale=SMOKE) == 0
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line == json.loads((target / "report.json").read_text(encoding="utf-8"))
-    assert {"HF eager", "stock fp32", "stock int8", "ours fp32", "ours int8"} <= set(line["contenders"])
+    stock = {"stock fp32", "stock int8"} if find_spec("optimum") else set()  # not beside transformers 5
+    assert {"HF eager", "ours fp32", "ours int8"} | stock <= set(line["contenders"])
     for name, entry in line["contenders"].items():
         assert entry["difference"] < (1e-4 if entry["precision"] == "fp32" else 0.05), name
     assert set(line["cells"]) == {"1 x 8", "8 x 32"}
