@@ -78,6 +78,7 @@ def test_a_bundle_is_trained_on_a_data_frame(bundle, folder):
     assert bundle.labels == tuple(sorted(LABELS))
     assert bundle.path == folder / "runs" / "first" / "bundle"
     assert set(bundle.metrics) == {"dev", "test"}
+    assert "sigmoid(logit / temperature + bias); a label" in (bundle.path / "README.md").read_text(encoding="utf-8")
     assert os.fspath(bundle) == str(bundle.path)
     again = pd.read_parquet(folder / "runs" / "first" / "data" / "dataframe.parquet")
     assert again["text"].tolist() == [row["text"] for row in rows_of(folder / "table.jsonl")]

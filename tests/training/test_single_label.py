@@ -75,6 +75,7 @@ def test_the_most_probable_label_is_the_decision_and_accuracy_chooses_the_weight
     assert re.search(r"accuracy</span><b>" + f"{metrics['accuracy']:.4f}", page)
     card = (bundle.path / "README.md").read_text(encoding="utf-8")
     assert "exactly one label holds" in card
+    assert "softmax(logit / temperature); the most probable label is decided. Texts" in card
     header, _, row = re.search(r"\| split .*\n.*\n.*", card)[0].splitlines()
     tables = re.findall(r"(?:^\|.*\n)+", card.split("## Metrics")[1], re.MULTILINE)
     assert [len({line.count("|") for line in each.splitlines()}) for each in tables] == [1] * len(tables)

@@ -70,6 +70,7 @@ def render_model_card(
         slices=worst[:WORST_SLICES],
         shown=shown,
         single_label=single_label,
+        biased=config.calibration.method == "bias_corrected_temperature",
         labels=data.labels.names,
         tuning=config.tuning.method,
         pooling=pooling_of(config.model),
