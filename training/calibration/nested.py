@@ -1,4 +1,4 @@
-"""What thresholds are worth on rows that they were not fitted on: cross-validation within one split.
+"""What temperatures and thresholds are worth on rows that they were not fitted on: cross-validation within one split.
 
 Thresholds that are fitted on dev fit its chances too, so the F1 they have there is better than what new text gets
 (Cawley and Talbot 2010, https://www.jmlr.org/papers/v11/cawley10a.html). Here temperature and thresholds are fitted on
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.metrics import macro_f1, micro_f1
+from shared.metrics import macro_f1, micro_f1, probability_metrics
 from training.calibration.policies import fit_policies
 from training.calibration.temperature import fit_calibration
 from training.config import CalibrationConfig
 
+Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 FOLDS = 5
@@ -26,10 +27,10 @@ REPEATS = 4
 """How often the rows are cut into folds anew: with few positives the cut itself matters."""
 
 
-def nested_f1(
+def nested_estimate(
     logits: NDArray[np.floating], truth: Bools, known: Bools, *, config: CalibrationConfig, seed: int = 0
 ) -> dict[str, Any]:
-    """Macro and micro F1 of the policy f1 by repeated cross-validation, ready for JSON; the means over the repeats.
+    """F1 of the policy f1 and what probabilities are worth, by repeated cross-validation; means, ready for JSON.
 
     Args:
         logits: shape (N, L).
@@ -39,21 +40,23 @@ def nested_f1(
         seed: of the cuts into folds.
     """
     random = np.random.default_rng(seed)
-    decided = [
-        cross_fitted(logits, truth, known, random.permutation(len(truth)) % FOLDS, config) for _ in range(REPEATS)
-    ]
-    scores = {
-        "macro_f1": [macro_f1(truth, decisions, known) for decisions in decided],
-        "micro_f1": [micro_f1(truth, decisions, known) for decisions in decided],
-    }
-    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    scores = []
+    for _ in range(REPEATS):
+        folds = random.permutation(len(truth)) % FOLDS
+        probabilities, decisions = cross_fitted(logits, truth, known, folds, config)
+        scores.append({
+            "macro_f1": macro_f1(truth, decisions, known),
+            "micro_f1": micro_f1(truth, decisions, known),
+            **probability_metrics(truth, probabilities, known),
+        })  # fmt: skip
+    means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
     return {"folds": FOLDS, "repeats": REPEATS, **means}
 
 
 def cross_fitted(
     logits: NDArray[np.floating], truth: Bools, known: Bools, folds: NDArray[np.integer[Any]], config: CalibrationConfig
-) -> Bools:
-    """Decisions of the policy f1, shape (N, L), each from temperature and thresholds of the other folds.
+) -> tuple[Floats, Bools]:
+    """Probabilities, and decisions of the policy f1, both (N, L), by temperature and thresholds of the other folds.
 
     Args:
         logits: shape (N, L).
@@ -62,7 +65,7 @@ def cross_fitted(
         folds: the fold of every row, shape (N,).
         config: how they are fitted.
     """
-    decisions = np.zeros(truth.shape, dtype=np.bool_)
+    probabilities, decisions = np.zeros(truth.shape), np.zeros(truth.shape, dtype=np.bool_)
     labels = tuple(str(column) for column in range(truth.shape[1]))
     for fold in np.unique(folds):
         own, others = folds == fold, folds != fold
@@ -71,5 +74,6 @@ def cross_fitted(
             truth[others], calibration.apply(logits[others]), known[others],
             labels=labels, config=config, split="folds",
         )  # fmt: skip
-        decisions[own] = policies.decide(calibration.apply(logits[own]), "f1")
-    return decisions
+        probabilities[own] = calibration.apply(logits[own])
+        decisions[own] = policies.decide(probabilities[own], "f1")
+    return probabilities, decisions

@@ -8,7 +8,7 @@ from typing import Any
 
 from training.calibration.aggregation import fit_aggregation
 from training.calibration.languages import fit_language_profiles
-from training.calibration.nested import nested_f1
+from training.calibration.nested import nested_estimate
 from training.calibration.policies import fit_policies
 from training.calibration.temperature import fit_calibration
 from training.config import Config
@@ -97,7 +97,7 @@ def calibrate_and_evaluate(
         scored.append(item)
     metrics_of: dict[str, Any] = {item.name: item.metrics for item in scored}
     if config.loss.task == "multi_label":
-        metrics_of["dev"]["nested"] = nested_f1(dev.logits, dev.truth, dev.known, config=config.calibration)
+        metrics_of["dev"]["nested"] = nested_estimate(dev.logits, dev.truth, dev.known, config=config.calibration)
     metrics_of["dev"]["training_device"] = device.compare_devices(
         name, on_device, dev.logits[compared], calibration, policies
     )

@@ -178,7 +178,7 @@ class Session:
             )  # fmt: skip
             if "nested" in metrics:
                 log.info(
-                    "%s: macro F1 %.4f with thresholds from other rows (%d folds): what to expect on new text", name,
-                    metrics["nested"]["macro_f1"], metrics["nested"]["folds"],
+                    "%s: macro F1 %.4f, NLL %.4f with all fitted on other rows (%d folds): what to expect on new text",
+                    name, *(metrics["nested"][key] for key in ("macro_f1", "nll", "folds")),
                 )  # fmt: skip
         log.info("Bundle: %s (%.1f min)", bundle.path, seconds / 60)
