@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from shared.modeling.device import torch_threads
+
 
 @pytest.fixture
 def quick_execution() -> Iterator[None]:
     """One thread, and no optimising of what is run a few times."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     # transformers 4 scripts parts of its attention, which are optimised anew for every shape
-    with torch.jit.optimized_execution(False):
+    with torch_threads(1), torch.jit.optimized_execution(False):
         yield
-    torch.set_num_threads(threads)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError, EmotionError, ModelError
 from shared.modeling.classifier import load_classifier
+from shared.modeling.device import torch_threads
 from training import publish, run
 from training.evaluation import device
 from training.evaluation import publish as bundle_writer
@@ -44,11 +44,8 @@ def test_a_device_that_rounds_otherwise_ends_in_a_bundle_with_the_logits_of_the_
 
 def test_another_number_of_threads_is_within_rounding_and_recorded(arguments, tmp_path, monkeypatch):
     def on_other_threads(*given, **options):
-        torch.set_num_threads(2)
-        try:
+        with torch_threads(2):
             return predict_logits(*given, **options)
-        finally:
-            torch.set_num_threads(1)
 
     monkeypatch.setattr(device, "logits_on_device", on_other_threads)
     run.main(arguments)

@@ -1,7 +1,7 @@
 """A temperature and a bias for every label: probabilities that are right on average for each of them.
 
-A network trained with dropout and averaged over its steps gives rare labels too much probability on average and common
-ones too little, whatever the temperature. Shapes: N examples, L labels.
+Trained networks give most labels too much probability on average, and the most frequent one too little, whatever the
+temperature (docs/results.md). Shapes: N examples, L labels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def fit_bias_corrected(
     """
     y, counted = truth.astype(np.float64), known.astype(np.float64)
     if truth[known].all() or not truth[known].any():
-        return 0.0, np.zeros(logits.shape[1])
+        return start, np.zeros(logits.shape[1])
 
     def objective(values: Floats) -> tuple[float, Floats]:
         scaled, biases = logits * np.exp(-values[0]), values[1:]

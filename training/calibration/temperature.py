@@ -61,14 +61,14 @@ def fit_calibration(
         shared = fit_log_softmax_temperature(z, truth & known)
     else:
         shared = fit_log_temperature(z[known], truth[known])
+    biases = np.zeros(num_labels)
+    if config.method == "bias_corrected_temperature":
+        shared, biases = fit_bias_corrected(
+            z, truth, known, start=shared, bounds=LOG_RANGE, shrinkage=config.bias_shrinkage
+        )
     log_temperatures = np.full(num_labels, shared)
     if config.method == "temperature_per_label":
         log_temperatures = _per_label(z, truth, known, shared, config.temperature_shrinkage)
-    biases = np.zeros(num_labels)
-    if config.method == "bias_corrected_temperature":
-        log_temperatures[:], biases = fit_bias_corrected(
-            z, truth, known, start=shared, bounds=LOG_RANGE, shrinkage=config.bias_shrinkage
-        )
     fitted = Calibration(config.method, np.exp(log_temperatures), activation, fitted_on=split, biases=biases)
     return replace(
         fitted,
