@@ -32,15 +32,16 @@ VERBS = {
     "kfold": ("training.kfold", "cross-validation"),
     "search": ("training.search", "search for the best values of some keys"),
     "lr-range": ("training.lr_range", "find a learning rate to start from"),
-    "phases": ("training.phases", "train in phases, each from the bundle of the one before"),
+    "phases": ("training.phases", "compare losses: all of them on few rows, the best ones for longer"),
     "bench": ("emotion_classifiers.bench", "measure a CUDA card (in a checkout)"),
     "completion": ("emotion_classifiers.completion", "print the completion script of a shell: bash, zsh or fish"),
 }
 """Verb -> module with a `main`, and what it does."""
 
 EXTRAS = {"export": "export,serve", "verify": "serve", "predict": "serve", "serve": "serve", "pack": "serve",
-          "seal": "serve,sign", "search": "train,search"}  # fmt: skip
-"""Verb -> the extras of the package that it needs, where that is not `train`."""
+          "seal": "serve,sign", "search": "train,search", "evaluate": "train,serve", "compare": "train,serve",
+          "audit": "train,serve", "adapt": "train,export,serve"}  # fmt: skip
+"""Verb -> the extras of the package that it needs, where that is not `train`; all that any of its options needs."""
 
 OURS = frozenset({"emotion_classifiers", "serving", "shared", "training"})
 

@@ -72,10 +72,21 @@ def test_hints_name_the_command_as_it_was_called(tmp_path):
     assert f"Run: python -m serving.export {bundle}" in module.stderr
 
 
-def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setitem(cli.VERBS, "export", ("tests.emotion_classifiers.needs_a_package", ""))
-    with pytest.raises(ConfigError, match=r"emotion export needs the package nowhere_to_be_found, which is not"):
-        cli.main(["export"])
+@pytest.mark.parametrize(
+    ("verb", "extras"),
+    [
+        ("train", "train"), ("export", "export,serve"), ("predict", "serve"),
+        # a precision is opened by ONNX Runtime; the level head is written with onnx, the level full exported
+        ("evaluate", "train,serve"), ("compare", "train,serve"), ("audit", "train,serve"),
+        ("adapt", "train,export,serve"),
+    ],
+)  # fmt: skip
+def test_a_missing_package_is_named_with_the_extras_that_have_all_of_a_command(monkeypatch, verb, extras):
+    monkeypatch.setitem(cli.VERBS, verb, ("tests.emotion_classifiers.needs_a_package", ""))
+    said = f"emotion {verb} needs the package nowhere_to_be_found, which is not installed. Run: pip install "
+    with pytest.raises(ConfigError) as raised:
+        cli.main([verb])
+    assert str(raised.value) == f"{said}'emotion-classifiers[{extras}]'"
 
 
 @pytest.fixture(scope="module")
