@@ -28,8 +28,9 @@ def main(argv: Sequence[str]) -> int:
     options, _ = parse_options(
         CompareOptions,
         rest,
-        prog="emotion compare BUNDLE BUNDLE ...",
+        prog="emotion compare",
         description=DESCRIPTION,
+        several="BUNDLE BUNDLE ...",
         examples=["runs/a runs/b", "runs/a/bundle@fp32 runs/a/bundle@int8 --output comparison"],
     )
     from training.evaluation.compare_bundles import as_text, compare_bundles  # noqa: PLC0415  (the help needs it not)

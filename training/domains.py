@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first_option = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
     options, _ = parse_options(
         DomainsOptions, words[first_option:], prog="python -m training.domains", description=str(__doc__),
-        examples=["runs/a runs/b --config corpora.yaml"],
+        examples=["runs/a runs/b --config corpora.yaml"], several="BUNDLE ...",
     )  # fmt: skip
     from training.experiments.domains import run_domains  # loads torch, which --help need not wait for
 

@@ -24,6 +24,8 @@ OFTEN = (
     "optim.lr", "optim.batch_size",
 )  # fmt: skip
 """What nearly everybody sets."""
+IN_ENVIRONMENT = {"optim.lr": "EMOTION_TRAIN_OPTIM__LR=1e-4", "data.path": "EMOTION_TRAIN_DATA__PATH=mine.csv"}
+"""Keys as the environment sets them, to show how; the first of them that a command has."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Help:
         description: what it does.
         positionals: name and meaning of the positional arguments.
         examples: arguments worth showing.
+        several: positional arguments of which there may be any number, as the usage writes them.
     """
 
     options_type: Any
@@ -53,6 +56,7 @@ class Help:
     description: str
     positionals: Mapping[str, str]
     examples: Sequence[str] = ()
+    several: str = ""
 
     @cached_property
     def keys(self) -> dict[str, Key]:
@@ -76,11 +80,15 @@ class Help:
         lines += [f"  {name.upper():{width}}{meaning}" for name, meaning in self.positionals.items()]
         lines += [f"  {'--config':{width}}YAML file with any of the keys; recipes are in configs/"]
         lines += [f"  {'--' + key.name:{width}}{_short(key, WIDTH - width - 2)}" for key in chosen]
-        lines += ["", "sections (--help SECTION lists the keys of one, --help-all those of all):"]
+        if self.sections:
+            lines += ["", "sections (--help SECTION lists the keys of one, --help-all those of all):"]
         lines += [f"  {name:{width}}{_cut(meaning, WIDTH - width - 2)}" for name, meaning in self.sections.items()]
         if self.examples:
             lines += ["", "examples:", *(f"  {self.prog} {example}".rstrip() for example in self.examples)]
-        lines += ["", "  --print_config prints the resolved YAML. In the environment: EMOTION_TRAIN_OPTIM__LR=1e-4."]
+        variable = next(
+            (f" In the environment: {said}." for key, said in IN_ENVIRONMENT.items() if key in self.keys), ""
+        )
+        lines += ["", f"  --print_config prints the resolved YAML.{variable}"]
         return "\n".join(lines) + "\n"
 
     def _own(self) -> list[str]:
@@ -118,7 +126,8 @@ class Help:
         return text + "\n" + "\n".join(self.topic(section) for section in self.sections)
 
     def _usage(self) -> str:
-        positionals = "".join(f" {name.upper()}" for name in self.positionals)
+        named = [*(name.upper() for name in self.positionals), *filter(None, [self.several])]
+        positionals = "".join(f" {name}" for name in named)
         return f"usage: {self.prog}{positionals} [--config F.yaml] [--section.key value ...]"
 
 

@@ -70,6 +70,7 @@ def parse_options(
     description: str,
     positionals: Mapping[str, str] | None = None,
     examples: Sequence[str] = (),
+    several: str = "",
 ) -> tuple[_Options, list[str]]:
     """Options of a command as an instance of a dataclass, and the positional arguments.
 
@@ -84,12 +85,15 @@ def parse_options(
         description: what it does, for the help.
         positionals: name and help of the positional arguments.
         examples: further arguments of commands worth showing, for the help.
+        several: positional arguments of which there may be any number and which the caller takes off, for the help.
 
     Raises:
         ConfigError: for unknown keys and values that are not allowed; all of them in one message.
     """
     names = positionals or {}
-    _answer_help(argv, options_type, prog=prog, description=description, positionals=names, examples=examples)
+    _answer_help(
+        argv, options_type, prog=prog, description=description, positionals=names, examples=examples, several=several
+    )
     reader = _Reader(options_type)
     reader.add_environment()
     given = reader.add_command_line([word for word in argv if not word.startswith(PRINT_CONFIG)], names)
@@ -105,7 +109,7 @@ def parse_options(
 
 def _answer_help(
     argv: Sequence[str], options_type: type, *, prog: str, description: str, positionals: Mapping[str, str],
-    examples: Sequence[str],
+    examples: Sequence[str], several: str,
 ) -> None:  # fmt: skip
     """Print what was asked for and exit; nothing when help was not asked for.
 
@@ -118,7 +122,7 @@ def _answer_help(
         return
     from training.config.help import Help  # noqa: PLC0415  (reads the source of the sections, for help alone)
 
-    page = Help(options_type, as_called(prog), as_called(description), positionals, examples)
+    page = Help(options_type, as_called(prog), as_called(description), positionals, examples, several)
     if asked is not None and argv[asked] == "--help-all":
         text = page.everything()
     else:

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ConfigError
 from training.config import Config
-from training.config.evaluate import EvaluateOptions
+from training.config.evaluate import CompareOptions, DriftOptions, EvaluateOptions
 from training.config.experiments import SearchOptions
 from training.config.parser import parse_options
 
@@ -63,6 +63,29 @@ def test_a_commands_own_keys_come_first(capsys):
     said = asked(capsys, "--help", options_type=EvaluateOptions, positionals={"bundle": "Folder of the bundle."})
     assert "usage: train BUNDLE [--config F.yaml]" in said
     assert "Folder for metrics.json, report.html" in said
+
+
+def test_arguments_of_any_number_are_in_the_usage_and_no_part_of_the_name(capsys):
+    said = asked(capsys, "--help", options_type=CompareOptions, several="BUNDLE ...", examples=["a b"])
+    assert said.startswith("usage: train BUNDLE ... [--config F.yaml]")
+    assert "\n  train a b\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options_type", "variable"),
+    [(Config, "EMOTION_TRAIN_OPTIM__LR=1e-4"), (CompareOptions, "EMOTION_TRAIN_DATA__PATH=mine.csv")],
+)
+def test_the_variable_that_is_shown_is_one_of_the_command(capsys, monkeypatch, options_type, variable):
+    assert f"In the environment: {variable}." in asked(capsys, "--help", options_type=options_type)
+    monkeypatch.setenv(*variable.split("="))
+    options, _ = parse_options(options_type, [], prog="train", description="")
+    assert (options.optim.lr == 1e-4) if options_type is Config else (options.data.path == "mine.csv")
+
+
+def test_a_command_without_sections_names_none(capsys):
+    said = asked(capsys, "--help", options_type=DriftOptions)
+    assert "sections" not in said
+    assert "EMOTION_TRAIN" not in said
 
 
 def test_help_wins_over_mistakes(capsys):
