@@ -34,8 +34,8 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 class Calibration:
     """Temperature scaling p = sigmoid(z / T + b), or softmax(z / T + b) for single-label tasks (Guo et al. 2017).
 
-    The biases b are 0 but under the method `bias_corrected_temperature` (Alexandari et al. 2020), which adapting a
-    bundle to texts with other label frequencies fits.
+    The biases b are 0 but under the method `bias_corrected_temperature` (Alexandari et al. 2020), which a training fits
+    where it is asked to, and adapting a bundle to other texts always.
 
     Attributes:
         method: one of `METHODS`.

@@ -1,1 +1,1 @@
-"""Temperatures and thresholds, fitted on dev."""
+"""Temperatures, biases and thresholds, fitted on dev."""

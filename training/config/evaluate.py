@@ -41,7 +41,7 @@ PER_LABEL = ("temperature_per_label", "bias_corrected_temperature")
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """Temperatures and thresholds, both fitted on dev."""
+    """Temperatures, biases and thresholds, all fitted on dev."""
 
     method: Literal["temperature", "temperature_per_label", "bias_corrected_temperature", "none"] = "temperature"
     """One temperature for all labels, one per label (shrunk to the global one), one and a bias per label, or none."""

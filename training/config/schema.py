@@ -50,7 +50,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
     """How progress and the result are measured."""
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    """Temperatures and thresholds."""
+    """Temperatures, biases and thresholds."""
     preflight: PreflightConfig = field(default_factory=PreflightConfig)
     """Checks before anything expensive."""
     watch: WatchConfig = field(default_factory=WatchConfig)

@@ -31,7 +31,7 @@ log = logging.getLogger("training")
 def calibrate_and_evaluate(
     model: Any, tokenizer: TokenizerPair, config: Config, data: Splits
 ) -> tuple[Trained, list[Scored]] | tuple[Trained, list[ScoredIntensities]]:
-    """Temperatures and thresholds from dev, then the metrics of every held-out split, all on the CPU in float32.
+    """Calibration and thresholds from dev, then the metrics of every held-out split, all on the CPU in float32.
 
     These logits are those of the sealed weights on any machine. How far the device of the training is from them is in
     the metrics of dev, as `training_device`.

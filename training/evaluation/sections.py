@@ -146,7 +146,7 @@ def span(interval: Sequence[float] | None) -> str:
 
 def _probability_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float], bool]]:
     titles = {
-        "uncalibrated": "without temperature", "train_prior": "baseline: train prior",
+        "uncalibrated": "without calibration", "train_prior": "baseline: train prior",
         "reference_prior": "baseline: frequencies of the bundle's reference rows",
     }  # fmt: skip
     return [("calibrated", metrics, False), *((titles[name], row, True) for name, row in metrics["baselines"].items())]
