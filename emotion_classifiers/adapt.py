@@ -74,7 +74,7 @@ class AdaptOptions:
     threads: int | None = None
     """CPU threads; what the machine or the container allows when left out."""
     seed: int = 0
-    """Of the folds of the cross-validation."""
+    """Of the folds of the cross-validation, and of the draw of the texts that are suggested."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -87,8 +87,8 @@ class LabelKeys(TableKeys):
     """Tables: the column of each row's language, as a code such as en or deu: for metrics, sampling and thresholds of
     each."""
     language: str | None = None
-    """BRIGHTER, XED, EmoEvent: the language, by the code in their files, such as eng or en; BRIGHTER: several with
-    commas between them, or all. Tables: the language that all rows are in."""
+    """BRIGHTER, XED, EmoEvent, SemEval-2018 EI: the language, by the code in their files, such as eng or en; BRIGHTER:
+    several with commas between them, or all. Tables: the language that all rows are in."""
     utterances: bool = False
     """EmpatheticDialogues: each utterance is a text, in place of the prompt of each conversation."""
     rename: str | None = None

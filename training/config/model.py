@@ -13,7 +13,7 @@ class ModelConfig:
     """The encoder and the classification head."""
 
     name: str = "starter"
-    """Encoder: "starter" (22.7M, needs no download), "starter-base" (109M, the extra `base`), a folder, or a name on
+    """Encoder: "starter" (22.8M, needs no download), "starter-base" (109M, the extra `base`), a folder, or a name on
     the hub such as microsoft/deberta-v3-base."""
     pooling: Literal["auto", "cls", "mean"] = "auto"
     """How tokens become one vector: "cls" first token (native class), "mean" of all; "auto" = mean for the starters."""

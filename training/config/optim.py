@@ -27,7 +27,7 @@ class LossConfig:
     "cross_entropy": softmax, for tasks where a text has exactly one label. With data.task intensity: "bce" or "mse" of
     the share of the scale, or for ordinal scales "cumulative_link" (proportional odds) or "coral"."""
     smoothing: ShareBelowOne = 0.0
-    """Label smoothing e: targets 0 and 1 become e/2 and 1 - e/2 (cross_entropy: e is spread over all L labels)."""
+    """Label smoothing e: targets 0 and 1 become e/2 and 1 - e/2 (cross_entropy: e is spread over the known labels)."""
     weighting: Literal["inverse_frequency", "balanced"] = "inverse_frequency"
     """weighted_bce: positives of a label weigh rows / positives; "balanced": scikit-learn's rows / (2 count), for
     positives and negatives."""
