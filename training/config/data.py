@@ -114,7 +114,8 @@ class SourceConfig(LabelKeys):
     labels: list[str] | None = None
     """Tables: label names in the order of their ids, when the file holds ids; taken from the file when left out."""
     temporal_split: bool = False
-    """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
+    """Raw GoEmotions, tables with data.date_column: the newest rows are test, the ones before them dev, instead of a
+    stratified split."""
     weight: PositiveFloat = 1.0
     """How often its training rows are seen in an epoch: 0.5 = half of them, another half each time; 2 = all twice."""
 
@@ -152,7 +153,8 @@ class DataConfig(LabelKeys):
     label_column: str | None = None
     """Tables: name of the label column, or the names of 0/1 columns separated by commas; detected when left out."""
     temporal_split: bool = False
-    """Raw GoEmotions: the newest comments are test, the ones before them dev, instead of a stratified split."""
+    """Raw GoEmotions, tables with data.date_column: the newest rows are test, the ones before them dev, instead of a
+    stratified split."""
     sources: list[SourceConfig] = field(default_factory=list)
     """Several corpora to train on together; replaces the keys above."""
     labels: list[str] | None = None
