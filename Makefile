@@ -25,6 +25,7 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 	  --text "Nobody remembered my birthday, and the flat feels so empty tonight." \
 	  --text "Thank you for staying up with me, I'm so relieved the results were fine."
 
+test: export PYTHONDONTWRITEBYTECODE :=  # the hundreds of processes that tests start compile no module twice
 test: setup  ## the whole test suite, in TEST_PROCESSES processes that take a file at a time
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 

@@ -14,10 +14,11 @@ from shared.bundle import Bundle
 from tests.serving.servers import ROOT, environment, serving
 from tests.training.conversations import write_meld
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two trainings of the starter: 80 CPU seconds
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two trainings of the starter
 
 OPTIONS = ("--data.source", "meld", "--data.labels", "[neutral, joy, sadness, anger]", "--data.max_length", "48",
-           "--optim.epochs", "3", "--optim.batch_size", "16", "--run.threads", "1")  # fmt: skip
+           "--optim.epochs", "2", "--optim.batch_size", "16", "--run.threads", "1",
+           "--eval.fairness_sentences", "0")  # fmt: skip
 NEWS = {"joy": "They gave me the job, finally!", "sadness": "My grandfather, who raised me, died.",
         "anger": "He stole my wallet and laughed!"}  # fmt: skip
 

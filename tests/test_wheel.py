@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.docs.pages import ROOT, blocks, commands
-from tests.serving.servers import free_port, stop
+from tests.serving.servers import NO_CERTIFICATES, free_port, stop
 from tests.training.rows import write_table
 
 pytestmark = pytest.mark.slow
@@ -126,7 +126,7 @@ def _check_service(command: str, folder: Path, environment: dict[str, str]) -> N
             assert process.poll() is None, (folder / "serve.log").read_text()
             assert time.monotonic() < end, (folder / "serve.log").read_text()
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5, verify=NO_CERTIFICATES).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.2)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ import httpx
 from serving.http.response_schemas import PredictResponse
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For requests by plain HTTP: reading the certificates that they do not need takes 25 ms each time."""
 START_S = 120
 STOP_S = 20
 
@@ -81,7 +84,7 @@ def wait_until_ready(server: Server) -> None:
     while time.monotonic() < end:
         assert server.process.poll() is None, f"the server ended:\n{server.log}"
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{server.url}/readyz", timeout=2).status_code == 200:
+            if httpx.get(f"{server.url}/readyz", timeout=2, verify=NO_CERTIFICATES).status_code == 200:
                 return
         time.sleep(0.1)
     raise AssertionError(f"not ready within {START_S} s:\n{server.log}")
@@ -118,7 +121,7 @@ def serve_and_fail(folder: Path, bundle: Path, port: int | None = None, **settin
 def metric(url: str, name: str, labels: Mapping[str, str] | None = None) -> float:
     """Sum of a metric's samples that carry `labels`."""
     total = 0.0
-    for line in httpx.get(f"{url}/metrics", timeout=5).text.splitlines():
+    for line in httpx.get(f"{url}/metrics", timeout=5, verify=NO_CERTIFICATES).text.splitlines():
         found, _, rest = line.partition("{") if "{" in line else (line.split(" ")[0], "", line)
         if found == name and all(f'{key}="{value}"' in rest for key, value in (labels or {}).items()):
             total += float(line.rsplit(" ", 1)[1])
@@ -127,7 +130,7 @@ def metric(url: str, name: str, labels: Mapping[str, str] | None = None) -> floa
 
 def ask(server: Server, status: int = 200, **body: object) -> Any:
     """The results of `POST /predict`, which must have the documented shape; the detail of an error that is expected."""
-    answer = httpx.post(f"{server.url}/predict", json=body, timeout=20)
+    answer = httpx.post(f"{server.url}/predict", json=body, timeout=20, verify=NO_CERTIFICATES)
     assert answer.status_code == status, answer.text
     if status != 200:
         return answer.json()["detail"]

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.client import read_texts
 from tests.serving.bundles import stand_in_bundle
-from tests.serving.servers import Server, metric, serving
+from tests.serving.servers import NO_CERTIFICATES, Server, metric, serving
 from tests.serving.test_service_life import has_ended, model_processes
 from tests.system import SEED, bundle_from, requests
 from tests.system.crowd import NOT_READY, Crowd, good_requests
@@ -120,7 +120,7 @@ def crowd_of(server: Server) -> Crowd:
 
 
 def ready(server: Server) -> bool:
-    return httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200
+    return httpx.get(f"{server.url}/readyz", timeout=5, verify=NO_CERTIFICATES).status_code == 200
 
 
 def seconds_until(condition: Callable[[], bool], limit_s: float, started: float) -> float:

@@ -15,7 +15,7 @@ import pytest
 
 from shared.bundle import Bundle
 from tests.serving.bundles import stand_in_bundle
-from tests.serving.servers import free_port, serving
+from tests.serving.servers import NO_CERTIFICATES, free_port, serving
 from tests.serving.test_deploy_files import FOLDER
 from tests.serving.test_service_life import CLIENTS, Crowd, link_to, until
 
@@ -121,9 +121,9 @@ def test_a_swap_and_a_rolling_restart_behind_nginx_lose_nothing(tmp_path):
 
 def _ready(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=5, verify=NO_CERTIFICATES).status_code == 200
     return False
 
 
 def _seal(url: str) -> str:
-    return str(httpx.get(f"{url}/model", timeout=5).json()["seal"])
+    return str(httpx.get(f"{url}/model", timeout=5, verify=NO_CERTIFICATES).json()["seal"])

@@ -6,10 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ import pytest
 from shared.bundle import Bundle
 from tests.system import only_in_full
 from tests.training.conftest import run_arguments
+from tests.training.runtime.slow_first import wait_for_a_slow_first
 from training.run import main
 from training.runtime import processes
 
@@ -42,20 +40,6 @@ def test_threads_are_shared_by_the_processes_of_a_machine(monkeypatch):
     assert processes.start(None) == 4
     assert processes.start(3) == 3
     assert set_to == [4, 3]
-
-
-def wait_for_a_slow_first(rank: int, port: int, said: Any) -> None:
-    """Process `rank` of two, in whose gradients a wait of two seconds is an error; the first takes four to begin."""
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
-    processes.start(1)
-    processes.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=2))
-    with processes.main_first():
-        if processes.is_main():
-            time.sleep(4)
-    said.put((rank, processes.from_main(f"of {rank}")))
-    processes.finish()
 
 
 @pytest.mark.slow
