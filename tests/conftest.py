@@ -15,10 +15,22 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+MANY_OBJECTS = 100_000
+
+
 def pytest_collection_finish() -> None:
-    """No collection of garbage walks through what was imported and collected: half a second each, hundreds a run."""
+    """Hide imports and tests from the garbage collector, which takes half a second to walk through them, many times."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _late_imports_out_of_sight() -> Iterator[None]:
+    """What a test has imported for all that follow is hidden, too."""
+    yield
+    if len(gc.get_objects()) > MANY_OBJECTS:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
