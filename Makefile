@@ -27,7 +27,7 @@ demo: setup  ## train, calibrate, export and verify on the embedded corpus, then
 
 test: export PYTHONDONTWRITEBYTECODE :=  # the hundreds of processes that tests start compile no module twice
 test: setup  ## the whole test suite, in TEST_PROCESSES processes that take a file at a time
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 system: setup  ## judge promises in full: 20,000 requests each of attacks, restarts, swaps; 400 draws of simulations
 	SYSTEM_REQUESTS=$${SYSTEM_REQUESTS:-20000} SYSTEM_DRAWS=400 $(BIN)/python -m pytest -m system -s

@@ -18,6 +18,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 MANY_OBJECTS = 100_000
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that at the end no process is left alone with one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("system")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish() -> None:
     """Hide imports and tests from the garbage collector, which takes half a second to walk through them, many times."""
     gc.collect()

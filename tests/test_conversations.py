@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 import emotion_classifiers as ec
+from emotion_classifiers import cli
+from serving import export
 from shared.bundle import Bundle
-from tests.serving.servers import ROOT, environment, serving
+from tests.serving.servers import serving
 from tests.training.conversations import write_meld
+from training import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two trainings of the starter
 
@@ -29,26 +30,20 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conversations")
     data = ("--data.path", write_meld(folder / "meld", answers=1))
     for name, context in (("without", ()), ("with", ("--data.context_turns", "1"))):
-        command(folder, "training.run", *OPTIONS, *data, *context, "--run.output_dir", folder, "--run.name", name)
-    command(folder, "serving.export", folder / "with" / "bundle", "--precision", "fp32", "--threads", "1")
+        output = ("--run.output_dir", folder, "--run.name", name)
+        assert run.main([str(option) for option in (*OPTIONS, *data, *context, *output)]) == 0
+    export.main([str(folder / "with" / "bundle"), "--precision", "fp32", "--threads", "1"])
     return folder
 
 
-def command(folder, module, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT, env=environment(folder), capture_output=True, text=True, timeout=1200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_previous_turns_win_clearly_in_the_paired_comparison(folder):
+def test_previous_turns_win_clearly_in_the_paired_comparison(folder, capsys):
     output = folder / "compared"
-    shown = command(
-        folder, "emotion_classifiers", "compare", folder / "without", folder / "with", "--threads", "1",
+    arguments = (
+        "compare", folder / "without", folder / "with", "--threads", "1",
         "--data.source", "meld", "--data.path", folder / "meld", "--data.split", "test", "--output", output,
     )  # fmt: skip
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    shown = capsys.readouterr().out
     found = json.loads((output / "comparison.json").read_text())
     gain = found["against_first"][0]["gains"]["macro_f1"]
     without, aware = (row["metrics"]["macro_f1"] for row in found["candidates"])
