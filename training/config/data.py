@@ -71,7 +71,8 @@ class LabelKeys(TableKeys):
     date_column: str | None = None
     """Tables: the column of each row's date, for data.temporal_split and metrics over time."""
     group_column: str | None = None
-    """Tables: the column of what each row belongs to, such as its writer: kept in one fold, compared by audits."""
+    """Tables: the column of what each row belongs to, such as its writer: kept in one split or fold,
+    compared by audits."""
     context_column: str | None = None
     """Tables: the column of the turns before each text: a list, a JSON list of texts or of {"text", "speaker"}, or the
     text of one turn. The model reads them as a second segment."""

@@ -239,6 +239,7 @@ def _report(
         if near:
             notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:
+        notes += _shared_groups(raw)
         dropped = [name for name in raw.labels if name.casefold() not in {label.casefold() for label in labels.names}]
         if dropped:
             notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
@@ -258,6 +259,15 @@ def _report(
         notes.append(f"labels with fewer than {config.min_label_support} training rows: {', '.join(rare)}")
     infos = tuple(SourceInfo(r.kind, r.origin, r.licence, (*r.notes, *_refusals(r))) for r in corpora)
     return DataReport(infos, tuple(part.counted_rows for part in parts), tuple(notes), support)
+
+
+def _shared_groups(raw: RawCorpus) -> list[str]:
+    """What official splits hold of the same groups, which own splits and folds would keep whole."""
+    groups = {name: set(split.groups or ()) - {""} for name, split in raw.splits.items()}
+    return [
+        f"{raw.kind}: {len(shared):,} groups (data.group_column) are in train and in {name}; unseen ones may be harder"
+        for name in (DEV, TEST) if (shared := groups.get(TRAIN, set()) & groups.get(name, set()))
+    ]  # fmt: skip
 
 
 def _refusals(raw: RawCorpus) -> list[str]:

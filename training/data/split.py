@@ -35,10 +35,10 @@ def split_source(
 ) -> list[Corpus]:  # fmt: skip
     """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`).
 
-    With a `context`, texts carry the turns before them, and no dialogue is in two own splits.
+    No group is in two own splits, and with a `context`, where texts carry the turns before them, no dialogue.
 
     Raises:
-        DataFormatError: when groups that are asked for cut dialogues.
+        DataFormatError: when groups that are asked for cut dialogues, or a cut by time would cut groups.
         EmptyDataError: when there are too few rows for own splits.
     """
     columns = columns_in(raw, labels)
@@ -57,16 +57,13 @@ def split_source(
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label, graded=raw.scale is not None))
-    groups = context is not None
     if [part.split for part in parts] == [WHOLE]:
         if undivided:
             return parts
-        return _divide(
-            parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split, whole_groups=groups
-        )
+        return _divide(parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split)
     by_name = {part.split: part for part in parts}
     if TRAIN in by_name and DEV not in by_name:
-        by_name |= {p.split: p for p in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin, whole_groups=groups)}
+        by_name |= {part.split: part for part in _divide(by_name[TRAIN], (TRAIN, DEV), config, raw.origin)}
     return list(by_name.values())
 
 
@@ -91,19 +88,18 @@ def _require_whole_dialogues(split: RawSplit, origin: str) -> None:
 
 
 def _divide(
-    rows: Corpus, names: Sequence[str], config: DataConfig, origin: str, *, by_time: bool = False,
-    whole_groups: bool = False,
-) -> list[Corpus]:  # fmt: skip
-    """Cut rows whose texts are distinct into train, dev and (where its fraction is not 0) test."""
+    rows: Corpus, names: Sequence[str], config: DataConfig, origin: str, *, by_time: bool = False
+) -> list[Corpus]:
+    """Cut rows whose texts are distinct into train, dev and (where its fraction is not 0) test, groups whole."""
     share = {DEV: config.dev_fraction, TEST: config.test_fraction}
     held = {name: share[name] for name in names if share.get(name)}
     fractions = [1 - sum(held.values()), *held.values()]
     wanted = [TRAIN, *held]
-    in_groups = whole_groups and rows.groups is not None
-    if by_time and in_groups:
+    if by_time and rows.groups is not None:
         raise DataFormatError(
-            f"data.temporal_split would cut the dialogues of {origin}, whose turns are context of each other.",
-            hint="Leave temporal_split out, or name official splits with data.split_column.",
+            f"data.temporal_split would cut the groups of {origin} (data.group_column, or dialogues, whose turns are "
+            "context of each other).",
+            hint="Leave one of the two out, or name official splits with data.split_column.",
         )
     if by_time and rows.created_s is None:
         raise DataFormatError(
@@ -112,11 +108,9 @@ def _divide(
         )
     if by_time and rows.created_s is not None:
         pieces = temporal_split(rows.created_s, fractions)
-    elif in_groups:
-        pieces = stratified_groups(with_language_columns(rows), rows.groups, fractions, config.seed)
     else:
-        pieces = stratified_split(with_language_columns(rows), fractions, config.seed)
-    require_rows(pieces, wanted, origin)
+        pieces = stratified_groups(with_language_columns(rows), rows.groups, fractions, config.seed)
+    require_rows(pieces, wanted, origin, rows.groups)
     parts = [
         rows.take(piece, counts=_counts(rows, name, piece)).counted()
         for name, piece in zip(wanted, pieces, strict=True)
@@ -179,17 +173,18 @@ def stratified_subset(targets: NDArray[np.floating], size: int, seed: int) -> Ro
     return np.sort(kept)
 
 
-def require_rows(parts: Sequence[Rows], names: Sequence[str], origin: str) -> None:
+def require_rows(parts: Sequence[Rows], names: Sequence[str], origin: str, groups: Sequence[str] | None = None) -> None:
     """Refuse a split with an empty part.
 
     Raises:
         EmptyDataError: names the part and the number of rows there were.
     """
     total = sum(len(part) for part in parts)
+    in_groups = "" if groups is None else " in groups that are kept whole"
     for name, part in zip(names, parts, strict=True):
         if not len(part):
             raise EmptyDataError(
-                f"{origin} has {total} usable rows: too few to hold out a {name} split.",
+                f"{origin} has {total} usable rows{in_groups}: too few to hold out a {name} split.",
                 hint="Add rows, give official splits, or change data.dev_fraction and data.test_fraction.",
             )
 

@@ -10,7 +10,7 @@ import pytest
 
 from emotion_classifiers.adapting.full import CONTEXT_COLUMN, _write_rows
 from shared.context import ContextFormat, Turn, Utterance, context_of
-from shared.errors import ConfigError, DataFormatError
+from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.labels import LabelSet
 from shared.tokenizer import TextTokenizer
 from tests.shared.test_context import word_tokenizer
@@ -212,7 +212,7 @@ def test_dialogues_are_not_cut_by_time(tmp_path):
     path = table(tmp_path / "t.jsonl", rows, "text", "label", "d", "when")
     config = DataConfig(source="table", path=str(path), dialogue_column="d", context_turns=1, date_column="when",
                         temporal_split=True)  # fmt: skip
-    with pytest.raises(DataFormatError, match="temporal_split would cut the dialogues of"):
+    with pytest.raises(DataFormatError, match="temporal_split would cut the groups of .*dialogues"):
         load_data(config)
 
 
@@ -302,7 +302,8 @@ def test_groups_that_cut_dialogues_are_refused_where_splits_are_cut(tmp_path):
     whole = load_data(replace(config, group_column="group"))  # two dialogues each
     groups = [{int(text.split()[1]) // 2 for text in corpus.texts} for corpus in whole.named().values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 20
-    assert len(load_data(replace(config, context_turns=None)).train) > 0
+    with pytest.raises(EmptyDataError, match="in groups that are kept whole: too few to hold out"):  # there are two
+        load_data(replace(config, context_turns=None))
     form = ContextFormat(20, 1)
     found = load_eval_split(replace(config, context_turns=None), None, LabelSet(("joy", "anger")), context=form)
     assert set(found.rows.groups) == {"s0", "s1"}  # nothing is cut: an audit compares them

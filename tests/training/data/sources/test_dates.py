@@ -1,12 +1,13 @@
 """Dates and groups of a table come with its rows, through folds, splits in time and evaluation."""
 
 import json
+import re
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
 
-from shared.errors import DataFormatError
+from shared.errors import DataFormatError, EmptyDataError
 from training.config.data import DataConfig
 from training.data.load import load_data
 from training.data.sources.dates import read_dates
@@ -48,6 +49,36 @@ def test_a_split_in_time_puts_the_newest_rows_into_test(table):
         load_data(DataConfig(source="table", path=str(table), temporal_split=True))
     with pytest.raises(DataFormatError, match="has no column 'wen', which data.date_column names; it has text"):
         load_data(DataConfig(source="table", path=str(table), date_column="wen"))
+
+
+def test_no_writer_is_in_two_own_splits(table):
+    config = DataConfig(source="table", path=str(table), group_column="user", dev_fraction=0.2, test_fraction=0.2)
+    splits = load_data(config)
+    writers = [set(part.groups) for part in (splits.train, splits.dev, splits.test)]
+    assert len(set.union(*writers)) == sum(map(len, writers)) == 40
+    assert all(24 <= len(part) <= 72 for part in (splits.dev, splits.test))  # four to twelve writers of 40
+    with pytest.raises(DataFormatError, match=r"temporal_split would cut the groups of .* \(data.group_column, or"):
+        load_data(DataConfig(source="table", path=str(table), group_column="user", date_column="when",
+                             temporal_split=True))  # fmt: skip
+
+
+def test_a_single_writer_cannot_be_held_out(table):
+    table.write_text(re.sub(r'"u\d+"', '"me"', table.read_text()))
+    with pytest.raises(EmptyDataError, match="has 240 usable rows in groups that are kept whole: too few to hold out"):
+        load_data(DataConfig(source="table", path=str(table), group_column="user"))
+
+
+def test_writers_in_two_official_splits_are_said(tmp_path):
+    rows = [("train", "a"), ("train", "b"), ("train", ""), ("dev", "b"), ("dev", ""), ("test", "a"), ("test", "b")]
+    path = tmp_path / "t.csv"
+    path.write_text("text,labels,split,user\n" + "".join(
+        f"text {number},{('joy', 'fear')[number % 2]},{split},{user}\n" for number, (split, user) in enumerate(rows)
+    ))  # fmt: skip
+    notes = load_data(DataConfig(source="table", path=str(path), group_column="user")).report.notes
+    assert [note for note in notes if "group_column" in note] == [
+        f"table: {count} groups (data.group_column) are in train and in {split}; unseen ones may be harder"
+        for count, split in ((1, "dev"), (2, "test"))
+    ]
 
 
 def test_no_writer_is_in_two_folds(table):
