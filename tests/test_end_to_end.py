@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from serving import export
 from shared.bundle import Bundle
 from shared.modeling.classifier import load_classifier
 from tests.serving.servers import ROOT, environment, serve_and_fail, serving
 from tests.training.conftest import run_arguments
 from tests.training.rows import write_table
+from training import run
 
 pytestmark = pytest.mark.slow
 TEXTS = ["i feel so happy today", "they felt angry at work and so very afraid", "we feel at home"]
@@ -27,9 +29,9 @@ def trained(tiny_model, tmp_path_factory):
     """The bundle of a run over 300 rows, exported; whatever is wrong with it is what the commands did."""
     folder = tmp_path_factory.mktemp("whole_way")
     table = write_table(folder / "table.jsonl", rows=300)
-    command(folder, "training.run", *run_arguments(tiny_model, table, folder / "runs"), "--optim.epochs=3")
+    assert run.main([*run_arguments(tiny_model, table, folder / "runs"), "--optim.epochs=3"]) == 0
     bundle = folder / "runs" / "latest" / "bundle"
-    command(folder, "serving.export", bundle, "--precision", "fp32", "--threads", "1")
+    export.main([str(bundle), "--precision", "fp32", "--threads", "1"])
     return bundle
 
 

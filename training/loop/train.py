@@ -32,7 +32,7 @@ from training.model.compiled import MULTIPLE, compile_layers
 from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
 from training.runtime.processes import sharding
-from training.runtime.resources import Precision, disk_errors
+from training.runtime.resources import Precision, disk_errors, heap_out_of_sight
 from training.runtime.run_folder import RunFolder, read_state
 
 
@@ -102,7 +102,7 @@ def train(
         trainer = make(config)
         _restore_finished(trainer, resume_from)
     else:
-        with closing, disk_errors(), request.listening():
+        with closing, disk_errors(), request.listening(), heap_out_of_sight():
             trainer = train_within_memory(make, config, resume_from)
         trainer.log_shapes()
         if request.received:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import subprocess
 import sys
 
@@ -118,3 +119,19 @@ def test_other_errors_pass(error):
     with pytest.raises(type(error)) as caught, disk_errors():
         raise error
     assert caught.value is error
+
+
+def test_what_lives_already_is_hidden_while_training_and_what_was_hidden_stays_so():
+    gc.unfreeze()
+    try:
+        with resources.heap_out_of_sight():
+            assert gc.get_freeze_count() > 100_000
+            cycle: list[object] = []
+            cycle.append(cycle)
+            assert any(found is cycle for found in gc.get_objects())  # what is new is seen
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
+    with resources.heap_out_of_sight():
+        pass
+    assert gc.get_freeze_count() > 100_000
