@@ -15,6 +15,8 @@ from shared.calibration import sigmoid
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Mode = tuple[Floats, Floats]
+"""Log slope and shift of every label, shape (L, 2), and the ones that they share, shape (2,)."""
 
 SPREADS = (0.15, 0.3, 0.5, 0.7, 1.0, 1.5)
 """Candidates for the standard deviation of a label's own shift, in logits, around the shift that all labels share."""
@@ -72,19 +74,18 @@ def fit_recalibration(scores: Floats, truth: Bools, known: Bools, seed: int = 0)
         return identity
     cells = np.maximum(1, known.sum(axis=1))
     parent = row_nll(scores, truth, known)
-    gains = {}
-    for spread in SPREADS:
-        found = np.empty(num_rows)
-        for inside, outside in folds(num_rows, FOLDS, seed):
-            fitted = _fit(scores[inside], truth[inside], known[inside], spread)
-            found[outside] = row_nll(fitted.apply(scores[outside]), truth[outside], known[outside])
-        gains[spread] = (parent - found) / cells
-    spread = max(gains, key=lambda name: gains[name].mean())
-    gain, error = float(gains[spread].mean()), float(gains[spread].std(ddof=1) / np.sqrt(num_rows))
+    gains = np.tile(parent / cells, (len(SPREADS), 1))
+    for inside, outside in folds(num_rows, FOLDS, seed):
+        mode = None
+        for row, spread in zip(gains, SPREADS, strict=True):
+            fitted, mode = _fit(scores[inside], truth[inside], known[inside], spread, mode)
+            row[outside] -= row_nll(fitted.apply(scores[outside]), truth[outside], known[outside]) / cells[outside]
+    best = int(gains.mean(axis=1).argmax())
+    gain, error = float(gains[best].mean()), float(gains[best].std(ddof=1) / np.sqrt(num_rows))
     before = float((parent / cells).mean())
     if gain <= error:
         return replace(identity, gain=(gain, error), nll=before)
-    return replace(_fit(scores, truth, known, spread), gain=(gain, error), nll=before - gain)
+    return replace(_fit(scores, truth, known, SPREADS[best])[0], gain=(gain, error), nll=before - gain)
 
 
 def row_nll(logits: Floats, truth: Bools, known: Bools) -> Floats:
@@ -99,11 +100,14 @@ def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[NDArray[np.int
         yield np.setdiff1d(order, part), part
 
 
-def _fit(scores: Floats, truth: Bools, known: Bools, spread: float) -> Recalibration:
+def _fit(
+    scores: Floats, truth: Bools, known: Bools, spread: float, start: Mode | None = None
+) -> tuple[Recalibration, Mode]:
     """The mode of the posterior: log slope = shared + own, shift at the label's usual score = shared + own.
 
-    By Fisher scoring, halving steps that go up. The labels meet in the shared pair alone, so a step is one system of
-    2 x 2 a label and one for the pair (Schur complement).
+    By Fisher scoring, halving steps that go up, from the parent or from the mode of the same rows for a spread nearby.
+    The labels meet in the shared pair alone, so a step is one system of 2 x 2 a label and one for the pair (Schur
+    complement).
     """
     has_rows: Bools = np.asarray(known.any(axis=0))
     num_labels = scores.shape[1]
@@ -118,8 +122,7 @@ def _fit(scores: Floats, truth: Bools, known: Bools, spread: float) -> Recalibra
         nll = row_nll(np.exp(pairs[:, 0]) * away + (centre + pairs[:, 1]), truth, known).sum()
         return float(nll + ((pairs - pair) ** 2 @ own.diagonal()).sum() / 2 + pair**2 @ shared.diagonal() / 2)
 
-    pairs: Floats = np.zeros((num_labels, 2))  # log slope and shift of every label
-    pair: Floats = np.zeros(2)  # the shared ones
+    pairs, pair = start or (np.zeros((num_labels, 2)), np.zeros(2))
     value = loss(pairs, pair)
     for _ in range(MAX_STEPS):
         scaled = np.exp(pairs[:, 0]) * away
@@ -143,4 +146,4 @@ def _fit(scores: Floats, truth: Bools, known: Bools, spread: float) -> Recalibra
         pairs, pair, value = pairs - size * steps, pair - size * step, new
     slopes = np.where(has_rows, np.exp(pairs[:, 0]), 1.0)
     shifts = centre * (1 - slopes) + pairs[:, 1]
-    return Recalibration(slopes, np.where(has_rows, shifts, 0.0), spread)
+    return Recalibration(slopes, np.where(has_rows, shifts, 0.0), spread), (pairs, pair)
