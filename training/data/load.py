@@ -239,7 +239,7 @@ def _report(
         if near:
             notes.append(f"{near:,} texts of {name} are those of train but for case, punctuation, users, links")
     for raw in corpora:
-        notes += _shared_groups(raw)
+        notes += _about_groups(raw)
         dropped = [name for name in raw.labels if name.casefold() not in {label.casefold() for label in labels.names}]
         if dropped:
             notes.append(f"{raw.kind}: dropped, as the label set has no such label: {', '.join(dropped)}")
@@ -261,13 +261,16 @@ def _report(
     return DataReport(infos, tuple(part.counted_rows for part in parts), tuple(notes), support)
 
 
-def _shared_groups(raw: RawCorpus) -> list[str]:
-    """What official splits hold of the same groups, which own splits and folds would keep whole."""
+def _about_groups(raw: RawCorpus) -> list[str]:
+    """That splits cut here keep groups whole, and what official ones hold of the same groups."""
     groups = {name: set(split.groups or ()) - {""} for name, split in raw.splits.items()}
-    return [
-        f"{raw.kind}: {len(shared):,} groups (data.group_column) are in train and in {name}; unseen ones may be harder"
-        for name in (DEV, TEST) if (shared := groups.get(TRAIN, set()) & groups.get(name, set()))
+    count = len(set().union(*groups.values()))
+    cut = [f"{raw.kind}: each of {count:,} groups (data.group_column) is in one of the splits that are cut here"]
+    shared = [
+        f"{raw.kind}: {len(both):,} groups (data.group_column) are in train and in {name}; unseen ones may be harder"
+        for name in (DEV, TEST) if (both := groups.get(TRAIN, set()) & groups.get(name, set()))
     ]  # fmt: skip
+    return [*(cut if count and DEV not in groups else ()), *shared]
 
 
 def _refusals(raw: RawCorpus) -> list[str]:

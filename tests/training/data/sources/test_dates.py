@@ -56,6 +56,9 @@ def test_no_writer_is_in_two_own_splits(table):
     splits = load_data(config)
     writers = [set(part.groups) for part in (splits.train, splits.dev, splits.test)]
     assert len(set.union(*writers)) == sum(map(len, writers)) == 40
+    assert (
+        "table: each of 40 groups (data.group_column) is in one of the splits that are cut here" in splits.report.notes
+    )
     assert all(24 <= len(part) <= 72 for part in (splits.dev, splits.test))  # four to twelve writers of 40
     with pytest.raises(DataFormatError, match=r"temporal_split would cut the groups of .* \(data.group_column, or"):
         load_data(DataConfig(source="table", path=str(table), group_column="user", date_column="when",
