@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-
 MANY_OBJECTS = 100_000
 
 
@@ -24,16 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-def pytest_collection_finish() -> None:
-    """Hide imports and tests from the garbage collector, which takes half a second to walk through them, many times."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(scope="module", autouse=True)
-def _late_imports_out_of_sight() -> Iterator[None]:
-    """What a test has imported for all that follow is hidden, too."""
-    yield
+def _imports_out_of_sight() -> None:
+    """Hide what was collected and imported from the garbage collector, which would walk through it half a second."""
     if len(gc.get_objects()) > MANY_OBJECTS:
         gc.collect()
         gc.freeze()

@@ -265,12 +265,16 @@ def _about_groups(raw: RawCorpus) -> list[str]:
     """That splits cut here keep groups whole, and what official ones hold of the same groups."""
     groups = {name: set(split.groups or ()) - {""} for name, split in raw.splits.items()}
     count = len(set().union(*groups.values()))
-    cut = [f"{raw.kind}: each of {count:,} groups (data.group_column) is in one of the splits that are cut here"]
+    notes = []
+    if count and DEV not in groups:
+        notes.append(
+            f"{raw.kind}: each of {count:,} groups (data.group_column) is in one of the splits that are cut here"
+        )
     shared = [
         f"{raw.kind}: {len(both):,} groups (data.group_column) are in train and in {name}; unseen ones may be harder"
         for name in (DEV, TEST) if (both := groups.get(TRAIN, set()) & groups.get(name, set()))
     ]  # fmt: skip
-    return [*(cut if count and DEV not in groups else ()), *shared]
+    return notes + shared
 
 
 def _refusals(raw: RawCorpus) -> list[str]:

@@ -12,7 +12,7 @@ from serving.exporting import onnx_models
 from serving.exporting.onnx_models import GraphBuilder, save, stored_bytes
 
 FREE_GB = 9
-"""Main memory that a model above 2 GiB needs here: three copies of 2.4 GB, and then some."""
+"""Main memory that a model above 2 GiB needs here: three copies of 2.2 GB, and then some."""
 
 
 def sum_of_tables(tables):
