@@ -19,8 +19,9 @@ from emotion_classifiers.prediction import Prediction
 from emotion_classifiers.texts import listed
 from emotion_classifiers.wording import python_errors
 from serving.batching.jobs import Row
+from serving.complaints import describe
 from serving.http.reading import check_request
-from serving.http.schemas import PredictRequest, check_text, describe
+from serving.http.schemas import PredictRequest, check_text
 from serving.local_reading import NO_LIMIT, answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
@@ -335,4 +336,4 @@ def _request(texts: list[Any], options: Mapping[str, Any]) -> PredictRequest:
     try:
         return PredictRequest.model_validate({"texts": texts, **given})
     except ValidationError as error:
-        raise InvalidInputError(describe(error)) from None
+        raise InvalidInputError(describe(error, PredictRequest)) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.complaints import in_words
 from serving.cuda_options import CudaOptions
 from serving.process import SUPERVISOR
 from serving.worker.command import MODELS_AHEAD
@@ -157,8 +158,8 @@ def read_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_context=False, include_input=False)
+            f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: {in_words(problem)}"
+            for problem in error.errors(include_url=False, include_input=False)
         )
         raise ConfigError(f"the environment does not fit the service ({problems}).") from None
     if settings.queue_texts < settings.max_texts:

@@ -17,8 +17,8 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from serving.batching.jobs import Row
+from serving.complaints import describe, one_complaint
 from serving.http.response_schemas import DIGITS
-from serving.http.schemas import describe
 from shared.bundle import Bundle
 from shared.errors import InvalidInputError
 
@@ -26,12 +26,17 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 TopK = Annotated[StrictInt, Field(ge=1, le=1000)]
 
 
-def _json_boolean(value: Any) -> Any:
-    """A boolean as it is, and nothing else as one: to Python 0 and 0.0 equal False."""
-    return value if isinstance(value, bool) else repr(value)
+def _off(value: Any) -> Any:
+    """False itself: to Python 0 and 0.0 equal it."""
+    if value is not False:
+        raise ValueError("must be false: scores are probabilities")
+    return value
 
 
-Off = Annotated[Literal[False], BeforeValidator(_json_boolean)]
+Off = Annotated[Literal[False], BeforeValidator(_off)]
+
+_ONE_OR_MORE = one_complaint("must be a text or a list of texts")
+_Nested = list[Annotated[list[StrictStr], Field(min_length=1, max_length=1)]]
 
 
 class HuggingFaceParameters(BaseModel):
@@ -50,7 +55,7 @@ class HuggingFaceRequest(BaseModel):
 
     model_config = _STRICT
 
-    inputs: StrictStr | list[StrictStr] | list[Annotated[list[StrictStr], Field(min_length=1, max_length=1)]] = Field(
+    inputs: Annotated[StrictStr | list[StrictStr] | _Nested, _ONE_OR_MORE] = Field(
         description="A text or several; each may be a list of its own."
     )
     parameters: HuggingFaceParameters | None = None
@@ -66,7 +71,7 @@ class InfinityRequest(BaseModel):
 
     model_config = _STRICT
 
-    input: StrictStr | list[StrictStr] = Field(description="A text or several.")
+    input: Annotated[StrictStr | list[StrictStr], _ONE_OR_MORE] = Field(description="A text or several.")
     model: StrictStr | None = Field(default=None, description="Any name: one model is served.")
     raw_scores: Off | None = Field(default=None, description="Scores are probabilities.")
 
@@ -116,7 +121,9 @@ def parse_scores_request(value: Any, *, max_texts: int, activation: str) -> Scor
     Raises:
         InvalidInputError: when a field is missing, unknown or has a value that is not allowed.
     """
-    field: Literal["inputs", "input"] = "inputs" if isinstance(value, dict) and "inputs" in value else "input"
+    if not isinstance(value, dict):
+        raise InvalidInputError("the body must be a JSON object.", hint='Send {"inputs": "I passed!"}')
+    field: Literal["inputs", "input"] = "inputs" if "inputs" in value else "input"
     form = HuggingFaceRequest if field == "inputs" else InfinityRequest
     try:
         request = form.model_validate(value)

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from serving.complaints import describe, one_complaint
 from shared.context import MOST_SPEAKER_CHARACTERS, MOST_TURNS, Context, contexts_for, with_context
 from shared.errors import BadRequestError, InvalidInputError
 from shared.languages import language_code
@@ -50,6 +51,7 @@ Offset = Annotated[StrictInt, Field(ge=0), BeforeValidator(_whole)]
 Offsets = tuple[Offset, Offset]
 Segments = Annotated[
     Literal["sentence", "paragraph"] | Annotated[list[Offsets], Field(min_length=1, max_length=MOST_OFFSETS)],
+    one_complaint("must be `sentence`, `paragraph` or offsets [[start, end], ...] of whole numbers from 0"),
     BeforeValidator(_numbered),
 ]
 
@@ -208,23 +210,10 @@ def parse_request(value: Any, *, max_texts: int) -> PredictRequest:
     try:
         request = PredictRequest.model_validate(value)
     except ValidationError as error:
-        raise InvalidInputError(describe(error), hint=f"A valid request: {_EXAMPLE}") from None
+        raise InvalidInputError(describe(error, PredictRequest), hint=f"A valid request: {_EXAMPLE}") from None
     if len(request.candidates) > max_texts:
         raise InvalidInputError(f"{len(request.candidates)} texts in one request; allowed: at most {max_texts}.")
     return request
-
-
-def describe(error: ValidationError, form: type[BaseModel] = PredictRequest) -> str:
-    """A validation error in words that repeat nothing the client sent except the names of known fields."""
-    problems = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        if problem["type"] == "extra_forbidden":
-            problems.append(f"unknown field (allowed: {', '.join(form.model_fields)})")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{name}: {message}" if name else message)
-    return "; ".join(dict.fromkeys(problems)) + "."
 
 
 def check_text(value: Any, *, max_characters: int, context: Context = ()) -> str:

@@ -79,8 +79,8 @@ def test_options_are_those_of_the_service(model):
         ({"policy": "best"}, "policy: unknown for this bundle. Allowed: f1, half."),
         ({"taxonomy": "plutchik"}, "taxonomy: unknown for these labels. Allowed: goemotions, ekman, sentiment."),
         ({"thresholds": {"joi": 0.5}}, "thresholds: the model has no such label. Did you mean 'joy'?"),
-        ({"thresholds": {"joy": 2}}, "thresholds: Input should be less than or equal to 1."),
-        ({"top_k": 0}, "top_k: Input should be greater than or equal to 1."),
+        ({"thresholds": {"joy": 2}}, "thresholds: must be at most 1.0."),
+        ({"top_k": 0}, "top_k: must be at least 1."),
     ],
 )
 def test_an_option_that_is_not_allowed_is_refused_as_over_http(model, options, message):
