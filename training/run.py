@@ -42,8 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(
-    config: Config, *, callbacks: Sequence[TrainerCallback] = (), link_latest: bool = True
-) -> Bundle | None:  # fmt: skip
+    config: Config,
+    *,
+    callbacks: Sequence[TrainerCallback] = (),
+    link_latest: bool = True,
+    resumed_by: str | None = None,
+) -> Bundle | None:
     """Configuration -> preflight -> data -> model -> train -> calibrate -> evaluate -> publish.
 
     Afterwards the process is as it was found: log, environment, threads, random states and signal handlers.
@@ -52,6 +56,7 @@ def run(
         config: the whole configuration.
         callbacks: further ones of the training loop; an exception of theirs ends the run.
         link_latest: whether `<run.output_dir>/latest` moves to this run once it is finished.
+        resumed_by: what goes on with it after an interruption, for the log; the command that resumes this run if unset.
 
     Returns:
         The bundle; None on the processes that do not write.
@@ -77,7 +82,7 @@ def run(
     from training.runtime.resources import choose_precision
     from training.runtime.session import Session
 
-    with Session(config, link_latest) as session:
+    with Session(config, link_latest, resumed_by) as session:
         preflight(config)
         precision = choose_precision(config.optim.precision)
         resume_from = session.prepare()

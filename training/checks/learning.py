@@ -74,14 +74,16 @@ def check_outputs(trial: Trial) -> str:
     Raises:
         PreflightError: when they get the same.
     """
-    spread = float(trial.logits.std(dim=0).max()) if len(trial.logits) > 1 else math.inf
+    if len(trial.logits) == 1:
+        return "one text, so nothing to compare"
+    spread = float(trial.logits.std(dim=0).max())
     same_input = bool((trial.batch["input_ids"] == trial.batch["input_ids"][0]).all())
     if spread < 1e-6 and not same_input:
         raise PreflightError(
             f"the logits of {len(trial.logits)} different texts are the same (largest deviation {spread:.1e}).",
             hint="The encoder passes nothing on: check that its weights were loaded and the tokenizer belongs to it.",
         )
-    return f"logits of {len(trial.logits)} texts deviate by up to {spread:.3f}"
+    return f"logits differ between {len(trial.logits)} texts, with a standard deviation of up to {spread:.3f}"
 
 
 def check_padding(trial: Trial) -> str:

@@ -28,6 +28,9 @@ METRICS = ("macro_f1", "nested_macro_f1", "macro_ap", "micro_f1", "samples_f1", 
 """What is compared where a split has it; the first is what is chosen by, the second dev has: with thresholds from other
 rows."""
 
+SAME_COMMAND = "the same command as before; it takes finished runs as they are and goes on with this one"
+"""What resumes a run of an experiment: resumed by itself, the others would not follow."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -138,7 +141,7 @@ def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcom
     if is_finished(folder):
         check_same(folder, trial.config)
     else:
-        run(trial.config, callbacks=callbacks) if callbacks else run(trial.config)
+        run(trial.config, callbacks=callbacks, resumed_by=SAME_COMMAND)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     bundle = Bundle.read(folder.bundle)
     return Outcome(trial.name, trial.config, bundle.path, bundle.metrics())

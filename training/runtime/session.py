@@ -83,10 +83,12 @@ class Session:
     Args:
         config: the whole configuration.
         link_latest: whether the link `latest` beside the run moves to it once it is finished.
+        resumed_by: what goes on with it after an interruption; the command that resumes this run if unset.
     """
 
     config: Config
     link_latest: bool = True
+    resumed_by: str | None = None
 
     def __enter__(self) -> Session:
         self.stack = contextlib.ExitStack()
@@ -102,7 +104,7 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is KeyboardInterrupt and self.folder.last_checkpoint() is not None:
-            log.warning("Interrupted. Resume with: %s", self.folder.resume_command())
+            log.warning("Interrupted. Resume with: %s", self.resumed_by or self.folder.resume_command())
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()

@@ -29,7 +29,7 @@ class FakeRuns:
     score: object = lambda config: 0.5
     made: list = field(default_factory=list)
 
-    def __call__(self, config, callbacks=()):
+    def __call__(self, config, callbacks=(), resumed_by=None):
         self.made.append(config)
         folder = RunFolder(config.run_dir)
         folder.checkpoints.mkdir(parents=True, exist_ok=True)

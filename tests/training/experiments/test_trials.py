@@ -10,7 +10,8 @@ from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig
 from training.config.experiments import SweepOptions
 from training.config.parser import parse_options
-from training.experiments.trials import base_config, experiment_folder, make_trial, run_trial, run_trials
+from training.evaluation import calibrate
+from training.experiments.trials import SAME_COMMAND, base_config, experiment_folder, make_trial, run_trial, run_trials
 
 
 @pytest.fixture
@@ -69,3 +70,20 @@ def test_runs_side_by_side_are_those_of_one_after_the_other(arguments, tmp_path)
     assert both.name == "seed-2"
     logits = [Bundle.read(outcome.bundle).reference().logits for outcome in (both, alone)]
     assert np.array_equal(*logits)
+
+
+def test_an_interrupted_trial_names_the_command_that_goes_on_with_all_of_them(arguments, tmp_path, monkeypatch, capsys):
+    short = ["--optim.max_steps=2", "--eval.bootstrap_samples=0"]
+    config, _ = parse_options(Config, [*arguments, *short], prog="train", description="Train.")
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate, "calibrate_and_evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(make_trial(config, tmp_path / "x", "a"))
+    assert capsys.readouterr().err.endswith(f"Interrupted. Resume with: {SAME_COMMAND}\n")
+    (outcome,) = run_trials([make_trial(config, tmp_path / "x", "a")])
+    assert outcome.bundle == tmp_path / "x/a/bundle"
+
+
+def interrupted(*_):
+    """In place of a step that Ctrl-C ends."""
+    raise KeyboardInterrupt
