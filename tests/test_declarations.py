@@ -27,7 +27,7 @@ ROOMS = {
 
 DISTRIBUTION_OF = {
     "iterstrat": "iterative-stratification", "sklearn": "scikit-learn", "yaml": "pyyaml", "cpuinfo": "py-cpuinfo2",
-    "fasttext": "fasttext-predict",
+    "fasttext": "fasttext-predict", "pydantic_core": "pydantic",  # which requires one exact version of it
     "onnxruntime": "onnxruntime-gpu", "opentelemetry": "opentelemetry-exporter-otlp-proto-http",
 }  # fmt: skip
 """Import -> distribution, where they differ."""
