@@ -44,7 +44,10 @@ UNEXPECTED = ("internal_error", "InternalError", "an unexpected error; the log h
 
 WRONG_KEY_DELAY_S = 0.25
 WRONG_KEYS_AT_ONCE = 10
-"""Together, 40 guesses a second at most."""
+"""Together, 40 answers a second at most are held back."""
+
+MAX_WRONG_KEYS_HELD = 100
+"""Answers to wrong keys that wait, for 2.5 s at most; more are given at once, so that what waits stays small."""
 
 CORS_OPTIONS: dict[str, Any] = {
     "allow_methods": ("GET", "POST"),
@@ -173,6 +176,7 @@ class RequestMiddleware:
         self.state = state
         self._predictions = direct or app
         self._wrong_keys = asyncio.Semaphore(WRONG_KEYS_AT_ONCE)
+        self._wrong_keys_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -196,6 +200,8 @@ class RequestMiddleware:
             await (self._predictions if predicts else self.app)(scope, receive, response.send)
         except RequestError as error:
             if isinstance(error, WrongKeyError):
+                self._count(-predicts)  # it is refused: while it waits it takes no place of those with a key
+                predicts = False
                 await self._slow_down()
             await response.fail(*error_response(error))
         except Exception:
@@ -206,10 +212,16 @@ class RequestMiddleware:
             self._record(response)
 
     async def _slow_down(self) -> None:
-        """Make guessing keys slow, whoever guesses: few answers are held back at a time, the others wait for them."""
+        """Make guessing keys slow, whoever guesses: few answers are held back at a time, some others wait for them."""
         self.state.metrics.wrong_keys.inc()
-        async with self._wrong_keys:
-            await asyncio.sleep(WRONG_KEY_DELAY_S)
+        if self._wrong_keys_held >= MAX_WRONG_KEYS_HELD:
+            return
+        self._wrong_keys_held += 1
+        try:
+            async with self._wrong_keys:
+                await asyncio.sleep(WRONG_KEY_DELAY_S)
+        finally:
+            self._wrong_keys_held -= 1
 
     def _count(self, change: int) -> None:
         if change and self.state.is_open:

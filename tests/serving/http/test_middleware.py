@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.http.middleware import client_address, install_outermost
+from serving.api_keys import WrongKeyError
+from serving.http.middleware import RequestMiddleware, client_address, install_outermost
 from serving.settings import Settings
 from serving.state import ServiceState
 
@@ -69,6 +70,41 @@ def test_a_starlette_without_a_middleware_stack_is_logged_and_requests_are_still
     assert calls == []
     assert sent[0]["status"] == 503  # the service has not started
     assert b"the service is starting" in sent[1]["body"]
+
+
+def test_wrong_keys_take_no_places_of_requests_with_a_right_one_and_few_of_them_wait(monkeypatch):
+    monkeypatch.setattr("serving.http.middleware.MAX_WRONG_KEYS_HELD", 12)
+    monkeypatch.setattr("serving.http.middleware.WRONG_KEY_DELAY_S", 0.2)
+    state, counted = opened_state(), []
+    state.metrics.wrong_keys = SimpleNamespace(inc=lambda: counted.append(1))  # type: ignore[assignment]
+
+    def admit(_path: str, _method: str, headers) -> None:
+        if "x-api-key" in headers:
+            raise WrongKeyError("the API key is wrong.")
+
+    state.admission.admit = admit  # type: ignore[method-assign]
+    middleware = RequestMiddleware(app("framework", []), state)
+
+    async def status(headers: list[tuple[bytes, bytes]]) -> int:
+        sent: list[dict] = []
+
+        async def send(message: dict) -> None:
+            sent.append(message)
+
+        await middleware({**scope("/predict"), "headers": headers}, None, send)
+        return sent[0]["status"] if sent else 0
+
+    async def scenario() -> list[int]:
+        wrong = [asyncio.create_task(status([(b"x-api-key", b"wrong")])) for _ in range(30)]
+        await asyncio.sleep(0)
+        assert state.admission.in_flight == 0
+        assert [task.done() for task in wrong] == [False] * 12 + [True] * 18
+        answers = await asyncio.gather(*wrong)
+        assert (state.admission.in_flight, middleware._wrong_keys_held) == (0, 0)
+        return answers
+
+    assert asyncio.run(scenario()) == [401] * 30
+    assert len(counted) == 30
 
 
 PROXIES = Settings(trusted_proxies="10.0.0.0/8, ::1").proxies
