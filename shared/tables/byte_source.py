@@ -94,7 +94,8 @@ class ByteSource:
             self._spooled.seek(0)
             return os.fdopen(os.dup(self._spooled.fileno()), "rb")
         if self.path is not None:
-            self._raw_file = self.path.open("rb")
+            local = isinstance(self.path, Path)
+            self._raw_file = io.BufferedReader(_LocalFile(self.path)) if local else self.path.open("rb")
             return self._raw_file
         if self._rest is None:
             raise RuntimeError("standard input is opened a second time without spool()")
@@ -122,6 +123,34 @@ class ByteSource:
             shutil.copyfileobj(stream, spooled)
         spooled.flush()
         self._spooled, self._rest = cast(BinaryIO, spooled), None
+
+
+class _LocalFile(io.FileIO):
+    """A file of this machine; what the system says where it cannot be read is an error of one line.
+
+    Raises:
+        DataNotFoundError: by every call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _told(str(path)):
+            super().__init__(path)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int | None:  # type: ignore[override]
+        with _told(str(self.name)):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes | None:  # type: ignore[override]
+        with _told(str(self.name)):
+            return super().readall()
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataNotFoundError(f"{name} cannot be read: {error.strerror}.") from error
 
 
 class _Unclosed(io.RawIOBase):

@@ -191,13 +191,14 @@ def test_a_file_that_cannot_be_read_stops_no_other(bundle, tmp_path, capsys):
     (tmp_path / "in" / "b.csv.gz").write_bytes(gzip.compress(b"id,text\n1,fine\n")[:-9])
     (tmp_path / "in" / "c.parquet").write_bytes(b"no parquet")
     write(tmp_path / "in" / "d.jsonl", frame(60, 1))
-    with pytest.raises(
-        DataFormatError, match=r"2 of 4 files could not be scored, 2 were: .*b.csv.gz is damaged.*c.parquet"
-    ):
+    (tmp_path / "in" / "c.tsv").symlink_to("/proc/self/mem")  # of which every read fails
+    damaged = r"b.csv.gz is damaged.*c.parquet is not readable as Parquet.*c.tsv cannot be read: Input/output error"
+    with pytest.raises(DataFormatError, match=rf"3 of 5 files could not be scored, 2 were: .*{damaged}"):
         score(bundle, "--input", tmp_path / "in", "--output", tmp_path / "out", "--processes", 1)
     assert visible(tmp_path / "out") == ["a.csv", "d.jsonl"]
     (tmp_path / "in" / "b.csv.gz").write_bytes(gzip.compress(b"id,text\n1,fine\n"))
     write(tmp_path / "in" / "c.parquet", frame(5, 3))
+    (tmp_path / "in" / "c.tsv").unlink()
     score(bundle, "--input", tmp_path / "in", "--output", tmp_path / "out", "--processes", 1)
     assert visible(tmp_path / "out") == ["a.csv", "b.csv.gz", "c.parquet", "d.jsonl"]
     assert "126 rows from 4 files" in (said := capsys.readouterr().err)

@@ -2,13 +2,15 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shared.errors import DataFormatError
+from shared.errors import DataFormatError, DataNotFoundError
 from shared.tables import TableOptions, chunk, open_table
+from shared.tables.byte_source import ByteSource
 from shared.tables.values import JsonFloat, name_in, text_of
 
 
@@ -67,3 +69,21 @@ def test_slices_side_by_side_have_each_bad_row_once():
 )  # fmt: skip
 def test_a_missing_value_is_neither_a_text_nor_a_name(value, text, name):
     assert (text_of(value), name_in(value)) == (text, name)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl", "json", "parquet"])
+def test_a_file_that_the_disk_does_not_give_is_an_error_of_one_line(tmp_path, suffix):
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("Linux alone has a file of which every read fails")
+    path = tmp_path / f"a.{suffix}"
+    path.symlink_to("/proc/self/mem")  # whose first page is never mapped
+    with pytest.raises(DataNotFoundError, match=rf"^{path} cannot be read: Input/output error\.$"):
+        open_table(path)
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nfine\n")
+    source = ByteSource(tmp_path / "a.csv")
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(DataNotFoundError, match=r"a.csv cannot be read: No such file or directory\."), source.open():
+        pass
