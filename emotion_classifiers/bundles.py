@@ -117,11 +117,16 @@ def train(
     given = arguments(options)
     first, _ = parse_options(Config, [*recipe, *given], prog="train", description="")
     from training.run import run  # noqa: PLC0415  (loads torch; a mistake in an option is told before)
+    from training.runtime.run_folder import RunFolder  # noqa: PLC0415
 
-    with as_given(first.run_dir / "data"):
-        named = options_for(data, first.run_dir / "data", text=text, labels=labels)
+    folder, kept = RunFolder(first.run_dir), first.run_dir / "data"
+    with as_given(kept), folder.removed_if_untrained():
+        goes_on = folder.goes_on(first)
+        if not goes_on:
+            folder.check_not_lost(first)
+        named = options_for(data, kept, text=text, labels=labels, unchanged=goes_on)
         resolved, _ = parse_options(Config, [*recipe, *arguments(named), *given], prog="train", description="")
-        bundle = run(resolved, link_latest=False)
+        bundle = run(resolved, link_latest=link_latest)
     if bundle is None:
         raise ConfigError("this process does not write the bundle.", hint="Call train in one process.")
     return Bundle(bundle.path)

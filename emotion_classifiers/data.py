@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from emotion_classifiers.hub import download
 from emotion_classifiers.texts import listed
 from emotion_classifiers.wording import reword
 from shared.errors import DataNotFoundError, EmotionError, InvalidInputError
+from shared.files import replacing_file
 from shared.tables.values import is_missing
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -31,8 +33,8 @@ IN_HAND = {
 
 
 def options_for(
-    data: Any, folder: Path, *, text: str | None, labels: str | Sequence[str] | None
-) -> dict[str, Any]:  # fmt: skip
+    data: Any, folder: Path, *, text: str | None, labels: str | Sequence[str] | None, unchanged: bool = False
+) -> dict[str, Any]:
     """The options that say where `data` is.
 
     Args:
@@ -40,10 +42,11 @@ def options_for(
         folder: where a DataFrame or rows are written, so that the readers find them.
         text: column of the texts.
         labels: column of the labels, or of one 0/1 column a label.
+        unchanged: whether a DataFrame or rows must be those that are in `folder` already, where some are.
 
     Raises:
         DataNotFoundError: when nothing is at the path and it is no name on the hub.
-        InvalidInputError: for data of another kind.
+        InvalidInputError: for data of another kind, or others than those in `folder`, which stay as they were.
     """
     columns = {
         "data.text_column": text,
@@ -56,7 +59,7 @@ def options_for(
         return {"data.source": "goemotions", "data.path": data, **named}
     if isinstance(data, str | PathLike):
         return {"data.source": "table", "data.path": str(_path(data)), **named}
-    return {"data.source": "table", "data.path": str(_written(data, folder)), **named}
+    return {"data.source": "table", "data.path": str(_written(data, folder, unchanged=unchanged)), **named}
 
 
 def texts_option(texts: Any, folder: Path) -> str:
@@ -148,23 +151,41 @@ def _path(data: str | PathLike[str]) -> Path:
     )
 
 
-def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
+def _written(data: Any, folder: Path, name: str = "dataframe.parquet", *, unchanged: bool = False) -> Path:
     """A DataFrame (of pandas, polars or Arrow), or rows, as a Parquet file in `folder`."""
-    import pyarrow as pa  # noqa: PLC0415  (a path needs it not)
+    path = folder / name
+    with replacing_file(path) as new:
+        _write(data, new)
+        if unchanged and path.is_file() and any(a != b for a, b in zip_longest(_rows(new), _rows(path))):
+            raise InvalidInputError(
+                "the data given are not those that this run began with.",
+                hint="Give the same, or start again with --run.overwrite true.",
+            )
+    return path
+
+
+def _rows(path: Path) -> Iterator[str]:
+    """The rows of a Parquet file as text, in which a NaN equals another, and types of the same values are one."""
+    import pyarrow.parquet as pq  # noqa: PLC0415  (a path needs it not)
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from map(repr, batch.to_pylist())
+
+
+def _write(data: Any, path: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
     try:
         if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
-            table = pa.Table.from_pylist([dict(row) for row in data])
+            table = pa.table({str(name): values for name, values in _columns_of(data).items()})
         elif type(data).__module__.partition(".")[0] == "pandas":
             table = pa.Table.from_pandas(data.rename(columns=str), preserve_index=False)
         else:
             table = pa.table(data)
         pq.write_table(table, path)
     except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as error:
-        path.unlink(missing_ok=True)
         columns = _columns_of(data)
         if mixed := _mixed_column(columns):
             raise InvalidInputError(mixed, hint="Give every value of a column as the same kind.") from None
@@ -174,7 +195,6 @@ def _written(data: Any, folder: Path, name: str = "dataframe.parquet") -> Path:
             f"data is a {type(data).__name__} that is no table ({_in_short(error)}).",
             hint="Give a DataFrame, a list of dictionaries, a path or a hub name.",
         ) from error
-    return path
 
 
 def _in_short(error: Exception) -> str:

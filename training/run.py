@@ -88,7 +88,7 @@ def run(
         resume_from = session.prepare()
 
         data = load_data(config.data, single_label=config.loss.task == "single_label")
-        session.log_data(data)
+        session.take_data(data, begun=resume_from is not None)
         tokenizer = build_tokenizer(config)
         check_data(data, tokenizer, config)
 

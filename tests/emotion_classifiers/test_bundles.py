@@ -18,6 +18,7 @@ from shared.errors import ConfigError, DataNotFoundError, InvalidInputError
 from tests.emotion_classifiers.hub import hub
 from tests.training.conftest import run_arguments
 from tests.training.rows import LABELS, write_table
+from training.evaluation import calibrate
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,35 @@ def test_data_that_cannot_be_used_is_refused(bundle, data, options, kind, messag
 def test_a_wrong_key_is_refused_before_anything_is_trained(folder):
     with pytest.raises(ConfigError, match=r"unknown key 'optim.epoch' .*did you mean 'optim.epochs'"):
         ec.train(folder / "table.jsonl", config=folder / "recipe.yaml", **{"optim.epoch": 2})
+
+
+def test_a_run_keeps_the_data_that_it_began_with(folder, monkeypatch):
+    frame = pd.DataFrame(rows_of(folder / "table.jsonl"))
+    options = {"run.name": "stopped", "optim.max_steps": 2, "eval.bootstrap_samples": 0}
+
+    def train(data, **more):
+        return ec.train(data, text="text", labels="labels", config=folder / "recipe.yaml", **options, **more)
+
+    with pytest.raises(InvalidInputError, match="several kinds"):
+        train([{"text": "a"}, {"text": 3}])
+    assert not (folder / "runs/stopped").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate, "calibrate_and_evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(frame)
+    kept = (folder / "runs/stopped/data/dataframe.parquet").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds an unfinished run .* Continue it with run.resume true"):
+        train(frame[:200])
+    with pytest.raises(InvalidInputError, match=r"not those that this run began with\. .* run.overwrite true"):
+        train(frame[:200], **{"run.resume": True})
+    assert (folder / "runs/stopped/data/dataframe.parquet").read_bytes() == kept
+    found = train(frame, link_latest=True, **{"run.resume": True})
+    assert (folder / "runs/latest").resolve() == found.path.parent
+
+
+def interrupted(*_):
+    """In place of a step that Ctrl-C ends."""
+    raise KeyboardInterrupt
 
 
 def test_precisions_are_a_list(bundle):

@@ -48,6 +48,29 @@ def test_a_value_that_no_table_holds_is_named(tmp_path: Path, data: object, said
     assert not list(tmp_path.iterdir())
 
 
+def test_rows_that_lack_a_key_keep_those_of_all_rows(tmp_path: Path) -> None:
+    rows = [{"text": "a", "joy": 1}, {"text": "b", "anger": 1}, {"grief": 1, "text": "c", "joy": 0}]
+    path = options_for(rows, tmp_path, text=None, labels=None)["data.path"]
+    assert pq.read_table(path).to_pydict() == {
+        "text": ["a", "b", "c"],
+        "joy": [1, None, 0],
+        "anger": [None, 1, None],
+        "grief": [None, None, 1],
+    }
+
+
+def test_data_that_must_be_unchanged_are_compared_and_what_is_there_stays(tmp_path: Path) -> None:
+    rows = [{"text": "a", "joy": 1}, {"text": "b", "joy": 0}]
+    kept = Path(options_for(rows, tmp_path, text=None, labels=None, unchanged=True)["data.path"])
+    options_for(pd.DataFrame(rows), tmp_path, text=None, labels=None, unchanged=True)
+    with pytest.raises(InvalidInputError, match=r"not those that this run began with\. Give the same, or"):
+        options_for(rows[::-1], tmp_path, text=None, labels=None, unchanged=True)
+    with pytest.raises(InvalidInputError, match="several kinds"):
+        options_for([{"text": "a"}, {"text": 3}], tmp_path, text=None, labels=None)
+    assert pq.read_table(kept).to_pylist() == rows
+    assert list(tmp_path.iterdir()) == [kept]
+
+
 @pytest.mark.parametrize("relative", [False, True])
 def test_errors_speak_of_the_data_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool) -> None:
     monkeypatch.chdir(tmp_path)

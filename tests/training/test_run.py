@@ -21,7 +21,7 @@ from shared.metrics import macro_f1
 from shared.modeling.classifier import load_classifier
 from shared.thresholds import decide
 from tests.training.conftest import run_arguments
-from training import run
+from training import publish, run
 from training.config import Config
 from training.config.parser import parse_options
 from training.config.schema import flatten
@@ -33,7 +33,9 @@ from training.runtime.run_folder import RunFolder
 def test_a_run_leaves_checkpoints_logs_and_a_bundle_and_moves_the_link(finished):
     assert {path.name for path in finished.iterdir()} >= {"checkpoints", "logs", "bundle", "training.yaml"}
     assert (finished.parent / "latest").resolve() == finished
-    assert {path.name for path in (finished / "logs").iterdir()} == {"run.log", "train.jsonl", "tensorboard"}
+    assert {path.name for path in (finished / "logs").iterdir()} == {
+        "run.log", "train.jsonl", "tensorboard", "data.sha256",
+    }  # fmt: skip
     names = {path.name for path in (finished / "bundle").iterdir()}
     assert names == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "bundle.json",
@@ -163,6 +165,24 @@ def test_an_unfinished_run_is_not_lost_by_accident(arguments, tmp_path, monkeypa
         run.main([*arguments, "--optim.lr=0.5", "--run.resume=true"])
     with pytest.raises(KeyboardInterrupt):
         run.main([*arguments, "--run.overwrite=true", "--optim.lr=0.5"])
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with_alone(arguments, table, tmp_path, monkeypatch):
+    rows = table.read_text().splitlines(keepends=True)
+    other = tmp_path / table.name
+    other.write_text("".join(rows))
+    begun = [*arguments, f"--data.path={other}", "--optim.max_steps=2", "--eval.bootstrap_samples=0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(run_bundle, "publish_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run.main(begun)
+    other.write_text("".join(rows[:-1]))
+    for command, given in ((run, [*begun, "--run.resume=true"]), (publish, [str(tmp_path / "runs/default")])):
+        with pytest.raises(ConfigError, match=r"the data of the run in .*default have changed since it began"):
+            command.main(given)
+    other.write_text("".join(rows))
+    run.main([*begun, "--run.resume=true"])
+    assert Bundle.read(tmp_path / "runs/default/bundle")
 
 
 def test_a_finished_run_is_replaced(arguments, tmp_path):

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 
 from shared.cli import as_called
-from shared.errors import ConfigError
+from shared.errors import ConfigError, EmotionError
 from training.config import Config
 from training.config.schema import flatten
 
@@ -63,6 +64,41 @@ class RunFolder:
         """Whether there are checkpoints of a run that did not get to its bundle."""
         return self.last_checkpoint() is not None and not (self.path / "finished").is_file()
 
+    def goes_on(self, config: Config) -> bool:
+        """Whether a run with this configuration continues what is here."""
+        return config.run.resume or (config.run.resume_if_there and self.config.is_file())
+
+    def check_not_lost(self, config: Config) -> None:
+        """Refuse to start a run anew where an unfinished one would be lost.
+
+        Raises:
+            ConfigError: when one would be, and nobody asked for it.
+        """
+        if not self.is_unfinished() or config.run.overwrite:
+            return
+        newest = self.last_checkpoint()
+        raise ConfigError(
+            f"{self.path} holds an unfinished run (newest checkpoint: {newest and newest.name}).",
+            hint="Continue it with --run.resume true, start again with --run.overwrite true, "
+            "or choose another --run.name.",
+        )
+
+    def note_data(self, fingerprint: str, *, begun: bool) -> None:
+        """Note which data the run has; one that has begun must have those it began with.
+
+        Raises:
+            ConfigError: when they have changed.
+        """
+        note = self.logs / "data.sha256"
+        before = note.read_text(encoding="ascii") if begun and note.is_file() else fingerprint
+        if before != fingerprint:
+            raise ConfigError(
+                f"the data of the run in {self.path} have changed since it began: their fingerprint was {before[:12]} "
+                f"and is {fingerprint[:12]}.",
+                hint="Give it the data that it began with, or start again with --run.overwrite true.",
+            )
+        note.write_text(fingerprint, encoding="ascii")
+
     def prepare(self, config: Config) -> Path | None:
         """Make the folder ready and say where to resume from, None for the beginning.
 
@@ -71,16 +107,11 @@ class RunFolder:
                 configuration.
         """
         checkpoint = self.last_checkpoint()
-        if config.run.resume or (config.run.resume_if_there and self.config.is_file()):
+        if self.goes_on(config):
             self._check_there()
             self._check_same(config)
-        elif self.is_unfinished() and not config.run.overwrite:
-            raise ConfigError(
-                f"{self.path} holds an unfinished run (newest checkpoint: {checkpoint and checkpoint.name}).",
-                hint="Continue it with --run.resume true, start again with --run.overwrite true, "
-                "or choose another --run.name.",
-            )
         else:
+            self.check_not_lost(config)
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             shutil.rmtree(self.logs, ignore_errors=True)
             checkpoint = None
@@ -99,6 +130,17 @@ class RunFolder:
             f"there is no run {self.path.name!r} in {parent} to resume.",
             hint=f"The runs there are: {', '.join(there)}." if there else "Leave --run.resume out to start one.",
         )
+
+    @contextlib.contextmanager
+    def removed_if_untrained(self) -> Iterator[None]:
+        """Around what writes here before a run: where that run fails untrained, a folder that is new is removed."""
+        is_new = not self.path.exists()
+        try:
+            yield
+        except (EmotionError, KeyboardInterrupt):
+            if is_new:
+                self.remove_if_untrained()
+            raise
 
     def remove_if_untrained(self) -> None:
         """Remove the folder when nothing was trained in it: no checkpoint, no entry of the training log, no bundle."""

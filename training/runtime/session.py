@@ -116,7 +116,7 @@ class Session:
 
     def prepare(self) -> Path | None:
         """Make the run's folder ready on the process that writes; the checkpoint to resume from, if any."""
-        there = self.folder.config.is_file()
+        goes_on = self.folder.goes_on(self.config)
         resume_from = processes.from_main(self.folder.prepare(self.config) if processes.is_main() else None)
         if resume_from is not None and not resume_from.is_dir():
             raise ConfigError(
@@ -132,7 +132,7 @@ class Session:
         log.addHandler(file)
         if resume_from is not None:
             log.info("Resuming from %s", resume_from)
-        elif self.config.run.resume or (self.config.run.resume_if_there and there):
+        elif goes_on:
             log.info("No complete checkpoint in %s: starting from the beginning", self.folder.checkpoints)
         return resume_from
 
@@ -148,10 +148,16 @@ class Session:
             )  # fmt: skip
             raise
 
-    def log_data(self, data: Splits) -> None:
-        """Log what was counted in the data."""
+    def take_data(self, data: Splits, *, begun: bool) -> None:
+        """Log what was counted in the data, and note which they are; a run that has begun must have the same.
+
+        Raises:
+            ConfigError: when they have changed since it began.
+        """
         for line in data.report.lines():
             log.info("%s", line)
+        if processes.is_main():
+            self.folder.note_data(data.fingerprint, begun=begun)
 
     def log_model(self, weights: tuple[int, int], precision: Precision) -> None:
         """Log what is trained, as numbers of trainable and of all weights, and how."""

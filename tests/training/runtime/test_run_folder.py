@@ -75,6 +75,23 @@ def test_resuming_with_another_configuration_names_the_difference(folder, config
         folder.prepare(other)
 
 
+def test_a_run_that_has_begun_must_have_its_data(folder, config):
+    folder.prepare(config)
+    folder.note_data("a" * 64, begun=False)
+    folder.note_data("a" * 64, begun=True)
+    with pytest.raises(ConfigError, match=r"changed since it began: .* was aaaaaaaaaaaa and is bbbbbbbbbbbb\. Give it"):
+        folder.note_data("b" * 64, begun=True)
+    folder.note_data("b" * 64, begun=False)
+    folder.note_data("b" * 64, begun=True)
+
+
+def test_a_run_of_a_version_that_noted_no_data_goes_on(folder, config):
+    folder.prepare(config)
+    folder.note_data("a" * 64, begun=True)
+    with pytest.raises(ConfigError, match="changed since it began"):
+        folder.note_data("b" * 64, begun=True)
+
+
 def test_keys_that_change_no_result_may_differ_on_resume(folder, config):
     folder.prepare(config)
     kept = checkpoint(folder, 5)

@@ -50,7 +50,7 @@ def read_cells(
     separator = find_delimiter(list(texts), where, keys.delimiter, named)
     notes += separator.notes
     cells = [_tokens(cell, value, separator.mark, named) for cell, value in zip(parsed, distinct, strict=True)]
-    form = _form(parsed, separator.mark, values)
+    form = _form(parsed, separator.mark)
     column = Column(cells, counts, where, keys, named, form, notes)
     if any(isinstance(cell, Scored) for cell in cells):
         return _from_scores(column, codes)
@@ -105,7 +105,7 @@ def _tokens(cell: Any, value: Any, mark: str | None, names: tuple[str, ...] | No
     return Listed((cell,))
 
 
-def _form(parsed: Sequence[Any], mark: str | None, values: Sequence[Any]) -> str:
+def _form(parsed: Sequence[Any], mark: str | None) -> str:
     if any(isinstance(cell, Scored) for cell in parsed):
         return "labels with values"
     if mark:
