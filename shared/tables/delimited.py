@@ -9,22 +9,20 @@ from io import BytesIO
 from itertools import islice
 from typing import BinaryIO
 
-from shared.errors import ConfigError, DataFormatError, EmptyDataError
+from shared.errors import DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Aside, Chunk, in_pieces
 from shared.tables.decoding import check_is_text, decoded_blocks, find_encoding, lines_of, unreadable
 from shared.tables.dialect import (
-    HEADER_ROWS,
     Dialect,
     also_enclosed,
     check_one_text_a_line,
     find_dialect,
-    header_evidence,
-    looks_like_header,
     rows_of,
     tab_quoting,
     text_lines,
 )
+from shared.tables.header import HEADER_ROWS, find_header
 from shared.tables.options import TableOptions
 
 TEXT_COLUMN = "text"
@@ -83,10 +81,15 @@ class DelimitedReader:
         self._options, self.name = options, source.name
         self.dialect = self._find_dialect(tabs)
         self.notes = [*self._text.notes, *self.dialect.notes]
-        sampled = self._sample()
-        first = sampled[0]
-        self.header = options.header if options.header is not None else self._has_header(sampled)
-        self.columns = self._names(first)
+        rows = self._sample()
+        found = find_header(rows, self.name, "line 1", options)
+        self.header, self.columns = found.present, found.columns
+        self.notes += found.notes
+        if self.header and options.columns is None and (reason := unreadable("".join(rows[0]), self._text.encoding)):
+            raise DataFormatError(
+                f"{self.name}: the header is no text: {reason}.",
+                hint=f"Give {options.key('encoding')} its real encoding, such as cp1252.",
+            )
 
     def _find_dialect(self, tabs: bool) -> Dialect:
         text, options = self._text, self._options
@@ -113,48 +116,6 @@ class DelimitedReader:
         if not found:
             raise EmptyDataError(f"{self.name} is empty.")
         return found
-
-    def _has_header(self, rows: Sequence[Sequence[str]]) -> bool:
-        """A file has a header unless the user says otherwise; doubt is an error or a note.
-
-        Raises:
-            DataFormatError: when the first row looks like data.
-        """
-        strong, weak = header_evidence(rows[0], rows[1:])
-        key = self._options.key("header")
-        if strong:
-            raise DataFormatError(
-                f"{self.name}, line 1: the first row ({', '.join(repr(c[:30]) for c in rows[0][:5])}) looks like data, "
-                f"not like names of columns: {'; '.join(strong[:3])}.",
-                hint=f"Give {key} false if the file has no header (and name its columns with "
-                f"{self._options.key('columns')}), or {key} true if it is the header.",
-            )
-        if weak:
-            self.notes.append(f"{self.name}: the first row is read as the header, though {weak[0]} ({key} false: data)")
-        return True
-
-    def _names(self, first: Sequence[str]) -> list[str]:
-        given = self._options.columns
-        if given is not None and len(given) != len(first):
-            raise ConfigError(
-                f"{self._options.key('columns')} has {len(given)} names ({', '.join(given)}), and {self.name} has "
-                f"{len(first)} columns."
-            )
-        if not self.header:
-            if looks_like_header(first):
-                self.notes.append(
-                    f"{self.name}: the first row is read as data, as {self._options.key('header')} is false, though it "
-                    f"looks like a header ({', '.join(first[:5])})"
-                )
-            if given is None:
-                given = tuple(f"column_{place}" for place in range(1, len(first) + 1))
-                self.notes.append(f"{self.name} has no header: its columns are called {', '.join(given)}")
-        if given is None and (reason := unreadable("".join(first), self._text.encoding)):
-            raise DataFormatError(
-                f"{self.name}: the header is no text: {reason}.",
-                hint=f"Give {self._options.key('encoding')} its real encoding, such as cp1252.",
-            )
-        return checked_names(given or first, self.name, self._options)
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """All rows, at most `rows` at once.
@@ -193,24 +154,6 @@ class DelimitedReader:
             "another separator)."
         )
         return f"{fields} where {what} {len(self.columns)}", hint
-
-
-def checked_names(names: Sequence[str], where: str, options: TableOptions) -> list[str]:
-    """Names of columns without blanks around them; unnamed ones beyond the first are numbered.
-
-    Raises:
-        DataFormatError: when two columns have one name.
-    """
-    found = [name.strip() for name in names]
-    if found.count("") > 1:
-        found = [name or f"column_{place}" for place, name in enumerate(found, 1)]
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise DataFormatError(
-            f"{where} has columns of the same name in its header: {', '.join(twice)}.",
-            hint=f"Name all {len(found)} columns with {options.key('columns')}.",
-        )
-    return found
 
 
 class LinesReader:

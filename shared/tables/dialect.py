@@ -11,27 +11,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from shared.errors import DataFormatError
-from shared.labels import GOEMOTIONS
+from shared.tables.header import looks_like_header
 from shared.tables.options import Quoting, TableOptions
 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
 SAMPLE_ROWS = 1000
-HEADER_ROWS = 500
 MAX_FIELD = 2**31 - 1
 _HAD_TO_BE_QUOTED = re.compile(r'"(?:[^"]|"")*(?:""|\r)(?:[^"]|"")*"')
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-COMMON_NAMES = frozenset(
-    {
-        "text", "texts", "sentence", "content", "utterance", "tweet", "comment", "message", "post", "body", "review",
-        "document", "label", "labels", "emotion", "emotions", "category", "class", "target", "sentiment", "tags", "id",
-        "idx", "index", "split", "rater", "annotator",
-    }
-)  # fmt: skip
-"""Names that columns of text and labels usually have: a first row that holds one is a header."""
-LABEL_WORDS = frozenset((*GOEMOTIONS, "happiness", "happy", "sad", "angry", "shame", "guilt", "positive", "negative"))
-_FLAGS = frozenset(("", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "nan", "na", "null", "none"))
 
 
 @dataclass(frozen=True)
@@ -253,35 +241,6 @@ def also_enclosed(sample: Sequence[str], plain: Dialect, name: str, options: Tab
         return False
     readings = [_sample_rows(sample, dialect, True, name, options) or [] for dialect in (enclosing, plain)]
     return len(readings[0]) != len(readings[1])
-
-
-def header_evidence(first: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Why the first row looks like data: what speaks strongly for it, and what speaks weakly for it.
-
-    Args:
-        first: cells of the first row.
-        rows: cells of some rows after it.
-    """
-    if looks_like_header(first):
-        return [], []
-    strong, weak = [], []
-    for place, cell in enumerate(first):
-        below = [row[place].strip() for row in rows[:HEADER_ROWS] if place < len(row)]
-        name, shown = cell.strip(), repr(cell[:40])
-        if below and _NUMBER.fullmatch(name) and all(_NUMBER.fullmatch(value) for value in below):
-            strong.append(f"{shown} is a number, as all of column {place + 1}")
-        elif name and len(below) > 1 and name in below:
-            strong.append(f"{shown} occurs again in column {place + 1}")
-        elif name.lower() in LABEL_WORDS and below and not all(value.lower() in _FLAGS for value in below):
-            strong.append(f"{shown} is a label, above others such as {below[0][:20]!r}")
-        elif len(name.split()) > 3 or (" " in name and name[-1] in ".!?"):
-            weak.append(f"{shown} is a sentence")
-    return strong, weak
-
-
-def looks_like_header(first: Sequence[str]) -> bool:
-    """Whether a row holds the usual names of columns."""
-    return any(word in COMMON_NAMES for cell in first for word in re.split("[_-]", cell.strip().lower()))
 
 
 def text_lines(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Aside, Chunk
-from shared.tables.delimited import checked_names
+from shared.tables.header import HEADER_ROWS, find_header
 from shared.tables.options import TableOptions
 from shared.tables.values import to_text
 
@@ -33,22 +33,26 @@ class WorkbookReader:
     def __init__(self, source: ByteSource, options: TableOptions) -> None:
         self._source, self._options, self.name = source, options, source.name
         source.make_seekable()
-        self.notes: list[str] = []
-        self._has_header = options.header is not False
-        first = next(self._rows(Aside(self.name, "row", tolerant=False)), None)
-        if first is None:
+        number, rows = self._sample()
+        found = find_header(rows, self.name, f"row {number}", options)
+        self._has_header, self.columns, self.notes = found.present, found.columns, list(found.notes)
+
+    def _sample(self) -> tuple[int, list[list[str]]]:
+        """Number of the first row, and cells of it and some rows after it; those after one with an error are not."""
+        found: list[tuple[int, list[str]]] = []
+        try:
+            rows = self._rows(Aside(self.name, "row", tolerant=False))
+            for number, values in islice(rows, HEADER_ROWS + 1):
+                found.append((number, [to_text(value) for value in values]))
+        except DataFormatError:
+            if not found:
+                raise
+        if not found:
             raise EmptyDataError(f"{self.name} is empty.")
-        names = ["" if value is None else str(value) for value in first[1]]
-        while names and not names[-1]:
-            names.pop()
-        if options.columns is not None and len(options.columns) != len(names):
-            raise ConfigError(
-                f"{options.key('columns')} has {len(options.columns)} name{'s' * (len(options.columns) != 1)} "
-                f"({', '.join(options.columns)}), and {self.name} has {len(names)} columns."
-            )
-        if not self._has_header:
-            names = list(options.columns or (f"column_{place}" for place in range(1, len(names) + 1)))
-        self.columns = checked_names(options.columns or names, self.name, options)
+        number, first = found[0]
+        while first and not first[-1]:
+            first.pop()
+        return number, [row for _, row in found]
 
     def _rows(self, aside: Aside) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Number and values of every row that is not blank; what cannot be used goes aside."""

@@ -64,6 +64,31 @@ def test_sheet_without_header(tmp_path):
         open_table(path, TableOptions(header=False, columns=("text",)))
 
 
+def test_a_first_row_that_looks_like_data_is_refused_as_in_csv(tmp_path):
+    rows = [["I am so happy today", "joy"], ["this is awful", "anger"], ["why me", "sadness"], ["yay", "joy"]]
+    path = workbook(tmp_path / "a.xlsx", rows=[[None, None], *rows])
+    with pytest.raises(
+        DataFormatError, match=r"a.xlsx, row 2: .*looks like data.*'joy' occurs again in column 2.* data.header false"
+    ):
+        open_table(path)
+    assert len(open_table(path, TableOptions(header=False)).read_all()) == 4
+    assert len(open_table(path, TableOptions(header=True)).read_all()) == 3
+    numbers = workbook(tmp_path / "b.xlsx", rows=[["x", 4], ["y", 7.5], ["z", 4]])
+    with pytest.raises(DataFormatError, match=r"row 1: .*'4' is a number, as all of column 2"):
+        open_table(numbers)
+
+
+def test_doubt_about_the_header_is_said(tmp_path):
+    table = open_table(workbook(tmp_path / "a.xlsx", rows=[["How do you feel now?", "joy"], ["well", True]]))
+    assert table.notes == [
+        f"{table.name}: the first row is read as the header, though 'How do you feel now?' is a sentence "
+        "(data.header false: data)"
+    ]
+    named = open_table(workbook(tmp_path / "b.xlsx", rows=[["text", "x"], ["a", 1]]), TableOptions(header=False))
+    assert named.columns == ["column_1", "column_2"]
+    assert ["looks like a header (text, x)" in named.notes[0], "has no header" in named.notes[1]] == [True, True]
+
+
 def test_value_beyond_the_named_columns_is_an_error(tmp_path):
     path = workbook(tmp_path / "a.xlsx", rows=[["text"], ["a"], ["b", "x"]])
     with pytest.raises(DataFormatError, match=r"a.xlsx, row 3: a value beyond the 1 named column"):
