@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,28 @@ GC_THRESHOLD = 50_000
 """Grown by so many objects, the process looks for garbage among them; Python's own 700 come with every few requests."""
 
 
+class Users:
+    """Requests that hold a bundle, each between `with` and its end: it may ask the batcher once more."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._nobody = asyncio.Event()
+        self._nobody.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._nobody.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._nobody.set()
+
+    async def gone(self) -> None:
+        """Wait until there are none."""
+        await self._nobody.wait()
+
+
 @dataclass(frozen=True)
 class ActiveModel:
     """A bundle in service, what its workers say of its model, the batcher that feeds them, and how its texts drift."""
@@ -47,6 +70,7 @@ class ActiveModel:
     model: Loaded
     batcher: Batcher
     drift: Drift
+    users: Users = field(default_factory=Users)
 
 
 class Engine:
@@ -161,8 +185,14 @@ class Engine:
         freeze_heap()
         logger.info("serving %s (%s, %s)", path, self.active.model.precision, self.active.model.provider)
         if before is not None:
-            await before.batcher.close()
+            await self._let_go(before)
         return self.active
+
+    async def _let_go(self, model: ActiveModel) -> None:
+        """Close a bundle that another one has replaced, once the requests that hold it have their answers."""
+        with contextlib.suppress(TimeoutError):  # none has longer than its deadline
+            await asyncio.wait_for(model.users.gone(), self.settings.deadline_ms / 1000)
+        await model.batcher.close()
 
     async def _start_worker(self, bundle: Bundle, load_timeout_s: float = LOAD_TIMEOUT_S) -> ModelProcess:
         load = Load.by(self.settings, bundle.path, bundle.seal)

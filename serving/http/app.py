@@ -117,26 +117,27 @@ async def _predict(state: ServiceState, request: Request, *, own_form: bool) -> 
         return _gone()
     value = parse_json(body)
     left_s = max(0.0, limit_s - (loop.time() - started))
+    active, max_texts = state.engine.require(), state.settings.max_texts
     work: Coroutine[Any, Any, Any]
     if own_form and not (isinstance(value, dict) and "inputs" in value):
-        work = _answer(state, parse_request(value, max_texts=state.settings.max_texts), left_s)
+        work = _answer(state, active, parse_request(value, max_texts=max_texts), left_s)
     else:
-        bundle = state.engine.require().bundle
-        refuse_scores(bundle)
-        activation = bundle.calibration.activation
-        scores = parse_scores_request(value, max_texts=state.settings.max_texts, activation=activation)
-        work = _scores(state, scores, left_s)
-    answer = await _while_connected(request, work)
+        refuse_scores(active.bundle)
+        activation = active.bundle.calibration.activation
+        work = _scores(state, active, parse_scores_request(value, max_texts=max_texts, activation=activation), left_s)
+    with active.users:
+        answer = await _while_connected(request, work)
     return _gone() if answer is None else _json(answer, request)
 
 
-async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float) -> dict[str, Any]:
+async def _answer(
+    state: ServiceState, active: ActiveModel, request: PredictRequest, timeout_s: float
+) -> dict[str, Any]:
     """The answer to a request, a `PredictResponse`.
 
     Raises:
         RequestError: when the request as a whole cannot be answered.
     """
-    active = state.engine.require()
     profile = request.profile or for_language(active.bundle.profiles, request.language)
     bundle = active.bundle.with_profile(profile)
     decided_by = {"profile": profile, **_decided_by(request, bundle)}
@@ -151,8 +152,9 @@ async def _answer(state: ServiceState, request: PredictRequest, timeout_s: float
         raise readings[0].error
     for each in readings:
         if each.row is not None and each.decided is not None:
-            in_one_piece = request.segments is None
-            state.metrics.answered(each.row, each.decided, bundle.manifest.labels, as_measured=in_one_piece)
+            if request.segments is None:  # read in one piece, as the reference rows were
+                active.drift.add(each.row)
+            state.metrics.answered(each.row, each.decided, bundle.manifest.labels)
         elif each.error is not None:
             state.metrics.refused_text(each.error)
     results = [each.result for each in readings]
@@ -204,13 +206,12 @@ def _step(reading: Generator[Pieces, Rows, list[Reading]], rows: Rows | None) ->
         return found
 
 
-async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float) -> Any:
+async def _scores(state: ServiceState, active: ActiveModel, request: ScoresRequest, timeout_s: float) -> Any:
     """The scores of every label, in the form of another server, which has no place for the error of a single text.
 
     Raises:
         RequestError: when one of the texts cannot be answered.
     """
-    active = state.engine.require()
     for place, text in enumerate(request.texts):
         problem = _checked(text, state.settings.max_characters)
         if isinstance(problem, RequestError):
@@ -221,6 +222,7 @@ async def _scores(state: ServiceState, request: ScoresRequest, timeout_s: float)
             raise row
         rows.append(row)
         decided = active.bundle.policies.decide(row.probabilities)
+        active.drift.add(row)
         state.metrics.answered(row, decided, active.bundle.manifest.labels)
     return render_scores(request, rows, active.bundle)
 

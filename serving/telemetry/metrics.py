@@ -168,15 +168,8 @@ class Metrics:
         self.dropped_lines.inc(lines - self._dropped_before)
         self._dropped_before = lines
 
-    def answered(
-        self, row: Row, decided: NDArray[np.bool_], labels: Sequence[str], *, as_measured: bool = True
-    ) -> None:
-        """A text has its answer; `decided` is of shape (L,).
-
-        Drift is of texts that are read in one piece, as the reference rows were: `as_measured`.
-        """
-        if self._drift is not None and as_measured:
-            self._drift.add(row)
+    def answered(self, row: Row, decided: NDArray[np.bool_], labels: Sequence[str]) -> None:
+        """A text has its answer; `decided` is of shape (L,)."""
         self.texts.labels("answered").inc()
         self.input_tokens.observe(row.num_tokens)
         self.truncations.inc(row.truncated)
