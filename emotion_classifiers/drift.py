@@ -27,8 +27,10 @@ def main(argv: Sequence[str]) -> int:
     from training.evaluation.drift import evaluate_drift  # noqa: PLC0415
 
     result = evaluate_drift(local_folder(bundle), Path(log), options)
+    for note in result["notes"]:
+        sys.stderr.write(f"note: {note}\n")
     for name, row in result["indices"].items():
-        sys.stderr.write(f"{name}: {row['verdict']} (index {row['index']:.3f})\n")
+        sys.stderr.write(f"{name}: {row['verdict'] or 'too few rows'} (index {row['index']:.3f})\n")
     for name, change in (result["over_time"] or {"changes": {}})["changes"].items():
         if change:
             sys.stderr.write(f"{name}: different since {change['since']}\n")

@@ -16,6 +16,9 @@ from shared.thresholds import Policies
 NUM_BINS = 10
 REFERENCE_ROWS = 2000
 SMOOTHING = 0.5
+FEWEST_TEXTS = 200
+"""In a histogram of fewer, an index is mostly chance: of N and M texts without drift, it is about (B - 1)(1/N + 1/M)
+(Yurdakul, Statistical Properties of Population Stability Index, 2018)."""
 STABLE, SHIFTED = 0.1, 0.25
 """Below the first an index is commonly read as stable, above the second as a shift (Siddiqi 2006)."""
 

@@ -9,14 +9,11 @@ import numpy as np
 
 from serving.batching.jobs import Row
 from shared.bundle import Bundle
-from shared.drift import Counts, Histograms, Values, population_stability_index
+from shared.drift import FEWEST_TEXTS, Counts, Histograms, Values, population_stability_index
 from shared.profiles import DEFAULT
 
 WINDOW = 4000
 """Texts looked back at: the index is over the last 2,000 to 4,000."""
-
-FEWEST = 200
-"""Texts before which an index would only be noise."""
 
 NEAR = 0.25
 """Mean index above which texts are near to no profile: what is commonly read as a shift."""
@@ -83,7 +80,7 @@ class Drift:
     def indices_by_profile(self) -> dict[str, dict[str, float]]:
         """Profile -> the index of each histogram against the texts it is for; empty before enough texts were seen."""
         with self._lock:
-            if self._seen < FEWEST:
+            if self._seen < FEWEST_TEXTS:
                 return {}
             seen = {name: window.counts for name, window in self._windows.items()}
         return {

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import emotion_classifiers as ec
-from serving.telemetry.drift import FEWEST
 from shared.bundle import Bundle
+from shared.drift import FEWEST_TEXTS
 from tests.helpers import WORDS
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.servers import metric, serving
@@ -69,7 +69,7 @@ def test_the_drift_gauge_names_the_profile_that_texts_are_nearest_to(tmp_path):
         ec.Client(server.url) as ours,
     ):  # fmt: skip
         assert client.get("/model").json()["drift"] is None
-        ours.predict(rows(model, FEWEST)["text"], profile="tweets")
+        ours.predict(rows(model, FEWEST_TEXTS)["text"], profile="tweets")
         found = client.get("/model").json()["drift"]
         assert (found["nearest_profile"], found["advice"]) == ("tweets", None)
         assert found["psi"]["tweets"] < 0.1 < found["psi"]["default"]

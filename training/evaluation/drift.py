@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, fisher_exact
 
 from shared.bundle import Bundle
-from shared.drift import Histograms, population_stability_index
+from shared.drift import FEWEST_TEXTS, Histograms, population_stability_index
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
 from shared.files import replacing_folder, write_json
 from shared.tables import open_table
@@ -52,11 +52,13 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
     bins = Histograms.of(bundle)
     counts = bins.counts(probabilities, lengths)
     indices = {name: population_stability_index(bins.expected[name], values) for name, values in counts.items()}
+    rows, before = len(kept), int(bins.expected["confidence"].sum())
+    verdicts = {name: {"index": value, "verdict": verdict(value, min(rows, before))} for name, value in indices.items()}
     result: dict[str, Any] = {
-        "bundle": str(bundle.path), "seal": bundle.seal, "log": str(log), "rows": len(kept),
-        "rows_without_prediction": len(next(iter(columns.values()))) - len(kept),
-        "indices": {name: {"index": value, "verdict": verdict(value)} for name, value in indices.items()},
-        "labels": _label_rates(bundle, bins, counts["labels"], len(kept)),
+        "bundle": str(bundle.path), "seal": bundle.seal, "log": str(log), "rows": rows,
+        "rows_without_prediction": len(next(iter(columns.values()))) - rows,
+        "notes": _notes(rows, before), "indices": verdicts,
+        "labels": _label_rates(bundle, bins, counts["labels"], rows, before),
         "over_time": None,
     }  # fmt: skip
     if options.date_column is not None:
@@ -69,7 +71,7 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
         with replacing_folder(Path(options.output)) as folder:
             write_json(folder / "drift.json", result)
             drawn = plots.months(result["over_time"]) if result["over_time"] else ""
-            page = environment().get_template("drift.html.j2").render(result=result, months=drawn)
+            page = environment().get_template("drift.html.j2").render(result=result, months=drawn, fewest=FEWEST_TEXTS)
             (folder / "report.html").write_text(page, encoding="utf-8")
     return result
 
@@ -111,10 +113,21 @@ def _lengths(
     return np.array([row.num_tokens for row in bundle.tokenizer().encode(texts)], dtype=np.float64)
 
 
-def _label_rates(bundle: Bundle, bins: Histograms, counts: NDArray[np.float64], rows: int) -> dict[str, Any]:
+def _notes(rows: int, before: int) -> list[str]:
+    """What is to be said where an index has no verdict."""
+    if min(rows, before) >= FEWEST_TEXTS:
+        return []
+    return [
+        f"{rows:,} predictions and {before:,} reference rows are too few to tell drift from chance: "
+        f"{FEWEST_TEXTS} of each are needed"
+    ]
+
+
+def _label_rates(
+    bundle: Bundle, bins: Histograms, counts: NDArray[np.float64], rows: int, before: int
+) -> dict[str, Any]:
     """Label -> share of texts before and now, and p of "they are equal" (Fisher's exact test, corrected for all)."""
     expected = bins.expected["labels"]
-    before = int(bins.expected["confidence"].sum())
     names = [*bundle.label_set.names, "(no label)"]
     p = [
         fisher_exact([[counts[i], rows - counts[i]], [expected[i], before - expected[i]]]).pvalue

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
-from shared.drift import SHIFTED, STABLE, Histograms, population_stability_index
+from shared.drift import FEWEST_TEXTS, SHIFTED, STABLE, Histograms, population_stability_index
 from shared.metrics import brier, macro_f1, micro_f1
 from training.evaluation.measures import Predictions, number_or_none
 
 FEWEST = 30
-"""Rows below which a period is shown without a verdict."""
+"""Rows before and after a change, below which it is not dated."""
 
 SIGNIFICANCE = 0.01
 """p, corrected for the number of places looked at, below which a change is dated."""
@@ -115,6 +115,13 @@ def metrics_over_periods(periods: Sequence[str], rows: Predictions) -> list[dict
     return found
 
 
-def verdict(index: float) -> str:
-    """An index in words."""
+def verdict(index: float, rows: int) -> str | None:
+    """An index in words; None where the histograms are of too few rows to say.
+
+    Args:
+        index: of two histograms.
+        rows: of the smaller one.
+    """
+    if rows < FEWEST_TEXTS:
+        return None
     return "stable" if index < STABLE else "shifted" if index > SHIFTED else "some change"

@@ -8,15 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.batching.jobs import Row
-from serving.telemetry.drift import (
-    FEWEST,
-    NONE_NEAR,
-    WINDOW,
-    Drift,
-    nearest_profile,
-)
+from serving.telemetry.drift import NONE_NEAR, WINDOW, Drift, nearest_profile
 from shared import drift
-from shared.drift import population_stability_index
+from shared.drift import FEWEST_TEXTS, population_stability_index
 from shared.labels import GOEMOTIONS
 from shared.profiles import DriftReference, Profile
 from shared.reference import Reference
@@ -72,7 +66,7 @@ def row(rng: np.random.Generator, *, shift: float = 0.0, longer: int = 0) -> Row
 def test_texts_like_the_reference_are_stable_and_others_are_not():
     rng = np.random.default_rng(1)
     measured = Drift(FakeBundle())
-    for _ in range(FEWEST - 1):
+    for _ in range(FEWEST_TEXTS - 1):
         measured.add(row(rng))
     assert measured.indices() == {}
     for _ in range(WINDOW):
@@ -96,7 +90,7 @@ def test_the_profile_whose_texts_are_nearest_is_named_or_none_is():
     for shift, extra, nearest in ((0.0, 0, "default"), (0.3, 30, "letters"), (0.7, 200, NONE_NEAR)):
         measured = Drift(bundle)
         assert measured.indices_by_profile() == {}
-        for _ in range(FEWEST):
+        for _ in range(FEWEST_TEXTS):
             measured.add(row(rng, shift=shift, longer=extra))
         found = measured.indices_by_profile()
         assert set(found) == {"default", "letters"}
@@ -110,6 +104,6 @@ def test_a_real_bundle_gives_all_three(tmp_path):
 
     predictor = Predictor.load(stand_in_bundle(tmp_path / "bundle"), threads=1)
     measured = Drift(predictor.bundle)
-    for probabilities in predictor.probabilities(predictor.logits(["i am happy"] * FEWEST)):
+    for probabilities in predictor.probabilities(predictor.logits(["i am happy"] * FEWEST_TEXTS)):
         measured.add(Row(probabilities, 5, False))
     assert set(measured.indices()) == {"labels", "confidence", "length"}

@@ -51,7 +51,7 @@ def test_the_indices_are_those_of_the_services_gauge(bundle, capsys, tmp_path):
         gauge.add(Row(np.array([line[f"p_{name}"] for name in LABELS]), length, False))
     assert {name: row["index"] for name, row in found["indices"].items()} == pytest.approx(gauge.indices())
     assert all(row["verdict"] == "stable" for row in found["indices"].values())
-    assert found["over_time"] is None
+    assert (found["over_time"], found["notes"]) == (None, [])
 
 
 def test_drift_planted_in_july_is_dated_and_the_label_named(bundle, capsys, tmp_path):
@@ -67,6 +67,18 @@ def test_drift_planted_in_july_is_dated_and_the_label_named(bundle, capsys, tmp_
     drawing = report[report.index("<svg") : report.index("</svg>")]
     assert all(f">2024-{month:02d}</text>" in drawing for month in range(1, 13))
     assert "stability index" in drawing
+
+
+def test_of_few_rows_it_is_not_said_that_they_have_shifted(bundle, capsys, tmp_path):
+    log, _ = write_log(tmp_path / "log.jsonl", bundle, rows=60)
+    assert main([str(bundle), str(log), f"--output={tmp_path / 'out'}"]) == 0
+    printed, said = capsys.readouterr()
+    found = json.loads(printed.splitlines()[-1])
+    assert {name: row["verdict"] for name, row in found["indices"].items()} == dict.fromkeys(found["indices"])
+    assert all(f"{name}: too few rows (index {row['index']:.3f})" in said for name, row in found["indices"].items())
+    note = "60 predictions and 300 reference rows are too few to tell drift from chance: 200 of each are needed"
+    assert (found["notes"], f"note: {note}\n" in said) == ([note], True)
+    assert all(words in (tmp_path / "out/report.html").read_text() for words in (note, "labels: too few rows"))
 
 
 def test_a_table_that_holds_no_predictions_is_explained(bundle, tmp_path):

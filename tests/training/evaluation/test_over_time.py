@@ -61,4 +61,8 @@ def test_metrics_of_a_month_are_those_of_its_rows_and_months_are_of_utc():
     assert metrics_over_periods(["b", "a", "b", "b"], nothing) == [
         {"period": "a", "rows": 1, "macro_f1": None, "micro_f1": None, "brier": None}, found[1],
     ]  # fmt: skip
-    assert [verdict(value) for value in (0.05, 0.2, 0.3)] == ["stable", "some change", "shifted"]
+
+
+def test_an_index_is_stable_or_not_of_enough_rows_alone():
+    assert [verdict(value, 200) for value in (0.05, 0.2, 0.3)] == ["stable", "some change", "shifted"]
+    assert [verdict(value, 199) for value in (0.05, 0.2, 0.3)] == [None, None, None]
