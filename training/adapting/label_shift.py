@@ -76,11 +76,12 @@ def estimate_label_shift(scores: Floats, reference: ReferenceRows, thresholds: F
         thresholds: the probabilities at which the parent decides, shape (L,).
     """
     priors, least = reference.priors, 0.5 / (len(scores) + 1)
+    lowest, highest = np.minimum(priors, least), np.maximum(priors, 1 - least)  # few texts say nothing of rarer labels
     by_em = em_priors(scores, priors)
     by_confusion, error = confusion_priors(scores, reference, thresholds)
     other = np.where(np.isfinite(by_confusion), by_confusion, by_em)
     doubtful = np.abs(by_em - other) > np.maximum(STANDARD_ERRORS * error, LEAST_DISAGREEMENT)
-    by_either = [_log_odds(np.clip(found, least, 1 - least)) - _log_odds(priors) for found in (by_em, other)]
+    by_either = [_log_odds(np.clip(found, lowest, highest)) - _log_odds(priors) for found in (by_em, other)]
     nearer = np.where(np.abs(by_either[0]) <= np.abs(by_either[1]), *by_either)
     shifts = np.where(doubtful, nearer, by_either[0])
     return LabelShift(sigmoid(_log_odds(priors) + shifts), by_em, by_confusion, doubtful, shifts)

@@ -41,6 +41,20 @@ def test_em_by_hand_is_a_fixed_point_of_the_mean_posterior() -> None:
     np.testing.assert_allclose(found, (posterior.sum(axis=0) + 10 * 0.1) / 510, atol=1e-8)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_few_texts_without_a_rare_label_leave_its_frequency(sign: int) -> None:
+    # one in 500 by the parent; none in these 20, which say nothing of what is rarer than one in 42
+    prior = expit(sign * logit(0.002))
+    rows = ReferenceRows(
+        np.full((1000, 1), logit(prior)), np.arange(1000)[:, None] < 1000 * prior, np.full((1000, 1), True)
+    )
+    texts = np.full((20, 1), logit(prior) - sign * 12)
+    found = estimate_label_shift(texts, rows, np.array([0.5]))
+    assert found.shifts[0] == pytest.approx(0)
+    assert found.priors[0] == pytest.approx(prior)
+    assert not found.doubtful[0]
+
+
 def test_no_texts_leave_the_parents_frequencies() -> None:
     np.testing.assert_allclose(em_priors(np.zeros((0, 12)), HOME.rates), HOME.rates)
 
