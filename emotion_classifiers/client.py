@@ -40,7 +40,7 @@ class _Requests:
     def __init__(self, api_key: str | None, timeout_s: float, attempts: int, batch_size: int) -> None:
         if attempts < 1 or batch_size < 1:
             raise InvalidInputError(f"attempts is {attempts} and batch_size {batch_size}; both must be 1 or more.")
-        self.headers = {"X-Request-Timeout-Ms": str(round(timeout_s * 1000))}
+        self.headers = {"X-Request-Timeout-Ms": str(round(timeout_s * 1000)), "Content-Type": "application/json"}
         if api_key is not None:
             self.headers["X-API-Key"] = api_key
         self.attempts = attempts
@@ -48,8 +48,9 @@ class _Requests:
 
     def bodies(
         self, texts: Iterable[str], options: Mapping[str, Any], context: Sequence[Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        every = listed(texts)
+    ) -> Iterator[bytes]:
+        """The body of each request; what is no text is sent as null, so that it gets an error of its own there."""
+        every = [text if isinstance(text, str) else None for text in listed(texts)]
         given = {name: value for name, value in options.items() if value is not None}
         try:
             contexts = [turns_to_json(turns) for turns in contexts_for(context, len(every))]
@@ -58,7 +59,7 @@ class _Requests:
         for start in range(0, len(every), self.batch_size):
             rows = slice(start, start + self.batch_size)
             before = {"context": contexts[rows]} if any(contexts[rows]) else {}
-            yield {"texts": every[rows], **given, **before}
+            yield _encoded({"texts": every[rows], **given, **before})
 
     def wait_s(self, attempt: int, response: httpx.Response | None) -> float | None:
         """Seconds until the next try; None when there is none.
@@ -72,6 +73,21 @@ class _Requests:
         if asked is not None:
             return min(MAX_WAIT_S, asked * random.uniform(1, 1.25))
         return min(MAX_WAIT_S, random.uniform(0, 2 * FIRST_WAIT_S * 2**attempt))
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """JSON in ASCII, in which half a surrogate pair has a form, too."""
+    try:
+        return json.dumps(body, allow_nan=False, default=_plain).encode("ascii")
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"an option cannot be sent: {error}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """A number or an array of numpy as JSON has it."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:
@@ -211,10 +227,10 @@ class Client:
         """What the service serves: labels, policies, metrics, verification, limits; raises as `predict`."""
         return dict(self._ask("GET", "/model", None))
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         for attempt in range(self._requests.attempts):
             try:
-                response = self._http.request(method, path, json=body)
+                response = self._http.request(method, path, content=body)
             except httpx.TransportError as error:
                 if (wait := self._requests.wait_s(attempt, None)) is None:
                     raise _unreachable(self._http.base_url, error, attempt + 1) from error
@@ -288,11 +304,11 @@ class AsyncClient:
         """As `Client.model`."""
         return dict(await self._ask("GET", "/model", None))
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    async def _ask(self, method: str, path: str, body: bytes | None) -> Any:
         for attempt in range(self._requests.attempts):
             try:
                 async with self._slots:
-                    response = await self._http.request(method, path, json=body)
+                    response = await self._http.request(method, path, content=body)
             except httpx.TransportError as error:
                 if (wait := self._requests.wait_s(attempt, None)) is None:
                     raise _unreachable(self._http.base_url, error, attempt + 1) from error

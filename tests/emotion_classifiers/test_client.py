@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
 
 import emotion_classifiers as ec
@@ -102,6 +104,25 @@ def test_options_and_headers_are_sent(ask):
     (request,) = script.asked
     assert json.loads(request.content) == {"texts": ["hi"], "policy": "half", "top_k": 2}
     assert (request.headers["X-API-Key"], request.headers["X-Request-Timeout-Ms"]) == ("k", "2500")
+
+
+def test_what_is_no_text_gets_an_error_of_its_own(ask):
+    script = Script(echo)
+    texts = pd.Series(["hi", None, float("nan"), pd.NA, 3, "half \ud83d", b"hi"])
+    assert [p.error is None for p in ask(script, texts)] == [True, False, False, False, False, True, False]
+    (request,) = script.asked
+    assert json.loads(request.content)["texts"] == ["hi", None, None, None, None, "half \ud83d", None]
+    assert request.headers["Content-Type"] == "application/json"
+
+
+def test_numbers_of_numpy_are_numbers_and_other_options_are_named(ask):
+    script = Script(echo)
+    ask(script, options={"thresholds": {"joy": np.float32(0.5)}, "top_k": np.int64(2)})
+    assert json.loads(script.asked[0].content) == {"texts": ["hi"], "thresholds": {"joy": 0.5}, "top_k": 2}
+    with pytest.raises(InvalidInputError, match="an option cannot be sent: JSON has no set"):
+        ask(script, options={"thresholds": {"joy": {0.5}}})
+    with pytest.raises(InvalidInputError, match="an option cannot be sent: .*JSON"):
+        ask(script, options={"thresholds": {"joy": float("nan")}})
 
 
 def test_long_lists_are_sent_in_batches(ask):
