@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_classifiers.prediction import Prediction
+from serving.local_reading import can_be_read
 from shared.context import MOST_TURNS, NOT_A_TURN, Turn, read_turns
 from shared.errors import InvalidInputError
 from shared.smoothing import ExponentialSmoothing
@@ -52,7 +53,7 @@ def read_conversation(
     history: deque[Turn] = deque(maxlen=MOST_TURNS)
     for turn in given:
         before.append(tuple(history))
-        if turn.text.strip():
+        if can_be_read(turn):
             history.append(turn)
     context = None if bundle.manifest.context is None else before
     found = model.predict([turn.text for turn in given], context=context, profile=profile, policy=policy)

@@ -63,6 +63,14 @@ def test_probabilities_alone_take_context_too(aware):
         aware.predict_proba(["a b", "c d"], context=["x", "y"])
 
 
+@pytest.mark.parametrize("unreadable", ["", "\x07\x1b", "half \ud83d"])
+def test_a_turn_that_cannot_be_read_is_none_of_those_before_the_next(aware, unreadable):
+    found = aware.conversation(["i won", unreadable, "really ?"])
+    assert [each.error is None for each in found.predictions] == [True, False, True]
+    wanted = aware.predict(["really ?"], context=["i won"])[0].probabilities
+    assert found.predictions[2].probabilities == pytest.approx(wanted, abs=2e-6)
+
+
 def test_a_bundle_without_context_reads_every_turn_alone(plain):
     found = plain.conversation(TURNS)
     alone = plain.predict(["yes , thanks"])[0].probabilities

@@ -5,7 +5,6 @@ Shapes: M texts, N labelled rows, L labels, D width of the vectors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from shared.calibration import sigmoid
 from training.adapting.adapt import Evidence, Fit, Parent, adapt, present_macro_f1
+from training.data.keys import alike
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -62,7 +62,7 @@ def suggest(
         seed: of the draw.
     """
     random = np.random.default_rng(seed)
-    directions, words = _directions(vectors), [_words(text) for text in texts]
+    directions, words = _directions(vectors), [alike(text) or text for text in texts]
     seen, free = set(words[:labelled]), []
     for row in random.permutation(np.arange(labelled, len(texts))).tolist():
         if words[row] not in seen:
@@ -168,7 +168,3 @@ def _directions(vectors: NDArray[np.floating]) -> Floats:
     """Vectors around their mean, of length 1, shape (M, D)."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12))
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))

@@ -5,7 +5,9 @@ Hashes find them, 8 bytes a row, and the keys themselves decide.
 
 from __future__ import annotations
 
+import functools
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 
@@ -18,6 +20,9 @@ from training.data import arrays
 from training.data.column import Column
 
 Rows = NDArray[np.intp]
+PUNCTUATION = frozenset({"Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sc", "Sk", "Sm"})
+"""Unicode's categories of punctuation, and of signs for money, mathematics and tones of skin."""
+
 TURN = "\x1e"
 """Before each previous turn in a key."""
 
@@ -36,13 +41,25 @@ def text_key(text: str | None) -> str:
     return "".join((words, *(f"{TURN}{turn.speaker or ''}{TURN}{normalise(turn.text)}" for turn in said)))
 
 
-_SEEN_ALIKE = re.compile(r"https?://\S+|www\.\S+|@\w+|[\u200b-\u200f\u2060\ufeff]|[^\w\s]|_")
-"""What may differ between two copies of a text: addresses, names of users, zero-width signs, punctuation."""
+@functools.cache
+def _seen_alike() -> re.Pattern[str]:
+    """What may differ between two copies of a text: addresses, names of users, zero-width signs, punctuation.
+
+    Emoji and marks may not: they are what some texts differ in, as vowels are marks in Hindi and Thai.
+    """
+    signs = (sign for sign in map(chr, range(0x10000)) if unicodedata.category(sign) in PUNCTUATION)
+    hidden = "\u200b-\u200f\u2060\ufe0e\ufe0f\ufeff"
+    return re.compile(rf"https?://\S+|www\.\S+|@\w+|[{hidden}{re.escape(''.join(signs))}]|[\U0001f3fb-\U0001f3ff]")
+
+
+def alike(key: str) -> str:
+    """A text without case, punctuation, addresses, user names and zero-width signs."""
+    return " ".join(_seen_alike().sub(" ", key).casefold().split())
 
 
 def near_hash(key: str) -> int:
-    """Hash of a text without case, punctuation, addresses, user names and zero-width signs."""
-    return hash(" ".join(_SEEN_ALIKE.sub(" ", key).casefold().split()))
+    """Hash of what `alike` leaves of a text."""
+    return hash(alike(key))
 
 
 def first_rows(keys: Sequence[str], within: NDArray[np.integer] | None = None) -> Rows:

@@ -48,6 +48,13 @@ def test_near_duplicates_of_a_text_that_is_taken_or_labelled_are_left_out():
 
 
 @pytest.mark.slow
+def test_texts_of_signs_alone_are_texts_of_their_own():
+    texts = ["\U0001f600", "\U0001f622", "!!!", "?!", "\u0e14\u0e35", "\u0e14\u0e39", "Fine.", "fine!"]
+    chosen = suggest(np.zeros((8, 2)), np.eye(8), texts, 8, labelled=1)
+    assert set(chosen.tolist()) >= {1, 2, 3, 4, 5}
+    assert len(set(chosen.tolist()) & {6, 7}) == 1
+
+
 def test_suggested_rows_with_the_texts_they_are_from_beat_random_ones():
     parent, gains = parent_of(HOME), []
     for seed in range(20):
