@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+import yaml
 
 from emotion_classifiers.comparison import main
 from shared.bundle import Bundle, seal
@@ -13,6 +14,8 @@ from shared.errors import ConfigError, DataFormatError
 from shared.thresholds import Policies
 from tests.serving.bundles import stand_in_bundle
 from tests.serving.exportable import LABELS, exportable_bundle
+from training.config.parser import load as load_config
+from training.data.load import load_data
 from training.evaluation.compare_bundles import stored_logits
 
 
@@ -80,16 +83,37 @@ def test_rows_may_come_from_a_table(bundles, capsys, tmp_path):
     )  # fmt: skip
     assert found["rows"] == 30
     assert found["on"] == "all of the data given"
+    assert any("label column 'labels'" in note for note in found["notes"])
 
 
-def with_labels(bundle, folder, labels):
-    """The bundle with other names of its labels."""
+def test_of_the_rows_that_a_bundle_was_trained_on_the_held_out_ones_are_compared(bundles, capsys, tmp_path):
+    first, other = bundles
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\n" + "".join(f"i feel this {i},{LABELS[i % 4]}\n" for i in range(60)))
+    config = load_config(None, {"data.source": "table", "data.path": str(table), "data.seed": 3})
+    splits = load_data(config.data)
+    origin = {"fingerprint": splits.fingerprint, "sources": [{"kind": "table", "origin": table.name}]}
+    trained = with_labels(first, tmp_path / "trained", LABELS, {"data": origin}, config)
+    words = (other, trained, "--timing=false", "--bootstrap_samples=2", "--threads=1", "--data.source=table",
+             f"--data.path={table}")  # fmt: skip
+    found, said = run(capsys, *words)
+    assert (found["rows"], found["on"]) == (len(splits.test), "test of the data given")
+    assert f"note: {trained} was trained on this source: scored is the part that was held out as test" in said
+    found, said = run(capsys, *words, "--data.split=all")
+    assert found["rows"] == 60
+    assert f"note: {trained} was trained on this source, so that most of these rows are training rows" in said
+
+
+def with_labels(bundle, folder, labels, provenance=None, config=None):
+    """The bundle with other names of its labels, and with an origin."""
     shutil.copytree(bundle, folder)
     manifest, policies = Bundle.read(bundle).manifest, Bundle.read(bundle).policies
     Policies(labels, policies.values, policies.fitted_on).write(folder / "thresholds.json")
+    if config is not None:
+        (folder / "training.yaml").write_text(yaml.safe_dump(config.to_dict()))
     seal(
         folder, labels=labels, task=manifest.task, pooling=manifest.pooling, max_length=manifest.max_length,
-        head_tokens=manifest.head_tokens, provenance={},
+        head_tokens=manifest.head_tokens, provenance=provenance or {},
     )  # fmt: skip
     return folder
 

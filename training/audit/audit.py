@@ -20,9 +20,9 @@ from training.audit.fairness import SIGNIFICANCE, TOLERATED_GAP, counterfactual_
 from training.audit.identities import variants
 from training.audit.robustness import measure_robustness
 from training.config.evaluate import AuditOptions
-from training.data.load import load_eval_split
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.measures import Predictions
+from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import environment
 
 NO_GROUP = "(none)"
@@ -100,16 +100,14 @@ def _check_mitigation(name: str | None) -> None:
 def _groups(bundle: Bundle, options: AuditOptions, answer: Any) -> dict[str, Any]:
     """Metrics by the groups of a table's column."""
     config = options.data
-    data = load_eval_split(
-        config, config.split, bundle.label_set, ids_are_positions=config.ids_of_bundle, context=bundle.manifest.context
-    )
+    data = rows_to_score([bundle], config, config.split, bundle.label_set, context=bundle.manifest.context)
     rows = data.rows
     probabilities, decisions = answer(rows.texts)
     groups = [group or NO_GROUP for group in rows.groups or ()]
     found = group_metrics(
         Predictions(rows.hard_targets, rows.known, probabilities, decisions), groups, bundle.label_set.names
     )  # fmt: skip
-    return {"column": options.data.group_column, **found}
+    return {"column": config.group_column, "split": data.split, "notes": list(data.notes), **found}
 
 
 def _robustness(bundle: Bundle, options: AuditOptions, answer: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.context import ContextFormat
@@ -69,6 +69,7 @@ class EvaluationRows:
         split: train, dev or test; all for the whole of a source without official splits.
         read: rows in the files.
         notes: what was decided while reading, and what may be wrong about it.
+        cut: whether the split is no official one: of a source without it, a part that is cut here.
         scale: of intensities, whose shares the targets are then.
     """
 
@@ -76,6 +77,7 @@ class EvaluationRows:
     split: str
     read: int
     notes: tuple[str, ...]
+    cut: bool = False
     scale: Scale | None = None
 
 
@@ -96,21 +98,26 @@ def common_scale(corpora: Sequence[RawCorpus]) -> Scale | None:
 
 def load_eval_split(
     config: DataConfig, split: str | None, labels: LabelSet, *, ids_are_positions: bool = False,
-    context: ContextFormat | None = None,
+    context: ContextFormat | None = None, single_label: bool = False,
+    cut_before: Callable[[str], Column[str] | None] | None = None,
 ) -> EvaluationRows:  # fmt: skip
     """One split of the corpora, in the columns of `labels` (those of a bundle).
 
     Args:
-        config: which corpora; the same seed and fractions as in training give the same own splits.
+        config: which corpora.
         split: train, dev or test; or all, for every row of a corpus without official splits. When None: test, or all
             where no corpus has official splits.
         labels: the label set to evaluate; labels a corpus does not annotate are unknown in its rows.
         ids_are_positions: whether label ids without names are positions in `labels`.
         context: how the bundle reads previous turns, which are then taken where the corpora have them.
+        single_label: whether a text has exactly one label, as in `load_data`.
+        cut_before: the keys of a split as a training cut it, or None where none cut these rows; asked where the split
+            is no official one, and would be cut anew by the seed and fractions of `config`.
 
     Raises:
         ConfigError: when previous turns are asked for, and the bundle reads none or the corpora have none.
-        DataNotFoundError: when no corpus has that split; names the splits there are.
+        DataNotFoundError: when no corpus has that split; names the splits there are. When the training had none of
+            these rows in it.
         DataFormatError: when a corpus and the label set share no label, or its ids have no names.
         EmptyDataError: when the split has no usable row.
     """
@@ -125,11 +132,22 @@ def load_eval_split(
     check_bundle_reads(config, context)
     check_context(corpora, config)
     chosen = split or (WHOLE if all(WHOLE in raw.splits for raw in corpora) else TEST)
+    cut = any(_is_cut(raw, chosen) for raw in corpora)
+    keys = cut_before(chosen) if cut_before and cut else None
     parts: list[Corpus] = []
     for raw, source in zip(corpora, sources, strict=True):
-        whole = chosen == WHOLE and WHOLE in raw.splits
-        parts += split_source(raw, source, config, labels, undivided=whole, context=context)
-    parts = in_languages(remove_leaks(parts), config.languages) if chosen == WHOLE else _without_leaks(parts, config)
+        held = keys if _is_cut(raw, chosen) else None
+        whole = held is not None or (chosen == WHOLE and WHOLE in raw.splits)
+        pieces = split_source(raw, source, config, labels, undivided=whole, single_label=single_label, context=context)
+        parts += pieces if held is None else [_as_before(piece, chosen, held) for piece in pieces]
+    if keys is not None and not any(len(part) for part in parts if part.split == chosen):
+        raise DataNotFoundError(
+            f"no row of {'; '.join(f'{raw.kind} {raw.origin}' for raw in corpora)} is in the {chosen} split of the "
+            "training.",
+            hint="data.split all takes every row, training rows too.",
+        )
+    as_they_are = chosen == WHOLE or keys is not None
+    parts = in_languages(remove_leaks(parts), config.languages) if as_they_are else _without_leaks(parts, config)
     rows = _require(parts, chosen, corpora)
     counts = [part.counted_rows for part in parts if part.split == chosen]
     notes = [
@@ -137,14 +155,28 @@ def load_eval_split(
         for raw, source in zip(corpora, sources, strict=True)
         for note in (*raw.notes, *_refusals(raw), *_doubts(raw, source, labels))
     ]
+    if ties := sum(count.ties for count in counts):
+        notes.append(f"{ties:,} texts dropped whose copies have different labels, none the most often")
     notes += context_note([rows], context)
-    if chosen != WHOLE and any(WHOLE in raw.splits for raw in corpora):
+    if cut and keys is None:
         notes.append(
             f"{chosen} is the part that a run holds out of a source without official splits; data.split all takes it "
             "whole"
         )
-    scale = common_scale(corpora)
-    return EvaluationRows(rows, chosen, sum(count.read for count in counts), tuple(notes), scale)
+    read = sum(count.read for count in counts)
+    return EvaluationRows(rows, chosen, read, tuple(notes), cut, common_scale(corpora))
+
+
+def _is_cut(raw: RawCorpus, split: str) -> bool:
+    """Whether a split is no official one of a source, but one that `split_source` cuts."""
+    return split != WHOLE and (WHOLE in raw.splits or (DEV not in raw.splits and split in (TRAIN, DEV)))
+
+
+def _as_before(part: Corpus, split: str, keys: Column[str]) -> Corpus:
+    """The rows of a split out of the part that a training cut it from; an official held-out part as it is."""
+    if part.split not in (WHOLE, TRAIN):
+        return part
+    return part.take(rows_inside(part.keys, keys), counts=replace(part.counted_rows, split=split)).counted()
 
 
 def _doubts(raw: RawCorpus, source: SourceConfig, labels: LabelSet) -> list[str]:

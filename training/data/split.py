@@ -33,7 +33,7 @@ def split_source(
     raw: RawCorpus, source: SourceConfig, config: DataConfig, labels: LabelSet, *, undivided: bool = False,
     single_label: bool = False, context: ContextFormat | None = None,
 ) -> list[Corpus]:  # fmt: skip
-    """The clean splits of one source: its official ones, or own ones where it has none (unless `undivided`).
+    """The clean splits of one source: its official ones, and own ones in place of those it lacks (unless `undivided`).
 
     No group is in two own splits, and with a `context`, where texts carry the turns before them, no dialogue.
 
@@ -57,9 +57,9 @@ def split_source(
             counts=SplitCounts(raw.kind, name, read=len(split)),
         )  # fmt: skip
         parts.append(without_repeats(rows, single_label=single_label, graded=raw.scale is not None))
+    if undivided:
+        return parts
     if [part.split for part in parts] == [WHOLE]:
-        if undivided:
-            return parts
         return _divide(parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split)
     by_name = {part.split: part for part in parts}
     if TRAIN in by_name and DEV not in by_name:

@@ -17,10 +17,10 @@ from shared.files import replacing_folder, write_json
 from shared.labels import LabelSet
 from shared.task import require_labels
 from training.config.evaluate import CompareOptions
-from training.data.load import load_eval_split
 from training.evaluation.comparison import LOWER_IS_BETTER, Candidate, compare
 from training.evaluation.inference import LogitsOf, cost, trained_logits
 from training.evaluation.measures import Bools, Predictions
+from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import environment
 
 TORCH = "torch"
@@ -61,12 +61,14 @@ class Rows:
         truth: shape (N, L).
         known: shape (N, L).
         what: the rows in words.
+        notes: what was decided while reading them.
     """
 
     texts: list[str]
     truth: Bools
     known: Bools
     what: str
+    notes: tuple[str, ...] = ()
 
 
 def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Opened | None = None) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
         for one, bundle in zip(named, bundles, strict=True)
     ]
     result = {
-        "on": rows.what, "notes": _notes(bundles, labels, rows.texts),
+        "on": rows.what, "notes": [*_notes(bundles, labels, rows.texts), *rows.notes],
         **compare(
             candidates, labels, texts=rows.texts if options.show_texts else (), samples=options.bootstrap_samples
         ),
@@ -167,10 +169,10 @@ def _rows(bundles: Sequence[Bundle], labels: Sequence[str], options: CompareOpti
     read_as = first.label_set if by_position else LabelSet(tuple(labels))
     forms = [bundle.manifest.context for bundle in bundles if bundle.manifest.context is not None]
     context = max(forms, key=lambda form: form.turns or MOST_TURNS, default=None)
-    data = load_eval_split(options.data, options.data.split, read_as, ids_are_positions=by_position, context=context)
+    data = rows_to_score(bundles, options.data, options.data.split, read_as, context=context)
     columns = [read_as.index(name) for name in labels]
-    what = f"{data.split} of the data given"
-    return Rows(list(data.rows.texts), data.rows.hard_targets[:, columns], data.rows.known[:, columns], what)
+    truth, known = data.rows.hard_targets[:, columns], data.rows.known[:, columns]
+    return Rows(list(data.rows.texts), truth, known, f"{data.split} of the data given", data.notes)
 
 
 def _in_context(texts: list[str], bundles: Sequence[Bundle]) -> list[str]:

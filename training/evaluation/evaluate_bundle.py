@@ -17,7 +17,7 @@ from shared.errors import ConfigError
 from shared.files import read_json, replacing_folder, write_json
 from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
-from training.data.load import EvaluationRows, load_eval_split
+from training.data.load import EvaluationRows
 from training.data.sources.kept import sources_kept
 from training.evaluation.by_language import metrics_by_language
 from training.evaluation.evaluate_intensities import evaluate_intensity_bundle
@@ -26,7 +26,7 @@ from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.levels import levels_of, score_groups
 from training.evaluation.measures import Floats
 from training.evaluation.over_time import drift_over_periods, metrics_over_periods, months
-from training.evaluation.own_data import without_training_rows
+from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import render_report
 from training.evaluation.rows_file import write_rows
 from training.evaluation.scoring import SplitPredictions, score
@@ -115,16 +115,12 @@ def _parts(options: EvaluateOptions) -> Iterator[Part]:
 
 
 def _rows(bundle: Bundle, part: Part, level: str | None) -> EvaluationRows:
-    """The rows to score; where they are certainly those the bundle was trained on, the part held out as test alone."""
+    """The rows to score, at the level asked for."""
     config, labels = part.data, bundle.label_set
     if level is not None:
         config, labels = _at_level(config, level), LabelSet(tuple(TAXONOMIES[level].groups))
-    data = load_eval_split(
-        config, part.split, labels, ids_are_positions=config.ids_of_bundle, context=bundle.manifest.context
-    )
-    if level is None:
-        data = replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
-    return without_training_rows(bundle, config, part.split, data)
+    data = rows_to_score([bundle], config, part.split, labels, context=bundle.manifest.context)
+    return data if level else replace(data, notes=(*data.notes, *_group_doubts(bundle, data)))
 
 
 def _at_level(config: EvaluationData, level: str) -> EvaluationData:

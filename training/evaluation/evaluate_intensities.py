@@ -14,7 +14,7 @@ from shared.errors import ConfigError, DataFormatError
 from shared.files import replacing_folder, write_json
 from shared.intensity import Readout, Scale
 from training.config.evaluate import EvaluateOptions, EvaluationData
-from training.data.load import EvaluationRows, load_eval_split
+from training.data.load import EvaluationRows
 from training.data.sources.kept import sources_kept
 from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.intensity_report import render_intensity_report
@@ -24,7 +24,7 @@ from training.evaluation.intensity_scoring import (
     scored_of,
     write_intensity_rows,
 )
-from training.evaluation.own_data import without_training_rows
+from training.evaluation.own_data import rows_to_score
 
 
 def evaluate_intensity_bundle(
@@ -71,7 +71,7 @@ def _scored(
 ) -> tuple[dict[str, Any], ScoredIntensities]:
     title, data, split = part
     config = replace(data, task="intensity")
-    loaded = without_training_rows(bundle, config, split, load_eval_split(config, split, bundle.label_set))
+    loaded = rows_to_score([bundle], config, split, bundle.label_set)
     notes, rows = [*loaded.notes, *_scale_notes(readout.scale, loaded.scale)], loaded.rows
     start = time.perf_counter()
     given = logits(rows.texts)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from shared.bundle import Bundle
+from shared.context import ContextFormat
 from shared.errors import EmotionError
 from shared.files import file_digests
+from shared.labels import LabelSet
+from shared.task import Task
 from training.config.data import DataConfig, SourceConfig
+from training.config.evaluate import EvaluationData
 from training.config.parser import load as load_config
-from training.data.corpus import Corpus, Splits
+from training.data.column import Column
+from training.data.corpus import Splits
 from training.data.keys import rows_inside
-from training.data.load import EvaluationRows, load_data
-from training.data.sources.base import TEST, WHOLE
+from training.data.load import EvaluationRows, load_data, load_eval_split
+from training.data.sources.base import TEST, TRAIN, WHOLE
+from training.data.sources.kept import sources_kept
 
 
 def training_splits(bundle: Bundle, config: DataConfig) -> Splits | None:
@@ -97,38 +104,92 @@ def resembling(bundle: Bundle, config: DataConfig) -> list[str]:
     )  # fmt: skip
 
 
-def without_training_rows(
-    bundle: Bundle, config: DataConfig, asked: str | None, data: EvaluationRows
+def rows_to_score(
+    bundles: Sequence[Bundle],
+    config: EvaluationData,
+    split: str | None,
+    labels: LabelSet,
+    *,
+    context: ContextFormat | None = None,
 ) -> EvaluationRows:
-    """The rows to score: where they are certainly those the bundle was trained on, the part held out as test alone.
+    """One split of the data for each of the bundles, as `load_eval_split` reads it.
+
+    Where they are certainly the rows that bundles were trained on, and no official split says what was held out, a
+    split is that of the training, whatever its seed, fractions and labels were; and test is taken where none is asked
+    for. A note says so, or that it cannot be said.
 
     Args:
-        bundle: with its provenance.
+        bundles: with their provenance.
         config: where the rows come from.
-        asked: the split that was asked for; None for the default one.
-        data: the rows.
+        split: train, dev, test or all; None for the default one.
+        labels: the label set to evaluate.
+        context: how previous turns are read.
+
+    Raises:
+        ConfigError: see `load_eval_split`.
+        DataError: when the data cannot be used, or the training had no row in that split.
     """
-    if data.split != WHOLE:
-        return data
-    names = resembling(bundle, config)
-    splits = training_splits(bundle, config) if names else None
-    if splits is not None:
-        test = held_out(data.rows, splits) if asked is None else None
-        if test is not None:
-            note = "the bundle was trained on this source: scored is the part that was held out as test"
-            return replace(data, rows=test, split=TEST, notes=(*data.notes, note))
-        note = "the bundle was trained on this source, so that most of these rows are training rows"
-        return replace(data, notes=(*data.notes, note))
-    if names:
-        note = (
-            f"the bundle was trained on a source of this name ({', '.join(names)}); whether on these rows cannot be "
-            "said, so that all are scored: where it was, most of them are training rows"
+    trainings = [_Training(bundle, config) for bundle in bundles]
+    with sources_kept():
+        data = load_eval_split(
+            config, split, labels, ids_are_positions=config.ids_of_bundle, context=context,
+            single_label=all(bundle.task is Task.SINGLE_LABEL for bundle in bundles),
+            cut_before=lambda name: _keys(trainings, name),
+        )  # fmt: skip
+        if data.split == WHOLE and split is None:
+            data = _test_alone(data, trainings)
+        if not data.cut and data.split != WHOLE:
+            return data
+        notes = (
+            training.note(data.split, "the bundle" if len(bundles) == 1 else str(training.bundle.path))
+            for training in trainings
         )
-        return replace(data, notes=(*data.notes, note))
-    return data
+        return replace(data, notes=(*data.notes, *dict.fromkeys(filter(None, notes))))
 
 
-def held_out(rows: Corpus, splits: Splits) -> Corpus | None:
-    """Those of the rows whose texts are in the test split; None where there is no such row."""
-    chosen = rows_inside(rows.keys, splits.test.keys if splits.test else ())
-    return rows.take(chosen) if len(chosen) else None
+@dataclass(frozen=True)
+class _Training:
+    """What is sealed about the data of a bundle, beside the data given."""
+
+    bundle: Bundle
+    config: DataConfig
+
+    @cached_property
+    def names(self) -> list[str]:
+        return resembling(self.bundle, self.config)
+
+    @cached_property
+    def splits(self) -> Splits | None:
+        return training_splits(self.bundle, self.config) if self.names else None
+
+    def note(self, split: str, who: str) -> str | None:
+        """What is known of the rows of a split that no official one is; None where nothing speaks for a training."""
+        if not self.names:
+            return None
+        if self.splits is not None:
+            scored = {
+                WHOLE: "so that most of these rows are training rows",
+                TRAIN: "and these are its training rows",
+            }.get(split)
+            trained = f"{who} was trained on this source"
+            return f"{trained}, {scored}" if scored else f"{trained}: scored is the part that was held out as {split}"
+        return (
+            f"{who} was trained on a source of this name ({', '.join(self.names)}); whether on these rows cannot be "
+            f"said, so that {'all are scored' if split == WHOLE else f'{split} is cut here'}: where it was, most of "
+            "them are training rows"
+        )
+
+
+def _keys(trainings: Sequence[_Training], split: str) -> Column[str] | None:
+    """The keys that are in a split of every training on these rows; None where there was none."""
+    found = [training.splits.named().get(split) for training in trainings if training.splits is not None]
+    if not found:
+        return None
+    keys = [Column.of(()) if rows is None else rows.keys for rows in found]
+    return reduce(lambda common, others: common.take(rows_inside(common, others)), keys)
+
+
+def _test_alone(data: EvaluationRows, trainings: Sequence[_Training]) -> EvaluationRows:
+    """The rows that every training on them held out as test; all where there was none, or none is left."""
+    chosen = rows_inside(data.rows.keys, _keys(trainings, TEST) or ())
+    return replace(data, rows=data.rows.take(chosen), split=TEST, cut=True) if len(chosen) else data

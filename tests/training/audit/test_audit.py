@@ -1,5 +1,6 @@
 """A whole audit of a bundle: its JSON, its page, and what it refuses."""
 
+import html
 import json
 
 import pytest
@@ -33,6 +34,8 @@ def test_an_audit_ends_in_one_line_of_json_and_a_page(bundle, table, capsys, tmp
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["sentences"] >= 300
     assert found["groups"]["rows"] == {"a": 40, "b": 40}
+    assert found["groups"]["split"] == "all"
+    assert any("label column 'labels'" in note for note in found["groups"]["notes"])
     assert set(found["groups"]["labels"]) <= set(LABELS)
     assert {row["behaviour"] for row in found["behaviour"]} > {"negation", "casing", "typos", "length"}
     assert found["robustness"]
@@ -42,6 +45,7 @@ def test_an_audit_ends_in_one_line_of_json_and_a_page(bundle, table, capsys, tmp
     for heading in ("another person", "Groups of rows: who", "Behaviour", "Robustness"):
         assert heading in page
     assert "src=" not in page
+    assert found["groups"]["notes"][0] in html.unescape(page)
 
 
 def test_thresholds_for_each_group_are_refused_with_the_reason(bundle):

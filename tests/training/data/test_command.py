@@ -24,6 +24,15 @@ def test_command_prints_counts_support_and_licence(monkeypatch, capsys, folder, 
     assert "Length in tokens" in printed
 
 
+def test_splits_are_those_of_the_run_with_one_label_a_text(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("text,label\nhow odd,joy\nhow odd,fear\n" + "".join(f"text {i},joy\n" for i in range(20)))
+    with pytest.raises(SystemExit, match="0"):
+        run(monkeypatch, "--data.source", "table", "--data.path", path, "--model.name", tmp_path / "no-model",
+            "--loss.name", "cross_entropy")  # fmt: skip
+    assert "1 texts dropped whose copies have different labels" in capsys.readouterr().out
+
+
 def test_command_without_the_tokenizer_counts_words(monkeypatch, capsys, folder, tmp_path):
     with pytest.raises(SystemExit, match="0"):
         run(monkeypatch, "--data.source", "goemotions", "--data.path", folder, "--model.name", tmp_path / "no-model")

@@ -14,8 +14,9 @@ _kept: ContextVar[dict[Hashable, Any] | None] = ContextVar("kept", default=None)
 
 @contextmanager
 def sources_kept() -> Iterator[None]:
-    """Within the block every table, and every corpus in a format of its own, is read once."""
-    token = _kept.set({})
+    """Within the outermost block every table, and every corpus in a format of its own, is read once."""
+    outer = _kept.get()
+    token = _kept.set({} if outer is None else outer)
     try:
         yield
     finally:
