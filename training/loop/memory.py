@@ -17,6 +17,7 @@ from shared.errors import TrainingError
 from shared.files import replacing_file
 from shared.modeling.device import has_cuda, is_out_of_memory
 from training.config import Config
+from training.loop.resume import NothingLeftError
 
 log = logging.getLogger("training")
 
@@ -77,6 +78,8 @@ def _runs_through(trainer: Trainer, resume_from: Path | None) -> bool:
         _set_batch_size(resume_from, trainer.args.train_batch_size)
     try:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    except NothingLeftError:
+        trainer._load_best_model()  # type: ignore[no-untyped-call]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -25,7 +25,8 @@ from training.callbacks.monitors import Watch
 from training.config import Config
 from training.data.collate import Collator
 from training.loop.memory import train_within_memory
-from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled, has_stalled
+from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled
+from training.loop.resume import is_finished, restore_finished
 from training.loop.trainer import EmotionTrainer, training_arguments
 from training.loop.training_rows import TrainingRows
 from training.model.compiled import MULTIPLE, compile_layers
@@ -98,9 +99,9 @@ def train(
             made.add_callback(callback)  # type: ignore[no-untyped-call]
         return made
 
-    if resume_from is not None and _had_stopped_early(resume_from, config):
+    if resume_from is not None and is_finished(resume_from, config):
         trainer = make(config)
-        _restore_finished(trainer, resume_from)
+        restore_finished(trainer, resume_from)
     else:
         with closing, disk_errors(), request.listening(), heap_out_of_sight():
             trainer = train_within_memory(make, config, resume_from)
@@ -196,19 +197,6 @@ def _longest_first(encoded: datasets.Dataset) -> datasets.Dataset:
     """Rows by length, so that a batch pads little."""
     lengths = np.asarray(encoded.data.column("length").to_numpy())
     return encoded.select(np.argsort(-lengths, kind="stable"))
-
-
-def _had_stopped_early(checkpoint: Path, config: Config) -> bool:
-    """Whether the run was at its end when this checkpoint was written, for lack of progress."""
-    history = (read_state(checkpoint) or {}).get("log_history", [])
-    patience = config.eval.patience
-    return patience is not None and has_stalled(history, config.stop_metrics, patience)
-
-
-def _restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:
-    """Take up the state and the best weights of a run that has nothing left to train."""
-    trainer.state = type(trainer.state).load_from_json(str(checkpoint / "trainer_state.json"))
-    trainer._load_best_model()
 
 
 def _step_of(checkpoint: str | None) -> int:

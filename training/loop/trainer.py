@@ -18,6 +18,7 @@ from shared.modeling.device import has_cuda
 from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
 from training.loop.recorded_steps import CudaRecorder, RecordedSteps, reason_against
+from training.loop.resume import EvaluateFirst
 from training.loop.training_rows import EpochCallback, TrainingRows
 from training.model.compiled import CompiledLayers, largest_number_of_shapes
 from training.optim.ema import Ema, EmaCallback
@@ -56,12 +57,14 @@ class EmotionTrainer(Trainer):
         self.loss = rows.loss
         self.distillation = rows.distillation
         self.sharded = sharding() is not None
+        self.resumed_from: str | None = None
         self.share_of_row = 0.0
         self.ema: Ema | None = None
         if config.optim.ema_decay is not None:
             weights = options["model"].named_parameters()
             self.ema = Ema([item for item in weights if item[1].requires_grad], config.optim.ema_decay)
             self.add_callback(EmaCallback(self.ema))  # type: ignore[no-untyped-call]
+        self.add_callback(EvaluateFirst(self))  # type: ignore[no-untyped-call]
         self.recorded = self._recorded_steps() if config.optim.compile == "graphs" else None
 
     def _recorded_steps(self) -> RecordedSteps | None:
@@ -177,6 +180,7 @@ class EmotionTrainer(Trainer):
         if self.args.device.type == "cpu":  # in one of several processes it is cpu:0, which torch.load does not know
             vars(self.args)["_setup_devices"] = torch.device("cpu")
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
+        self.resumed_from = checkpoint
         if self.ema is not None and checkpoint is not None:
             self.ema.load(Path(checkpoint))
 

@@ -25,8 +25,16 @@ CONFIG = Config(
 )
 
 
-def losses(tiny_model, path, config=CONFIG, *, limit=None, after=0, error=None, resume_from=None):
-    """Logged losses of a run whose loss takes at most `limit` rows from the `after`-th training batch on."""
+def losses(tiny_model, path, config=CONFIG, **options):
+    """Logged losses of a run."""
+    history, seen = logged(tiny_model, path, config, **options)
+    return [entry["loss"] for entry in history if "loss" in entry], seen
+
+
+def logged(
+    tiny_model, path, config=CONFIG, *, limit=None, after=0, error=None, resume_from=None, in_training=True
+):  # fmt: skip
+    """The log of a run whose loss takes at most `limit` rows from the `after`-th batch on, in training or on dev."""
     set_seed(0)
     folder = RunFolder(path)
     folder.logs.mkdir(parents=True, exist_ok=True)
@@ -36,13 +44,13 @@ def losses(tiny_model, path, config=CONFIG, *, limit=None, after=0, error=None, 
 
     def loss(logits, *others):
         seen.append(len(logits))
-        if model.training and limit is not None and len(seen) > after and len(logits) > limit:
+        if model.training is in_training and limit is not None and len(seen) > after and len(logits) > limit:
             raise error or torch.OutOfMemoryError("CUDA out of memory.")
         return rows.loss(logits, *others)
 
     fp32 = Precision("fp32", "test")
     done = train(model, replace(rows, loss=loss), config, folder, precision=fp32, resume_from=resume_from)
-    return [entry["loss"] for entry in done.history if "loss" in entry], seen
+    return done.history, seen
 
 
 @pytest.mark.parametrize("after", [0, 2], ids=["in the first step", "later"])
@@ -61,6 +69,13 @@ def test_a_run_that_was_fitted_is_resumed_with_its_own_batches(tiny_model, tmp_p
     resumed, seen = losses(tiny_model, tmp_path, resume_from=tmp_path / "checkpoints/checkpoint-4")
     assert resumed == pytest.approx(fitted, abs=2e-4)
     assert seen[:4] == [12] * 4
+
+
+def test_an_evaluation_that_did_not_fit_is_made_up_for(tiny_model, tmp_path):
+    config = replace(CONFIG, eval=replace(CONFIG.eval, batch_size=24))
+    history, seen = logged(tiny_model, tmp_path, config, limit=12, in_training=False)
+    assert [entry["step"] for entry in history if "eval_loss" in entry] == [4, 8]
+    assert seen[4:7] == [24, 12, 12]
 
 
 def test_it_halves_until_it_fits(tiny_model, tmp_path):

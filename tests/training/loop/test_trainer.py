@@ -188,18 +188,54 @@ class StopAt(TrainerCallback):
             signal.raise_signal(self.number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_finishes_the_step_saves_and_can_be_resumed_exactly(tiny_model, tmp_path, number):
+def evaluations(history):
+    return [(entry["step"], entry["eval_loss"], entry["eval_macro_f1"]) for entry in history if "eval_loss" in entry]
+
+
+@pytest.mark.parametrize(("step", "number"), [(6, signal.SIGINT), (8, signal.SIGTERM)])
+def test_a_stop_finishes_the_step_saves_and_can_be_resumed_exactly(tiny_model, tmp_path, step, number):
     config = replace(CONFIG, run=replace(CONFIG.run, save_every_steps=None))
     whole, losses = run(tiny_model, tmp_path / "whole", config)
     request = StopRequest()
     with request.listening(), pytest.raises(KeyboardInterrupt):
-        run(tiny_model, tmp_path / "cut", config, request=request, callbacks=[StopAt(6, number)])
+        run(tiny_model, tmp_path / "cut", config, request=request, callbacks=[StopAt(step, number)])
     checkpoint = RunFolder(tmp_path / "cut").last_checkpoint()
-    assert checkpoint.name == "checkpoint-6"
+    assert checkpoint.name == f"checkpoint-{step}"
     resumed, later = run(tiny_model, tmp_path / "cut", config, resume_from=checkpoint)
-    assert later == {step: values for step, values in losses.items() if step > 6}
+    assert later == {number: values for number, values in losses.items() if number > step}
     assert resumed.state.best_metric == whole.state.best_metric
+    assert evaluations(resumed.state.log_history) == evaluations(whole.state.log_history)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [stopping(2), replace(CONFIG, optim=replace(CONFIG.optim, max_steps=6, ema_decay=0.8))],
+    ids=["stalled", "within an epoch"],
+)
+def test_a_run_stopped_in_its_last_step_is_evaluated_and_ends_as_the_unbroken_one(tiny_model, tmp_path, config):
+    config = replace(config, run=replace(CONFIG.run, save_every_steps=None))
+
+    def trained(name, **options):
+        set_seed(0)
+        folder = RunFolder(tmp_path / name)
+        folder.logs.mkdir(parents=True, exist_ok=True)
+        model, rows = build_classifier(tiny_model, labels=LABELS, pooling="mean"), tiny_rows(config, tiny_model)
+        progress = train(model, rows, config, folder, precision=FP32, **options)
+        return progress, evaluations(progress.history), model.state_dict()
+
+    whole, measured, weights = trained("whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained("cut", callbacks=[StopAt(whole.steps, signal.SIGINT)])
+    for _ in range(2):  # the second time it is finished already
+        last = RunFolder(tmp_path / "cut").last_checkpoint()
+        resumed, again, same = trained("cut", resume_from=last)
+        assert (resumed.steps, resumed.best_step, resumed.best_score) == (
+            whole.steps,
+            whole.best_step,
+            whole.best_score,
+        )
+        assert again == measured
+        assert all(torch.equal(weight, same[name]) for name, weight in weights.items())
 
 
 def test_a_second_stop_interrupts_at_once_and_the_handlers_are_put_back():
