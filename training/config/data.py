@@ -246,14 +246,20 @@ class DataConfig(LabelKeys):
             raise ConfigError(f"data.max_train_rows is {self.max_train_rows}; it must be 1 or more, or left out.")
 
     def check_folds(self) -> None:
-        """Refuse a fold that is not there.
+        """Refuse a fold that is not there, and folds of rows that are cut by time.
 
         Raises:
-            ConfigError: when folds is below 2 or fold above folds.
+            ConfigError: when folds is below 2 or fold above folds, or beside temporal_split.
         """
         if self.folds is not None and (self.folds < 2 or not 1 <= self.fold <= self.folds):
             raise ConfigError(
                 f"data.folds is {self.folds} and data.fold {self.fold}: folds must be 2 or more, fold from 1 to folds."
+            )
+        if self.folds is not None and any(source.temporal_split for source in self.resolved_sources()):
+            raise ConfigError(
+                "data.temporal_split is true, and folds (data.folds, emotion kfold) are drawn at random from rows of all "
+                "times.",
+                hint="Leave one of the two out.",
             )
 
 

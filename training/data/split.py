@@ -38,7 +38,8 @@ def split_source(
     No group is in two own splits, and with a `context`, where texts carry the turns before them, no dialogue.
 
     Raises:
-        DataFormatError: when groups that are asked for cut dialogues, or a cut by time would cut groups.
+        DataFormatError: when groups that are asked for cut dialogues, or a cut by time would cut groups or is asked for
+            beside official splits.
         EmptyDataError: when there are too few rows for own splits.
     """
     columns = columns_in(raw, labels)
@@ -59,6 +60,12 @@ def split_source(
         parts.append(without_repeats(rows, single_label=single_label, graded=raw.scale is not None))
     if undivided:
         return parts
+    if source.temporal_split and WHOLE not in raw.splits:
+        raise DataFormatError(
+            f"data.temporal_split is true, and {raw.origin} has official splits ({', '.join(raw.splits)}), which are "
+            "kept as they are.",
+            hint="Leave temporal_split out, or let a run cut all rows of a table with --data.split_column none.",
+        )
     if [part.split for part in parts] == [WHOLE]:
         return _divide(parts[0], (TRAIN, DEV, TEST), config, raw.origin, by_time=source.temporal_split)
     by_name = {part.split: part for part in parts}

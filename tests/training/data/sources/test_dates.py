@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
 
-from shared.errors import DataFormatError, EmptyDataError
+from shared.errors import ConfigError, DataFormatError, EmptyDataError
 from training.config.data import DataConfig
 from training.data.load import load_data
 from training.data.sources.dates import read_dates
@@ -49,6 +50,21 @@ def test_a_split_in_time_puts_the_newest_rows_into_test(table):
         load_data(DataConfig(source="table", path=str(table), temporal_split=True))
     with pytest.raises(DataFormatError, match="has no column 'wen', which data.date_column names; it has text"):
         load_data(DataConfig(source="table", path=str(table), date_column="wen"))
+
+
+def test_a_split_in_time_beside_official_splits_or_folds_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"text {i},{'joy fear'.split()[i % 2]},{'train test'.split()[i % 2]},{2000 + i}-01-01" for i in range(40)]
+    path.write_text("\n".join(["text,label,split,when", *rows]))
+    config = DataConfig(source="table", path=str(path), date_column="when", temporal_split=True)
+    with pytest.raises(
+        DataFormatError, match=r"temporal_split is true, and .*t\.csv has official splits \(train, test\)"
+    ):
+        load_data(config)
+    whole = replace(config, split_column="none")
+    assert list(load_data(whole).test.texts) == ["text 36", "text 37", "text 38", "text 39"]
+    with pytest.raises(ConfigError, match=r"temporal_split is true, and folds \(data.folds, .*\) are drawn at random"):
+        load_data(replace(whole, folds=2))
 
 
 def test_no_writer_is_in_two_own_splits(table):
