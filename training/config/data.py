@@ -257,8 +257,7 @@ class DataConfig(LabelKeys):
             )
         if self.folds is not None and any(source.temporal_split for source in self.resolved_sources()):
             raise ConfigError(
-                "data.temporal_split is true, and folds (data.folds, emotion kfold) are drawn at random from rows of all "
-                "times.",
+                "data.temporal_split is true, and folds (data.folds, emotion kfold) are drawn at random.",
                 hint="Leave one of the two out.",
             )
 

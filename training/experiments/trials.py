@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -99,20 +101,52 @@ def run_trials(trials: Sequence[Trial], *, side_by_side: int = 1) -> list[Outcom
 
     Raises:
         ConfigError: under several processes, or when a finished run has another configuration.
-        EmotionError: whatever a run raises; the others that are under way are finished first.
+        EmotionError: whatever a run raises; the others that are under way are finished first, and none is begun.
+        KeyboardInterrupt: when they were interrupted, each after the step that it was in.
     """
     if side_by_side > 1 and len(trials) > 1:
         workers = min(side_by_side, len(trials))
         print(f"{len(trials)} runs, {workers} at a time in {trials[0].config.run.output_dir}", file=sys.stderr)
-        shares = [_with_share(trial, workers) for trial in trials]
-        # a forked process could not use CUDA, nor threads that torch has started
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return list(pool.map(run_trial, shares))
+        return _run_side_by_side([_with_share(trial, workers) for trial in trials], workers)
     outcomes = []
     for number, trial in enumerate(trials, 1):
         print(f"[{number}/{len(trials)}] {trial.config.run_dir}", file=sys.stderr)
         outcomes.append(run_trial(trial))
     return outcomes
+
+
+def _run_side_by_side(trials: Sequence[Trial], workers: int) -> list[Outcome]:
+    """Run them in processes that are handed one run at a time, so that none is begun after a failure or Ctrl-C."""
+    waiting = iter(trials)
+    begun: list[Future[Outcome]] = []
+    under_way: set[Future[Outcome]] = set()
+    # a forked process could not use CUDA, nor threads that torch has started
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_ignore_ctrl_c) as pool:
+        while True:
+            for trial in islice(waiting, workers - len(under_way)):
+                begun.append(pool.submit(_run_in_process, trial))
+                under_way.add(begun[-1])
+            if not under_way:
+                return [future.result() for future in begun]
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            if under_way and any(future.exception() is not None for future in done):
+                print(f"A run failed or was stopped; waiting for {len(under_way)} under way.", file=sys.stderr)
+            for future in done:
+                future.result()
+
+
+def _run_in_process(trial: Trial) -> Outcome:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return run_trial(trial)
+    finally:
+        _ignore_ctrl_c()
+
+
+def _ignore_ctrl_c() -> None:
+    """In a process that has no run: if it ended, the pool would end the others before they have saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _with_share(trial: Trial, workers: int) -> Trial:

@@ -1,16 +1,19 @@
 """Trials: run once, taken as finished afterwards, never mistaken for another configuration."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shared.bundle import Bundle
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TrainingError
 from training.config import Config, OptimConfig, RunConfig
 from training.config.experiments import SweepOptions
 from training.config.parser import parse_options
 from training.evaluation import calibrate
+from training.experiments import trials
 from training.experiments.trials import SAME_COMMAND, base_config, experiment_folder, make_trial, run_trial, run_trials
 
 
@@ -34,9 +37,9 @@ def test_the_section_of_a_command_is_no_part_of_its_runs():
 
 
 def test_a_finished_trial_is_read_and_its_checkpoints_are_gone(config, tmp_path, runs):
-    trials = [make_trial(config, tmp_path / "x", name) for name in ("a", "b")]
-    run_trial(trials[0])
-    outcomes = run_trials(trials)
+    both = [make_trial(config, tmp_path / "x", name) for name in ("a", "b")]
+    run_trial(both[0])
+    outcomes = run_trials(both)
     assert [made.run.name for made in runs.made] == ["a", "b"]
     assert [outcome.metric() for outcome in outcomes] == [0.5, 0.5]
     assert outcomes[0].metric("macro_f1", "test") == pytest.approx(0.48)
@@ -70,6 +73,26 @@ def test_runs_side_by_side_are_those_of_one_after_the_other(arguments, tmp_path)
     assert both.name == "seed-2"
     logits = [Bundle.read(outcome.bundle).reference().logits for outcome in (both, alone)]
     assert np.array_equal(*logits)
+
+
+@pytest.mark.parametrize("error", [TrainingError("too hot"), KeyboardInterrupt()])
+def test_after_a_failure_or_ctrl_c_the_runs_under_way_are_finished_and_none_is_begun(
+    config, tmp_path, runs, monkeypatch, capsys, error
+):
+    def score(made):
+        time.sleep(0.2 if made.run.name == "a" else 0.05)
+        if made.run.name == "b":
+            raise error
+        return 0.5
+
+    runs.score = score
+    monkeypatch.setattr(trials, "ProcessPoolExecutor", lambda workers, **_: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(trials.signal, "signal", lambda *_: None)  # which threads may not set
+    with pytest.raises(type(error)):
+        run_trials([make_trial(config, tmp_path / "x", name) for name in "abcde"], side_by_side=2)
+    assert sorted(made.run.name for made in runs.made) == ["a", "b"]
+    assert (tmp_path / "x/a/finished").is_file()
+    assert "A run failed or was stopped; waiting for 1 under way." in capsys.readouterr().err
 
 
 def test_an_interrupted_trial_names_the_command_that_goes_on_with_all_of_them(arguments, tmp_path, monkeypatch, capsys):

@@ -54,7 +54,7 @@ def test_a_split_in_time_puts_the_newest_rows_into_test(table):
 
 def test_a_split_in_time_beside_official_splits_or_folds_is_refused(tmp_path):
     path = tmp_path / "t.csv"
-    rows = [f"text {i},{'joy fear'.split()[i % 2]},{'train test'.split()[i % 2]},{2000 + i}-01-01" for i in range(40)]
+    rows = [f"text {i},{['joy', 'fear'][i % 2]},{['train', 'test'][i % 2]},{2000 + i}-01-01" for i in range(40)]
     path.write_text("\n".join(["text,label,split,when", *rows]))
     config = DataConfig(source="table", path=str(path), date_column="when", temporal_split=True)
     with pytest.raises(
