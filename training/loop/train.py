@@ -89,8 +89,11 @@ def train(
         TrainingError: when its numbers are no longer finite, or it does not fit into memory.
     """
     request, closing = StopRequest(), contextlib.ExitStack()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
 
     def make(config: Config) -> EmotionTrainer:
+        for weight in trained:  # of which a Trainer that ran out of memory may have frozen some for the time being
+            weight.requires_grad_(True)
         made = build_trainer(model, rows, config, folder, precision=precision, request=request)
         watch = made.watch
         if watch is not None:

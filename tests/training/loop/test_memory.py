@@ -11,7 +11,7 @@ from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
 from shared.modeling.device import is_out_of_memory
 from tests.training.rows import LABELS, tiny_rows
-from training.config import Config, EvalConfig, OptimConfig, RunConfig, WatchConfig
+from training.config import Config, EvalConfig, OptimConfig, RunConfig, TuningConfig, WatchConfig
 from training.loop.memory import halved
 from training.loop.train import train
 from training.runtime.resources import Precision
@@ -62,6 +62,14 @@ def test_steps_have_the_same_rows_in_smaller_batches(tiny_model, tmp_path, caplo
     assert len(fitted) == 8
     assert seen[after + 1 :].count(12) == 0
     assert f"Out of memory after step {after}: going on with optim.batch_size 6 and optim.accumulation 2" in caplog.text
+
+
+@pytest.mark.parametrize("after", [0, 3], ids=["in the first step", "later"])
+def test_layers_are_unfrozen_as_without_it(tiny_model, tmp_path, after):
+    config = replace(CONFIG, tuning=TuningConfig(method="progressive", top_layers=0, unfreeze_every=0.5))
+    whole, _ = losses(tiny_model, tmp_path / "whole", config)
+    fitted, _ = losses(tiny_model, tmp_path / "fitted", config, limit=6, after=after)
+    assert fitted == pytest.approx(whole, abs=2e-4)
 
 
 def test_a_run_that_was_fitted_is_resumed_with_its_own_batches(tiny_model, tmp_path):
