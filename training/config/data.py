@@ -8,7 +8,17 @@ from typing import Literal
 from shared.context import ContextFormat
 from shared.errors import ConfigError
 from shared.text import Normalisation
-from training.config.types import NonNegativeInt, OpenShare, PositiveFloat, PositiveInt, Share, ShareBelowOne, TwoOrMore
+from training.config.types import (
+    NonNegativeInt,
+    OneOrMore,
+    OpenShare,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Share,
+    ShareBelowOne,
+    TwoOrMore,
+)
 
 SourceKind = Literal[
     "sample", "goemotions", "table", "semeval2018_ec", "isear", "meld", "brighter", "tweet_eval", "dair_emotion", "xed",
@@ -133,7 +143,7 @@ class SamplingConfig:
     """Batch rows of similar length, which saves padding."""
     oversample_below: PositiveInt | None = None
     """Labels with fewer training rows than this are oversampled; none when left out."""
-    oversample_factor: PositiveFloat = 1.5
+    oversample_factor: OneOrMore = 1.5
     """How often an oversampled label is seen: 1.5 adds half of its rows again, others in each epoch."""
     min_presence: NonNegativeInt = 0
     """Rows of every label in each batch (all processes together), in place of rows of common labels; 0 = as is."""
@@ -166,7 +176,7 @@ class DataConfig(LabelKeys):
     """Share of rows (0..1) held out as dev where a corpus has no official split."""
     test_fraction: ShareBelowOne = 0.1
     """Share of rows (0..1) held out as test where a corpus has no official split."""
-    seed: NonNegativeInt = 13
+    seed: Seed = 13
     """Seed of the splits and of the subset; kept apart from the seed of training, so that seeds share their splits."""
     folds: TwoOrMore | None = None
     """Cross-validation: train and dev rows are pooled and cut into so many stratified folds, one of which is dev."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.errors import ConfigError
 from training.config.schema import Config
-from training.config.types import NonNegativeInt, PositiveFloat, PositiveInt, Share, TwoOrMore
+from training.config.types import NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share, TwoOrMore
 
 COMMANDS = {
     "sweep": "training.sweep", "teachers": "training.distill", "kfold": "training.kfold", "phases": "training.phases",
@@ -21,7 +21,7 @@ _NOT_SEARCHED = ("run.", "search.", "preflight.")
 class SweepConfig:
     """Which seeds."""
 
-    seeds: list[NonNegativeInt] = field(default_factory=lambda: [1, 2, 3])
+    seeds: list[Seed] = field(default_factory=lambda: [1, 2, 3])
     """Seeds of the runs; they share data and splits."""
 
 
@@ -40,13 +40,13 @@ class TeachersConfig:
     recipe: str | None = None
     """Recipe of the teachers, a YAML file or its name, such as goemotions_base; data and run.* are the student's. The
     student's own recipe when left out."""
-    seeds: list[NonNegativeInt] = field(default_factory=lambda: [1, 2])
+    seeds: list[Seed] = field(default_factory=lambda: [1, 2])
     """Seeds of the teachers, one run each; [] trains none and takes those in distill.teachers alone."""
     side_by_side: PositiveInt = 1
     """Runs that train at the same time, each in a process with its share of the CPU cores, or all on one card."""
     compare: bool = True
     """Train the student without a teacher too, to compare with."""
-    student_seeds: list[NonNegativeInt] = field(default_factory=list)
+    student_seeds: list[Seed] = field(default_factory=list)
     """Seeds of the student, one run each, and of it alone, for means and their intervals; run.seed when left out."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.config.types import NonNegativeInt, PositiveInt
+from training.config.types import NonNegativeInt, PositiveInt, Seed
 
 CheckName = Literal[
     "versions", "disk", "export", "labels", "conflicts", "leaks", "lengths", "unknown_tokens", "initial_loss",
@@ -24,7 +24,7 @@ class RunConfig:
     """Name of the run: it writes to <output_dir>/<name>/ and the link <output_dir>/latest points there at the end."""
     output_dir: str = "runs"
     """Folder of all runs."""
-    seed: int = 42
+    seed: Seed = 42
     """Seed of the new weights, the order of the rows, dropout and bootstrap intervals."""
     resume: bool = False
     """Continue the run of this name exactly where its last checkpoint was written."""

@@ -130,7 +130,12 @@ class Config:
                     )
 
     def _check_patience(self) -> None:
-        """Refuse to wait for a plateau longer than the run waits before it stops."""
+        """Refuse to wait for a plateau longer than the run waits before it stops, and to wait for nothing."""
+        if self.eval.patience is not None and not self.eval.stop_metrics:
+            raise ConfigError(
+                "eval.stop_metrics is empty, and a run stops early when all of them have stalled.",
+                hint="Name metrics, or say eval.patience null, so that no run stops early.",
+            )
         waits: list[tuple[str, float]] = []
         if self.optim.schedule == "plateau":
             waits.append(("optim.plateau_patience", self.optim.plateau_patience))

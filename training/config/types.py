@@ -27,13 +27,20 @@ class Bounds:
 
     def __str__(self) -> str:
         limits = {">": self.above, ">=": self.at_least, "<": self.below, "<=": self.at_most}
-        return " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
+        return " and ".join(
+            f"{sign} {limit if isinstance(limit, int) else format(limit, 'g')}"
+            for sign, limit in limits.items()
+            if limit is not None
+        )
 
 
 PositiveInt = Annotated[int, Bounds(above=0)]
 NonNegativeInt = Annotated[int, Bounds(at_least=0)]
 TwoOrMore = Annotated[int, Bounds(at_least=2)]
+Seed = Annotated[int, Bounds(at_least=0, below=2**32)]
+"""What NumPy and torch take for a seed."""
 PositiveFloat = Annotated[float, Bounds(above=0)]
+OneOrMore = Annotated[float, Bounds(at_least=1)]
 NonNegativeFloat = Annotated[float, Bounds(at_least=0)]
 Share = Annotated[float, Bounds(at_least=0, at_most=1)]
 ShareBelowOne = Annotated[float, Bounds(at_least=0, below=1)]

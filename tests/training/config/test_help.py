@@ -49,7 +49,8 @@ def test_one_section_has_its_keys_alone(capsys, argv):
 
 
 def test_one_key_is_explained(capsys):
-    assert asked(capsys, "--help", "run.seed").startswith("  --run.seed  (a whole number; default 42)\n      Seed of")
+    said = asked(capsys, "--help", "run.seed")
+    assert said.startswith("  --run.seed  (a whole number >= 0 and < 4294967296; default 42)\n      Seed of")
 
 
 def test_an_unknown_topic_names_the_nearest(capsys):

@@ -24,6 +24,7 @@ UNFREEZE = TuningConfig(method="progressive", unfreeze="plateau", unfreeze_every
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        (Config(eval=EvalConfig(stop_metrics=[])), r"eval\.stop_metrics is empty, .* say eval\.patience null"),
         (Config(optim=PLATEAU), r"optim\.plateau_patience is 3 and eval\.patience 3: the run would stop before"),
         (Config(tuning=UNFREEZE), r"tuning\.unfreeze_every is 4 and eval\.patience 3: the run would stop before"),
     ],
