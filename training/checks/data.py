@@ -106,11 +106,10 @@ def check_conflicts(data: Splits) -> str:
     if data.scale is not None:
         return f"{conflicts:,} texts had copies with other intensities; theirs are averaged"
     for count in data.report.counts:
-        texts = count.read - count.empty - count.duplicates
-        if count.conflicts >= FEWEST_CONFLICTS and count.conflicts > MOST_CONFLICTS * texts:
+        if count.conflicts >= FEWEST_CONFLICTS and count.conflicts > MOST_CONFLICTS * count.texts:
             raise PreflightError(
-                f"{count.conflicts:,} of {texts:,} texts of {count.source} {count.split} occur several times with "
-                "different labels: the rows are ratings, or the labels are in another column.",
+                f"{count.conflicts:,} of {count.texts:,} texts of {count.source} {count.split} occur several times "
+                "with different labels: the rows are ratings, or the labels are in another column.",
                 hint="Say how ratings become labels with --data.aggregate, or name the column: --data.label_column.",
             )
     return f"{conflicts:,} texts had copies with different labels"

@@ -24,6 +24,8 @@ SHOWN = 3
 """Weights that a message names."""
 ZERO = 5e-5
 """Losses below this are shown as 0.0000."""
+RARE = -4.0
+"""Log odds of rare labels, at which a head begins where most rows have none."""
 PADDING = 8
 """Tokens of padding that a text must not notice."""
 
@@ -59,8 +61,8 @@ def check_initial_loss(trial: Trial) -> str:
         raise PreflightError(f"the loss of the untrained model is {loss}; {where}.", hint="Check the checkpoint.")
     if abs(loss) < ZERO:
         raise PreflightError(f"the loss is 0.0000: {explain_zero(trial.loss, trial.logits, trial.batch)}")
-    guessing = float(trial.loss_of(torch.zeros_like(trial.logits)))
-    if loss > 3 * guessing:
+    guessing, none = (float(trial.loss_of(torch.full_like(trial.logits, value))) for value in (0.0, RARE))
+    if loss > 3 * max(guessing, none):
         raise PreflightError(
             f"the loss of the untrained model is {loss:.4f}, while guessing (all logits 0) has {guessing:.4f}.",
             hint="The new head or the checkpoint has weights that are far too large.",

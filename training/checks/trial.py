@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,8 @@ STEPS = 20
 """Optimiser steps on the one batch."""
 ROWS = 8
 """Rows of the batch."""
+LOOKED_AT = 1024
+"""Rows among which some with a label are found, where those of the batch have none."""
 ROUNDING = 1e-3
 """Share of the largest logit (at least of 1) that another order of sums can move a logit by."""
 LOSS_SCALE = 1024.0
@@ -38,6 +42,8 @@ HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 @dataclass
 class Trial:
     """A copy of the model that is trained a little, without dropout, on rows spread evenly over the corpus.
+
+    Where none of these rows has a label, half of them give way to rows with one.
 
     Neither the model nor any random state is changed.
     """
@@ -54,7 +60,10 @@ class Trial:
         """A trial on the device and in the precision that training will use."""
         device = torch_device()
         count = min(ROWS, len(rows.train), max(2, config.optim.batch_size))
-        chosen = [rows.train[i * len(rows.train) // count] for i in range(count)]
+        chosen = _spread(rows.train, count)
+        if not any(map(_has_label, chosen)):
+            labelled = [row for row in _spread(rows.train, min(LOOKED_AT, len(rows.train))) if _has_label(row)]
+            chosen = [*_spread(labelled, min(len(labelled), max(1, count // 2))), *chosen][:count]
         batch = {name: values.to(device) for name, values in Collator(rows.tokenizer)(chosen).items()}
         return cls(copy.deepcopy(model).to(device).eval(), batch, rows.loss, config.optim, precision)
 
@@ -140,3 +149,12 @@ class Trial:
                 weight.grad.div_(scale)
                 if name not in self.reached and bool(weight.grad.any()):
                     self.reached.add(name)
+
+
+def _spread(rows: Any, count: int) -> list[Mapping[str, Any]]:
+    """So many of the rows, evenly spread over them."""
+    return [rows[place * len(rows) // count] for place in range(count)]
+
+
+def _has_label(row: Mapping[str, Any]) -> bool:
+    return bool((np.asarray(row["labels"]) * np.asarray(row["known"])).any())

@@ -124,7 +124,10 @@ def without_repeats(rows: Corpus, *, single_label: bool = False, graded: bool = 
         return rows.counted(empty=empty, duplicates=int((first_rows(rows.keys) != np.arange(len(rows))).sum()))
     merged = merge_duplicates(rows.keys, rows.targets, rows.known, single_label=single_label, graded=graded)
     rows = rows.take(merged.rows, targets=merged.targets, known=merged.known)
-    return rows.counted(empty=empty, duplicates=merged.dropped, conflicts=merged.conflicts, ties=merged.ties)
+    return rows.counted(
+        empty=empty, duplicates=merged.dropped, texts=len(rows) + merged.ties, conflicts=merged.conflicts,
+        ties=merged.ties,
+    )  # fmt: skip
 
 
 def remove_leaks(parts: Sequence[Corpus]) -> list[Corpus]:

@@ -17,7 +17,8 @@ class SplitCounts:
         read: rows in the file (after an own split: rows it was given).
         empty: dropped, null or empty text.
         duplicates: dropped, text seen before (in a held-out split: kept, so that metrics stay comparable).
-        conflicts: texts whose copies had different labels.
+        texts: different ones among the rows whose copies were counted, those of an own split's source together.
+        conflicts: those of them whose copies had different labels.
         ties: dropped, texts with one label each whose copies agree on none.
         leaked: dropped from train, text is also in a held-out split; by split.
         left_out: dropped by `max_train_rows`.
@@ -29,6 +30,7 @@ class SplitCounts:
     read: int = 0
     empty: int = 0
     duplicates: int = 0
+    texts: int = 0
     conflicts: int = 0
     ties: int = 0
     leaked: dict[str, int] = field(default_factory=dict)

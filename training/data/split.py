@@ -125,7 +125,7 @@ def _divide(
     lost = rows.counted_rows
     first = parts[0].counted(
         read=len(parts[0]) + lost.empty + lost.duplicates + lost.ties,
-        empty=lost.empty, duplicates=lost.duplicates, conflicts=lost.conflicts, ties=lost.ties,
+        empty=lost.empty, duplicates=lost.duplicates, texts=lost.texts, conflicts=lost.conflicts, ties=lost.ties,
     )  # fmt: skip
     return [first, *parts[1:]]
 

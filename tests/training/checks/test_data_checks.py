@@ -18,7 +18,9 @@ from training.checks.data import (
     check_unknown_tokens,
     data_checks,
 )
+from training.config.data import DataConfig
 from training.data.corpus import Splits
+from training.data.load import load_data
 from training.data.report import DataReport, SplitCounts
 
 NAMES = LabelSet(LABELS)
@@ -100,11 +102,20 @@ def test_nearly_all_labels_on_nearly_all_rows_are_refused():
 
 
 def test_texts_that_are_mostly_in_conflict_are_refused():
-    counts = SplitCounts("table", "train", read=60, duplicates=30, conflicts=20, kept=30)
+    counts = SplitCounts("table", "train", read=60, duplicates=30, texts=30, conflicts=20, kept=30)
     data = splits()
     assert check_conflicts(data) == "0 texts had copies with different labels"
     with pytest.raises(PreflightError, match=r"20 of 30 texts of table train occur several times with different"):
         check_conflicts(replace(data, report=DataReport((), (counts,), (), {})))
+
+
+def test_conflicts_of_a_table_are_counted_among_the_texts_of_all_its_splits(tmp_path):
+    """42 of 100 texts, of which train has 80."""
+    rows = [f"text {i},{label}" for i in range(100) for label in (("joy", "fear") if i < 42 else ("joy",))]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["text,label", *rows]))
+    data = load_data(DataConfig(source="table", path=str(path)))
+    assert check_conflicts(data) == "42 texts had copies with different labels"
 
 
 def test_near_duplicates_across_splits_are_counted():

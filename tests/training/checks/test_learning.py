@@ -13,7 +13,7 @@ from training.checks.check import run_checks
 from training.checks.learning import learning_checks
 from training.checks.trial import STEPS, Trial
 from training.config import Config, OptimConfig, TuningConfig
-from training.losses.elementwise import asymmetric, over_known_entries
+from training.losses.elementwise import asymmetric, focal, over_known_entries
 from training.model.tuning import apply_tuning
 
 CONFIG = Config(optim=OptimConfig(head_lr=None, lr=1e-3, batch_size=8))
@@ -132,6 +132,14 @@ def test_a_loss_of_zero_is_explained_by_its_cause(model, rows):
         check("initial_loss", fitted(model, -4.0), margin)
     with pytest.raises(PreflightError, match="the model already fits the batch"):
         check("initial_loss", fitted(model, 20.0), zeroed(rows, labels=1.0))
+
+
+@pytest.mark.parametrize("loss", [focal(), asymmetric(4.0, 1.0, 0.05)])
+@pytest.mark.parametrize("every", [5, 47])
+def test_rows_with_a_label_are_looked_for_where_most_have_none(model, rows, loss, every):
+    none = zeroed(rows, labels=0.0).train
+    few = [row if place % every == 1 else none[place] for place, row in enumerate(rows.train)]
+    check("initial_loss", fitted(model, -5.0), replace(rows, train=few, loss=over_known_entries(loss)))
 
 
 def test_a_softmax_over_one_label_is_explained(tiny_model, rows):
