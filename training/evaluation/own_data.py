@@ -23,7 +23,7 @@ from training.data.column import Column
 from training.data.corpus import Splits
 from training.data.keys import rows_inside
 from training.data.load import EvaluationRows, load_data, load_eval_split
-from training.data.sources.base import TEST, TRAIN, WHOLE
+from training.data.sources.base import DEV, TEST, TRAIN, WHOLE
 from training.data.sources.kept import sources_kept
 
 
@@ -129,7 +129,8 @@ def rows_to_score(
         ConfigError: see `load_eval_split`.
         DataError: when the data cannot be used, or the training had no row in that split.
     """
-    trainings = [_Training(bundle, config) for bundle in bundles]
+    alone = len(bundles) == 1
+    trainings = [_Training(bundle, config, "the bundle" if alone else str(bundle.path)) for bundle in bundles]
     with sources_kept():
         data = load_eval_split(
             config, split, labels, ids_are_positions=config.ids_of_bundle, context=context,
@@ -138,12 +139,10 @@ def rows_to_score(
         )  # fmt: skip
         if data.split == WHOLE and split is None:
             data = _test_alone(data, trainings)
-        if not data.cut and data.split != WHOLE:
-            return data
+        official = not data.cut and data.split != WHOLE
         notes = (
-            training.note(data.split, "the bundle" if len(bundles) == 1 else str(training.bundle.path))
-            for training in trainings
-        )
+            training.official_note(data.split) if official else training.note(data.split) for training in trainings
+        )  # fmt: skip
         return replace(data, notes=(*data.notes, *dict.fromkeys(filter(None, notes))))
 
 
@@ -153,6 +152,7 @@ class _Training:
 
     bundle: Bundle
     config: DataConfig
+    who: str
 
     @cached_property
     def names(self) -> list[str]:
@@ -162,7 +162,16 @@ class _Training:
     def splits(self) -> Splits | None:
         return training_splits(self.bundle, self.config) if self.names else None
 
-    def note(self, split: str, who: str) -> str | None:
+    def official_note(self, split: str) -> str | None:
+        """That an official dev split is no longer held out where the training pooled it into folds."""
+        if split != DEV or self.config.folds is not None or not _has_folds(self.bundle) or not self.names:
+            return None
+        return (
+            f"{self.who} was trained on a source of this name ({', '.join(self.names)}) in folds (data.folds), which "
+            "take rows of train and dev alike: where it was on these rows, most of them are training rows"
+        )
+
+    def note(self, split: str) -> str | None:
         """What is known of the rows of a split that no official one is; None where nothing speaks for a training."""
         if not self.names:
             return None
@@ -171,13 +180,22 @@ class _Training:
                 WHOLE: "so that most of these rows are training rows",
                 TRAIN: "and these are its training rows",
             }.get(split)
-            trained = f"{who} was trained on this source"
+            trained = f"{self.who} was trained on this source"
             return f"{trained}, {scored}" if scored else f"{trained}: scored is the part that was held out as {split}"
         return (
-            f"{who} was trained on a source of this name ({', '.join(self.names)}); whether on these rows cannot be "
-            f"said, so that {'all are scored' if split == WHOLE else f'{split} is cut here'}: where it was, most of "
+            f"{self.who} was trained on a source of this name ({', '.join(self.names)}); whether on these rows cannot "
+            f"be said, so that {'all are scored' if split == WHOLE else f'{split} is cut here'}: where it was, most of "
             "them are training rows"
         )
+
+
+def _has_folds(bundle: Bundle) -> bool:
+    """Whether the training was one of a cross-validation."""
+    file = bundle.path / "training.yaml"
+    try:
+        return file.is_file() and load_config(file).data.folds is not None
+    except EmotionError:  # of another version
+        return False
 
 
 def _keys(trainings: Sequence[_Training], split: str) -> Column[str] | None:

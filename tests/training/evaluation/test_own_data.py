@@ -77,6 +77,22 @@ def test_a_dev_split_that_was_cut_from_official_training_rows_is_taken_and_the_o
     assert not any("trained on" in note for note in official.notes)
 
 
+def test_an_official_dev_split_that_was_pooled_into_folds_is_said(tmp_path):
+    path = tmp_path / "thirds.csv"
+    rows = [f"sentence number {i},{LABELS.names[i % 2]},{('train', 'dev', 'test')[i % 3]}" for i in range(90)]
+    path.write_text("\n".join(["text,label,split", *rows]))
+    bundle, _ = trained(tmp_path / "b", path, **{"data.folds": 3})
+    whole, _ = trained(tmp_path / "whole", path)
+
+    def said(bundle, split, **options):
+        return any("in folds (data.folds)" in note for note in asked(bundle, path=path, split=split, **options).notes)
+
+    assert said(bundle, "dev")
+    assert not said(bundle, "test")
+    assert not said(whole, "dev")
+    assert not said(bundle, "dev", folds=3, fold=1)
+
+
 def test_of_several_bundles_the_rows_that_each_held_out_are_scored(table, tmp_path):
     (one, first), (other, second) = (
         trained(tmp_path / name, table, **{"data.seed": seed}) for name, seed in (("a", 1), ("b", 2))
