@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers import TrainerCallback
 
 from shared.bundle import Bundle
 from shared.cli import default_threads
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TrainingError
 from shared.task import require_labels
 from training.config import Config
 from training.run import run
@@ -101,13 +102,20 @@ def run_trials(trials: Sequence[Trial], *, side_by_side: int = 1) -> list[Outcom
 
     Raises:
         ConfigError: under several processes, or when a finished run has another configuration.
+        TrainingError: when the process of one is ended from outside.
         EmotionError: whatever a run raises; the others that are under way are finished first, and none is begun.
         KeyboardInterrupt: when they were interrupted, each after the step that it was in.
     """
     if side_by_side > 1 and len(trials) > 1:
         workers = min(side_by_side, len(trials))
         print(f"{len(trials)} runs, {workers} at a time in {trials[0].config.run.output_dir}", file=sys.stderr)
-        return _run_side_by_side([_with_share(trial, workers) for trial in trials], workers)
+        try:
+            return _run_side_by_side([_with_share(trial, workers) for trial in trials], workers)
+        except BrokenProcessPool:
+            raise TrainingError(
+                "the process of a run was ended from outside, as systems do where memory is short.",
+                hint="Lower --teachers.side_by_side; the same command goes on with the runs.",
+            ) from None
     outcomes = []
     for number, trial in enumerate(trials, 1):
         print(f"[{number}/{len(trials)}] {trial.config.run_dir}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import numpy as np
@@ -75,9 +76,16 @@ def test_runs_side_by_side_are_those_of_one_after_the_other(arguments, tmp_path)
     assert np.array_equal(*logits)
 
 
-@pytest.mark.parametrize("error", [TrainingError("too hot"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (TrainingError("too hot"), "too hot"),
+        (KeyboardInterrupt("stopped"), "stopped"),
+        (BrokenProcessPool("gone"), "of a run was ended from outside, .* Lower --teachers.side_by_side"),
+    ],
+)
 def test_after_a_failure_or_ctrl_c_the_runs_under_way_are_finished_and_none_is_begun(
-    config, tmp_path, runs, monkeypatch, capsys, error
+    config, tmp_path, runs, monkeypatch, capsys, error, raised
 ):
     def score(made):
         time.sleep(0.2 if made.run.name == "a" else 0.05)
@@ -88,7 +96,7 @@ def test_after_a_failure_or_ctrl_c_the_runs_under_way_are_finished_and_none_is_b
     runs.score = score
     monkeypatch.setattr(trials, "ProcessPoolExecutor", lambda workers, **_: ThreadPoolExecutor(workers))
     monkeypatch.setattr(trials.signal, "signal", lambda *_: None)  # which threads may not set
-    with pytest.raises(type(error)):
+    with pytest.raises((TrainingError, KeyboardInterrupt), match=raised):
         run_trials([make_trial(config, tmp_path / "x", name) for name in "abcde"], side_by_side=2)
     assert sorted(made.run.name for made in runs.made) == ["a", "b"]
     assert (tmp_path / "x/a/finished").is_file()
