@@ -11,6 +11,7 @@ from shared.errors import DataFormatError
 from training.config.data import SourceConfig
 from training.data.sources.cells import MISSING, NUMBER
 from training.data.sources.vocabulary import (
+    ANSWER_WORDS,
     ANSWERS,
     EMOTIONS,
     RATER,
@@ -53,7 +54,7 @@ class Columns:
         id: that names the rows.
         split: that names each row's split.
         raters: that hold the answers of one rater each, to the question whether the text has the label.
-        unused: all others.
+        unused: all others, and those of raters where nothing says how answers become labels.
         notes: choices made that may be wrong.
     """
 
@@ -96,7 +97,8 @@ def find_columns(
     taken = {text, *labels, split}
     identity = next((column for column in values if column.lower() in ID_NAMES and column not in taken), None)
     raters = () if one_hot else finder.answers(taken)
-    left = tuple(column for column in values if column not in {*taken, identity, *raters})
+    used = {*taken, identity, *(raters if source.aggregate else ())}
+    left = tuple(column for column in values if column not in used)
     return Columns(text, labels, one_hot, identity, split, raters, left, finder.notes)
 
 
@@ -237,10 +239,9 @@ class _Finder:
         named = [
             c for c in self.values if c not in taken and (RATER.fullmatch(c.strip()) or c.strip().lower() in ANSWERS)
         ]
-        allowed = {"true", "false", "yes", "no"}
         return tuple(
             column for column in named
-            if all(NUMBER.fullmatch(value) or value.lower() in allowed for value in self._filled(column))
+            if all(NUMBER.fullmatch(value) or value.lower() in ANSWER_WORDS for value in self._filled(column))
         )  # fmt: skip
 
     def text_column(self, labels: Sequence[str]) -> str:

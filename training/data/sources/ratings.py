@@ -1,4 +1,4 @@
-"""Tables with several rows a text: a row per rater, or a row per text and label with the raters' answers beside."""
+"""Tables of ratings: a row per rater, or a row per text and label with the raters' answers beside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared.errors import DataFormatError
 from training.config.data import LabelKeys
 from training.data import arrays
 from training.data.sources.cells import MISSING
+from training.data.sources.vocabulary import ANSWER_WORDS
 
 FEWEST_TEXTS = 10
 """Texts whose rows disagree before a table without columns of raters is taken for one of ratings."""
@@ -73,33 +74,51 @@ def aggregate_rows(
         name: of the table, for messages.
 
     Raises:
-        DataFormatError: when the rows are ratings and no rule is given.
+        DataFormatError: when the rows are ratings, or answers deny a row's label, and no rule is given.
     """
     is_first = first_of == np.arange(len(first_of))
-    if not len(first_of) or (said.aggregate is None and is_first.all()):
+    if not len(first_of) or (said.aggregate is None and not answers and is_first.all()):
         return None
     targets, known = rows.targets, rows.known
     group, first = (np.cumsum(is_first) - 1)[first_of], np.flatnonzero(is_first)
-    disagreeing = _disagreeing(group, targets, known, len(first))
-    long = disagreeing * 2 > len(first) and (answers or disagreeing >= FEWEST_TEXTS)
-    asked = bool(answers) and long
     if said.aggregate is None:
-        if long:
-            raise _refusal(name, len(first_of), len(first), disagreeing, tuple(answers) if asked else ())
+        _check_no_ratings(group, rows, answers, name)
         return None
-    votes, rated = _votes(targets, known, answers if asked else {}, group, len(first))
+    votes, rated = _votes(targets, known, answers, group, len(first))
     soft = arrays.zeros(votes.shape, np.float32)
     for piece in arrays.pieces(len(first)):
         share = np.divide(votes[piece], rated[piece], out=np.zeros_like(votes[piece]), where=rated[piece] > 0)
         soft[piece] = {"majority": share > 0.5, "two": votes[piece] >= 2, "share": share}[said.aggregate]
-    kept = np.arange(len(first)) if asked else np.flatnonzero(soft.any(axis=1))
+    kept = np.flatnonzero((rated if answers else soft).any(axis=1))
+    why = "texts without an answer" if answers else "texts whose raters agree on no label"
     note = f"{len(first_of):,} rows of {len(first):,} texts; targets are {RULES[said.aggregate]}"
-    if asked:
+    if answers:
         note += f", from {', '.join(answers)}"
     return Aggregated(
-        first[kept], arrays.rows_of(soft, kept), arrays.rows_of(rated, kept) > 0,
-        {"texts whose raters agree on no label": len(first) - len(kept)}, (note,),
-    )  # fmt: skip
+        first[kept], arrays.rows_of(soft, kept), arrays.rows_of(rated, kept) > 0, {why: len(first) - len(kept)}, (note,)
+    )
+
+
+def _check_no_ratings(
+    group: NDArray[np.intp], rows: LabelRows, answers: Mapping[str, Sequence[Any]], name: str
+) -> None:
+    """Refuse rows that contradict each other as those of raters do, and a label that its row's answers deny."""
+    hint = "Say how answers become labels with data.aggregate: majority, two or share."
+    texts = int(group.max()) + 1
+    raters = ", ".join(answers)
+    disagreeing = _disagreeing(group, rows.targets, rows.known, texts)
+    if disagreeing * 2 > texts and (answers or disagreeing >= FEWEST_TEXTS):
+        what = f"a row for each text and label, with answers in {raters}" if answers else "a row for each rating"
+        raise DataFormatError(
+            f"{name} has {len(group):,} rows of {texts:,} texts, and the rows of {disagreeing:,} texts have different "
+            f"labels: {what}.",
+            hint=hint,
+        )
+    if denied := _denied(answers):
+        raise DataFormatError(
+            f"{name}: in {denied:,} of {len(group):,} rows no answer ({raters}) says yes to the row's label.",
+            hint=f"{hint} A column that holds no answers needs another name.",
+        )
 
 
 def _disagreeing(group: NDArray[np.intp], targets: NDArray[np.float32], known: NDArray[np.bool_], size: int) -> int:
@@ -128,7 +147,7 @@ def _votes(
 
     Where raters answer whether a text has the label of its row, they count in the column of that label.
     """
-    read = np.array([np.fromiter(map(_answer, column), np.float64) for column in answers.values()])
+    read = _read(answers)
     yes, given = (read > 0).sum(axis=0), (~np.isnan(read)).sum(axis=0)
     votes, rated = (arrays.zeros((texts, targets.shape[1]), np.float32) for _ in range(2))
     for piece in arrays.pieces(len(group)):
@@ -143,22 +162,31 @@ def _votes(
     return votes, rated
 
 
+def _denied(answers: Mapping[str, Sequence[Any]]) -> int:
+    """Rows that are answered, and by nobody with yes, where all answers are yes or no."""
+    read = _read(answers)
+    if not np.isin(read[~np.isnan(read)], (0.0, 1.0)).all():
+        return 0
+    filled = np.array([[not _is_blank(value) for value in column] for column in answers.values()], np.bool_)
+    return int((filled.any(axis=0) & ~(read > 0).any(axis=0)).sum())
+
+
+def _read(answers: Mapping[str, Sequence[Any]]) -> NDArray[np.float64]:
+    """The answers of R raters to N rows as numbers, shape (R, N); NaN for none."""
+    return np.array([np.fromiter(map(_answer, column), np.float64) for column in answers.values()])
+
+
 def _answer(value: Any) -> float:
-    word = str(value).strip().lower()
-    if value is None or word in MISSING:
+    if _is_blank(value):
         return float("nan")
-    if word in ("true", "yes", "false", "no"):
-        return float(word in ("true", "yes"))
+    word = str(value).strip().lower()
+    if word in ANSWER_WORDS:
+        return ANSWER_WORDS[word]
     try:
         return float(word)
     except ValueError:
         return float("nan")
 
 
-def _refusal(name: str, rows: int, texts: int, disagreeing: int, raters: Sequence[str]) -> DataFormatError:
-    what = f"a row for each text and label, with answers in {', '.join(raters)}" if raters else "a row for each rating"
-    return DataFormatError(
-        f"{name} has {rows:,} rows of {texts:,} texts, and the rows of {disagreeing:,} texts have different labels: "
-        f"{what}.",
-        hint="Say how they become labels with data.aggregate: majority, two or share.",
-    )
+def _is_blank(value: Any) -> bool:
+    return str(value).strip().lower() in MISSING

@@ -36,6 +36,10 @@ RATER = re.compile(r"(?:rater|annotator|coder|judge|worker|ann|anno|r|a)[\s_-]*\
 """Names of columns that hold the answers of one rater each."""
 ANSWERS = ("answer", "value", "present", "vote", "response", "annotation", "is_present", "applies")
 """Names of columns that hold one answer to whether the text has the label of the row."""
+ANSWER_WORDS = {
+    "true": 1.0, "yes": 1.0, "accept": 1.0, "false": 0.0, "no": 0.0, "reject": 0.0, "ignore": float("nan"),
+}  # fmt: skip
+"""What a rater's answer in words counts, also as Prodigy writes it; NaN is none."""
 RATER_ID = ("rater_id", "rater", "annotator_id", "annotator", "worker_id", "worker", "workerid", "coder", "coder_id")
 """Names of columns that say who gave a row's answer."""
 SPLIT_COLUMNS = ("split", "set", "partition", "subset", "data_split", "dataset_split", "fold_name")

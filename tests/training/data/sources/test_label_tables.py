@@ -278,6 +278,39 @@ def test_a_row_per_text_and_emotion_is_refused_or_aggregated(tmp_path):
         assert rows.known.all()
 
 
+def test_answers_beside_one_row_a_text_decide_whether_it_has_the_label(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,emotion,present", "a b,joy,1", "c d,joy,0", "e f,fear,yes", "g h,fear,")
+    with pytest.raises(DataFormatError, match=r"in 1 of 4 rows no answer \(present\) says yes to the row's label"):
+        read(path)
+    corpus = read(path, aggregate="majority")
+    rows = corpus.splits["all"]
+    assert (corpus.labels, rows.texts) == (("fear", "joy"), ["a b", "c d", "e f"])
+    assert rows.targets.tolist() == [[0, 1], [0, 0], [1, 0]]
+    assert rows.known.tolist() == [[False, True], [False, True], [True, False]]
+    assert corpus.refused["texts without an answer"] == 1
+    all_yes = read(csv(tmp_path / "b.csv", "text,emotion,present", "a b,joy,1", "c d,fear,1"))
+    assert all_yes.notes[0].endswith("; not used: present")
+
+
+def test_answers_count_where_few_texts_have_rows_that_differ(tmp_path):
+    rows = [f"text {n},joy,0,0,1" for n in range(5)] + ["text 0,fear,1,0,1"]
+    path = csv(tmp_path / "a.csv", "text,emotion,rater_1,rater_2,rater_3", *rows)
+    with pytest.raises(DataFormatError, match=r"in 1 of 2 rows no answer"):
+        read(csv(tmp_path / "b.csv", "text,emotion,rater_1,rater_2", "a b,joy,0,0", "c d,fear,0,1"))
+    assert len(read(path).splits["all"]) == 6
+    corpus = read(path, aggregate="majority")
+    assert support(corpus) == {"fear": 1, "joy": 0}
+    assert corpus.splits["all"].known.tolist() == [[True, True], *[[False, True]] * 4]
+
+
+def test_rows_that_prodigy_rejects_are_a_no_and_ignored_ones_left_out(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,label,answer", "a b,joy,accept", "c d,joy,reject", "e f,joy,ignore")
+    with pytest.raises(DataFormatError, match=r"in 2 of 3 rows no answer \(answer\) says yes"):
+        read(path)
+    rows = read(path, aggregate="majority").splits["all"]
+    assert (rows.texts, rows.targets.tolist()) == (["a b", "c d"], [[1], [0]])
+
+
 def test_a_row_per_rater_is_refused_or_aggregated(tmp_path):
     votes = [f"text {n},{label},{rater}" for n in range(12) for rater, label in enumerate(["joy", "joy", "fear"])]
     path = csv(tmp_path / "a.csv", "text,label,rater_id", *votes)
