@@ -131,7 +131,7 @@ class _Finder:
             names = tuple(self.named(column.strip()) for column in given.split(","))
             return names, len(names) > 1
         by_name = self._spelled_out(self._by_name(LABEL_NAMES))
-        binary = self._binary_labels()
+        binary = self._binary_labels(alone=not by_name)
         if len(by_name) > 1 or (by_name and len(binary) > 1):
             raise self._ambiguous("label", [*by_name, *binary])
         if by_name:
@@ -196,12 +196,18 @@ class _Finder:
         found = self._filled(column)
         return len(found) > 1 and all(value.casefold() in EMOTIONS | self.wanted for value in found)
 
-    def _binary_labels(self) -> list[str]:
-        """0/1 columns that are labels; others of them are logged or asked about."""
+    def _binary_labels(self, *, alone: bool) -> list[str]:
+        """0/1 columns that are labels; others of them are logged or asked about.
+
+        Args:
+            alone: whether there is no column of labels; then those called after a label count with a stray cell, too.
+        """
         skipped = {*ID_NAMES, *SPLIT_COLUMNS, *RATER_ID, *(name for tier in LABEL_NAMES for name in tier)}
         columns = list(self.values)
-        binary = [c for c in columns if c.strip().lower() not in skipped and not RATER.fullmatch(c.strip())
-                  and self._is_binary(c)]  # fmt: skip
+        open_to = [c for c in columns if c.strip().lower() not in skipped and not RATER.fullmatch(c.strip())]
+        binary = [column for column in open_to if self._is_binary(column)]
+        if alone and (binary or self._numbers_said):
+            binary = [c for c in open_to if c in binary or (self._is_label_name(c) and self._is_nearly_binary(c))]
         sure = [column for column in binary if self._is_label_name(column)]
         flags = [column for column in binary if column not in sure and is_flag(column)]
         rest = [column for column in binary if column not in sure and column not in flags]
@@ -230,6 +236,20 @@ class _Finder:
     def _is_binary(self, column: str) -> bool:
         found = self._filled(column)
         return bool(found) and {value.lower() for value in found} <= BINARY
+
+    @property
+    def _numbers_said(self) -> bool:
+        return self.source.soft_labels or self.source.positive_from is not None
+
+    def _is_nearly_binary(self, column: str) -> bool:
+        """Whether most cells are 0 or 1, or all are numbers; none need be filled where blanks are said to be a no."""
+        words = [word for value in self.values[column] if (word := str(value).strip().lower()) not in MISSING]
+        bits = sum(word in BINARY for word in words)
+        if not words:
+            return self.source.blanks == "negative"
+        return bits * 2 > len(words) or (
+            (bits > 0 or self._numbers_said) and all(NUMBER.fullmatch(word) for word in words)
+        )
 
     def _is_label_name(self, column: str) -> bool:
         return column.strip().casefold() in self.wanted or is_emotion(column)
@@ -276,7 +296,7 @@ class _Finder:
             return DataFormatError(
                 f"{self.name} has no 0/1 columns: {', '.join(emotions[:MOST_SHOWN])} hold {', '.join(shown)}: scores, "
                 "counts or intensities.",
-                hint="data.positive_from says from which value on they are a yes (name them with data.label_column).",
+                hint="data.positive_from says from which value on they are a yes, data.soft_labels that they are shares.",
             )
         return DataFormatError(
             f"no label column found in {self.name}: none of its columns ({', '.join(self.values)}) has a name such as "

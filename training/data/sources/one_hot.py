@@ -76,5 +76,6 @@ def _share(value: Any, source: SourceConfig, where: str) -> float | None:
     allowed = "0..1" if source.soft_labels else "0 or 1 (data.soft_labels allows shares in 0..1)"
     raise DataFormatError(
         f"{where}: {value!r}; allowed: {allowed}.",
-        hint="Counts and intensities are read with data.positive_from, from which value on they are a yes.",
+        hint="Counts and intensities are read with data.positive_from, from which value on they are a yes; where the "
+        "column is no label, name those that are with data.label_column.",
     )

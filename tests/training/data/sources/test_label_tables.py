@@ -1,5 +1,7 @@
 """Small tables of every kind of label cell; the right values are recounted with pandas or by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,6 +210,51 @@ def test_other_0_1_columns_beside_emotions_are_asked_about(tmp_path):
         read(path)
     assert read(path, label_column="joy,anger").labels == ("joy", "anger")
     assert read(path, wanted=["urban"]).labels == ("joy", "anger", "urban")
+
+
+@pytest.mark.parametrize("stray", ["2", "O", "x", "?"])
+def test_a_stray_cell_of_a_0_1_column_is_named(tmp_path, stray):
+    lines = [f"text {n},{n % 2},{1 - n % 2},{stray if n == 7 else int(n % 3 == 0)},{n}" for n in range(9)]
+    path = csv(tmp_path / "a.csv", "text,joy,anger,fear,age", *lines)
+    for said in ({}, {"wanted": ["joy", "anger", "fear"]}):
+        with pytest.raises(DataFormatError, match=rf"a.csv, column 'fear', row 8: '{re.escape(stray)}'; allowed: 0 or"):
+            read(path, **said)
+    corpus = read(path, label_column="joy,anger")
+    assert corpus.labels == ("joy", "anger")
+    assert corpus.notes[0].endswith("; not used: fear, age")
+
+
+def test_other_columns_beside_0_1_columns_are_no_labels(tmp_path):
+    header = "content,joy,anger,age,stars,trust,other"
+    corpus = read(
+        csv(tmp_path / "a.csv", header, "no,1,0,0,1,2.5,no", "so glad,0,1,31,5,3.5,see above", "a b,0,0,1,2,4,")
+    )
+    assert corpus.labels == ("joy", "anger")
+    assert corpus.notes[0].endswith("; not used: age, stars, trust, other")
+
+
+def test_counts_and_shares_of_all_labels_are_read_where_they_are_said_to_be(tmp_path):
+    counts = csv(tmp_path / "a.csv", "text,joy,anger,grief,relief", "a b,3,0,0,0", "c d,0,2,1,0", "e f,1,0,0,1")
+    with pytest.raises(DataFormatError, match=r"column 'joy', row 1: '3'; allowed: 0 or 1 .* read with data.positive_"):
+        read(counts)
+    assert support(read(counts, positive_from=1)) == {"joy": 2, "anger": 1, "grief": 1, "relief": 1}
+    assert support(read(counts, positive_from=2)) == {"joy": 1, "anger": 1, "grief": 0, "relief": 0}
+    shares = csv(tmp_path / "b.csv", "text,joy,anger,grief,relief", "a b,0.67,0.5,0,1", "c d,0.25,0.5,1,0")
+    corpus = read(shares, soft_labels=True)
+    assert corpus.labels == ("joy", "anger", "grief", "relief")
+    np.testing.assert_allclose(corpus.splits["all"].targets, [[0.67, 0.5, 0, 1], [0.25, 0.5, 1, 0]], rtol=1e-6)
+    alone = csv(tmp_path / "c.csv", "text,joy,anger", "a b,0.67,0.5", "c d,0.25,0.5")
+    assert read(alone, soft_labels=True).labels == ("joy", "anger")
+    with pytest.raises(DataFormatError, match=r"scores, counts or intensities.* data.soft_labels that they are shares"):
+        read(alone)
+
+
+def test_a_blank_column_of_a_label_is_one_where_blanks_are_a_no(tmp_path):
+    path = csv(tmp_path / "a.csv", "text,joy,anger,fear,comment", "a b,1,,,", "c d,,1,,")
+    corpus = read(path, blanks="negative")
+    assert support(corpus) == {"joy": 1, "anger": 1, "fear": 0}
+    assert corpus.splits["all"].known.all()
+    assert read(path).labels == ("joy", "anger")
 
 
 def test_flags_alone_are_no_labels(tmp_path):
