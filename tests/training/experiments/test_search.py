@@ -57,7 +57,7 @@ def test_a_killed_trial_is_run_again_with_its_values_in_its_folder(options, runs
     class Unwritten(type(runs)):
         """A run that is killed before it leaves anything."""
 
-        def __call__(self, config, callbacks=()):
+        def __call__(self, config, callbacks=(), resumed_by=None):
             self.made.append(config)
             if len(self.made) == 2:
                 raise KeyboardInterrupt
@@ -81,7 +81,7 @@ def test_a_run_below_the_median_is_stopped_and_counts(options, runs):
         return curve[-1]
 
     class Evaluated(type(runs)):
-        def __call__(self, config, callbacks=()):
+        def __call__(self, config, callbacks=(), resumed_by=None):
             self.callbacks = callbacks
             super().__call__(config, callbacks)
 
