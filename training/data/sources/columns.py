@@ -296,7 +296,8 @@ class _Finder:
             return DataFormatError(
                 f"{self.name} has no 0/1 columns: {', '.join(emotions[:MOST_SHOWN])} hold {', '.join(shown)}: scores, "
                 "counts or intensities.",
-                hint="data.positive_from says from which value on they are a yes, data.soft_labels that they are shares.",
+                hint="data.positive_from says from which value on they are a yes, data.soft_labels that they are "
+                "shares.",
             )
         return DataFormatError(
             f"no label column found in {self.name}: none of its columns ({', '.join(self.values)}) has a name such as "
