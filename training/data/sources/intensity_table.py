@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from shared.intensity import Scale
-from shared.tables import find_splits
 from training.config.data import SourceConfig
 from training.data import arrays
 from training.data.column import Column
@@ -19,9 +18,9 @@ from training.data.files import existing
 from training.data.keys import has_repeats
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
-from training.data.sources.table import LICENCE, divided, row_dates, row_groups, row_languages, splits_in
-from training.data.sources.tabular import Table, read_table
-from training.data.sources.vocabulary import split_column
+from training.data.sources.split_tables import read_split_tables, split_column_of, splits_in
+from training.data.sources.table import LICENCE, divided, row_dates, row_groups, row_languages
+from training.data.sources.tabular import Table
 
 HOW = "Give a CSV, TSV, JSONL or Parquet file, or a folder with one for each split, as data.path."
 TEXT_NAMES = ("text", "tweet", "sentence", "content", "utterance")
@@ -41,8 +40,7 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     if source.path is None:
         raise DataNotFoundError("data.source=table needs data.path.", hint=HOW)
     path = existing(Path(source.path), "the table", HOW)
-    found = find_splits(path)
-    tables = {split: read_table(files, source) for split, files in found.files.items()}
+    tables, choices = read_split_tables(path, source)
     first = next(iter(tables.values()))
     names = _column_names(first, source)
     if source.scale is None:
@@ -53,7 +51,7 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     scale = Scale.parse(source.scale)
     text = _text_column(first, source)
     splits = {split: _split(table, text, names, scale, source) for split, table in tables.items()}
-    by = _split_column(tables, source)
+    by = split_column_of(first, source) if WHOLE in splits else None
     if by is not None:
         splits = divided(splits[WHOLE], splits_in(first, by))
     missing = (
@@ -67,7 +65,7 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     notes += [f"{empty:,} empty cells are unknown, and masked"] if empty else []
     return RawCorpus(
         "table", str(path.absolute()), names, splits, LICENCE, missing=missing, scale=scale,
-        notes=(*notes, *found.notes, *(note for table in tables.values() for note in table.notes)),
+        notes=(*notes, *choices),
     )  # fmt: skip
 
 
@@ -128,21 +126,6 @@ def _numbers(values: Sequence[Any]) -> list[float | None] | None:
         except ValueError:
             return None
     return found if any(number is not None for number in found) else None
-
-
-def _split_column(tables: Mapping[str, Table], source: SourceConfig) -> str | None:
-    """The column that names the split of each row of a file that holds them all."""
-    if list(tables) != [WHOLE] or source.split_column == "none":
-        return None
-    (table,) = tables.values()
-    if source.split_column is None:
-        return split_column(table.columns)
-    if source.split_column not in table.columns:
-        raise DataFormatError(
-            f"{table.path} has no column '{source.split_column}', which data.split_column names; it has "
-            f"{', '.join(table.columns)}."
-        )
-    return source.split_column
 
 
 def _split(table: Table, text: str, names: Sequence[str], scale: Scale, source: SourceConfig) -> RawSplit:

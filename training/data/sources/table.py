@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from shared.context import Context, turns_to_json
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError, EmptyDataError, InvalidInputError
 from shared.languages import language_code
-from shared.tables import find_splits, split_of_name
 from shared.tables.values import name_in
 from shared.text import normalise
 from training.config.data import SourceConfig
 from training.data import arrays
-from training.data.column import Column, numbered
+from training.data.column import Column
 from training.data.files import existing, read_lines
 from training.data.keys import first_rows, has_repeats
 from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
@@ -28,12 +27,12 @@ from training.data.sources.label_cells import LabelCells
 from training.data.sources.label_column import read_cells
 from training.data.sources.one_hot import read_one_hot
 from training.data.sources.ratings import LabelRows, aggregate_rows
-from training.data.sources.tabular import Table, read_table
+from training.data.sources.split_tables import SPLITS, read_split_tables, splits_in
+from training.data.sources.tabular import Table
 from training.data.sources.turns import table_context
 
 LICENCE = "your own; check the terms of your data"
 LABEL_FILE = "labels.txt"
-SPLITS = (TRAIN, DEV, TEST, WHOLE)
 
 
 def read_table_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCorpus:
@@ -55,10 +54,9 @@ def read_table_source(source: SourceConfig, wanted: Sequence[str] = ()) -> RawCo
     path = existing(
         Path(source.path), "the table", "Give data.path a CSV, TSV, JSONL or Parquet file, or a folder of them."
     )
-    found = find_splits(path)
-    tables = {split: read_table(files, source) for split, files in found.files.items()}
+    tables, notes = read_split_tables(path, source)
     corpus = label_tables(tables, path, source, wanted)
-    return replace(corpus, notes=(*corpus.notes, *found.notes, *(note for t in tables.values() for note in t.notes)))
+    return replace(corpus, notes=(*corpus.notes, *notes))
 
 
 def label_tables(
@@ -245,23 +243,6 @@ def _splits(tables: Mapping[str, Table], columns: Columns) -> NDArray[np.int8]:
     found = splits_in(table, columns.split)
     columns.notes.append(f"splits are those of the column '{columns.split}'")
     return found
-
-
-def splits_in(table: Table, column: str) -> NDArray[np.int8]:
-    """The split of every row by a column, as its place in `SPLITS`.
-
-    Raises:
-        DataFormatError: when it holds other words than the names of splits.
-    """
-    words, place = numbered(str(value).strip() for value in table.columns[column])
-    known = {word: split_of_name(word) for word in words}
-    strange = sorted(word for word, split in known.items() if split is None)
-    if strange:
-        raise DataFormatError(
-            f"{table.path}, column '{column}' holds {', '.join(strange[:5])}; expected train, dev and test.",
-            hint="Say data.split_column none to leave it aside, or rename its values.",
-        )
-    return np.array([SPLITS.index(str(known[word])) for word in words], np.int8)[place]
 
 
 def _read_column(tables: Mapping[str, Table], columns: Columns, source: SourceConfig) -> LabelRows:

@@ -229,6 +229,11 @@ def test_a_table_of_intensities_has_the_splits_and_columns_of_a_table_of_labels(
     assert raw.splits["dev"].targets.ravel().tolist() == [0.25, 1.0, 0.5, 0.0]
     assert "splits are those of the column 'split'" in raw.notes
     assert list(read_scores(path, **keys, split_column="none").splits) == ["all"]
+    named = path.rename(tmp_path / "training_data.csv")
+    assert {name: len(split) for name, split in read_scores(named, **keys).splits.items()} == {
+        "train": 4, "dev": 4, "test": 4,
+    }  # fmt: skip
+    path = named.rename(path)
     with pytest.raises(DataFormatError, match="column 'writer' holds w0, w1, w2, w3; expected train, dev and test"):
         read_scores(path, **keys, split_column="writer")
     with pytest.raises(DataFormatError, match="no column 'part', which data.split_column names"):
