@@ -19,7 +19,7 @@ from serving.batching.jobs import Item, Job, Observer, Row, Worker, crash_error,
 from serving.batching.micro_batches import WaitingTexts
 from serving.worker.client import ProcessLostError
 from serving.worker.wire import Tokens
-from shared.errors import DeadlineError, EmotionError, NotReadyError, RequestError
+from shared.errors import EmotionError, NotReadyError, RequestError
 
 logger = logging.getLogger("emotion.batching")
 
@@ -115,7 +115,7 @@ class Batcher:
             self._divisible.add(job)
         self._jobs.append(job)
         self._notify_idle()
-        timer = self._loop.call_later(timeout_s, self._expire, job, timeout_s)
+        timer = self._loop.call_later(timeout_s, job.expire)
         try:
             return await job.answer
         finally:
@@ -141,11 +141,6 @@ class Batcher:
             self._all_answered.clear()
         else:
             self._all_answered.set()
-
-    def _expire(self, job: Job, timeout_s: float) -> None:
-        job.wanted = False
-        if not job.answer.done():
-            job.answer.set_exception(DeadlineError(f"no answer within the deadline of {timeout_s * 1000:.0f} ms."))
 
     async def _worker_loop(self, worker: Worker) -> None:
         """Serve with one worker; one that is lost costs what it held, and another takes its place."""
@@ -255,8 +250,8 @@ class Batcher:
             if job.wanted:
                 jobs.append(job)
                 texts += len(job.texts)
-            if job.retried or (self._jobs and self._jobs[0].retried):
-                break  # alone: its texts may be what a worker was lost by
+            if job.alone or (self._jobs and self._jobs[0].alone):
+                break
         return jobs
 
     async def _tokenise(self, worker: Worker, jobs: Sequence[Job]) -> list[Item]:
@@ -268,22 +263,29 @@ class Batcher:
             tokens = iter(await worker.encode(texts, [whole for job in jobs for whole in job.whole]))
             items = [item for job in jobs for item in self._items(job, [next(tokens) for _ in job.texts])]
         except ProcessLostError:
-            self._fail([job for job in jobs if job.retried])
-            for job in reversed(jobs):
-                if not job.retried:
-                    job.retried = True
-                    self._jobs.appendleft(job)
+            self._try_alone([job for job in jobs if not job.retried])
+            for job in jobs:
+                if job.retried:
+                    job.fail()
+                job.retried = True
             self._notify_idle()
             raise
         except Exception:
-            if len(jobs) > 1:  # one job's fault must not be its neighbours'
-                return [item for job in jobs for item in await self._tokenise(worker, [job])]
             logger.exception("tokenising failed")
             self._observer.crashed()
-            self._fail(jobs)
+            if len(jobs) > 1:  # one job's fault must not be its neighbours'
+                self._try_alone(jobs)
+            else:
+                jobs[0].fail()
             return []
         self._observer.tokenised(len(items), time.perf_counter() - started)
         return items
+
+    def _try_alone(self, jobs: Sequence[Job]) -> None:
+        """Put jobs back to the front, each to be tokenised without others."""
+        for job in jobs:
+            job.alone = True
+        self._jobs.extendleft(reversed(jobs))
 
     def _items(self, job: Job, texts: Sequence[Tokens]) -> list[Item]:
         """What is to be run for a job: its texts, or each of their windows; nothing where there is no room for them."""
@@ -342,8 +344,3 @@ class Batcher:
             if item.wanted:
                 item.job.take(item.position, answer, item.length)
                 self._hold(-1, -item.length)
-
-    def _fail(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            if not job.answer.done():
-                job.answer.set_result([crash_error()] * len(job.texts))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from serving.batching.fairness import Pace, due_times, spread_s
 from serving.worker.wire import Tokens
-from shared.errors import InvalidInputError, NotReadyError, OverloadedError, RequestError
+from shared.errors import DeadlineError, InvalidInputError, NotReadyError, OverloadedError, RequestError
 
 
 class Worker(Protocol):
@@ -100,7 +100,7 @@ class Job:
         texts: N of them.
         whole: which of them are read whole, in windows where they are long.
         arrived: when it came, in s.
-        timeout_s: its deadline.
+        timeout_s: time until its deadline.
         missing: model runs that have no answer yet: one a text, and after tokenising one for each further window.
         tokens: of those runs; an estimate before tokenising.
         spread_s: time over which they are due.
@@ -117,6 +117,8 @@ class Job:
     spread_s: float = field(init=False)
     _all_tokens: float = field(init=False)
     wanted: bool = True
+    alone: bool = False
+    """Its texts are tokenised without others': they may be what a worker was lost by, or what tokenising failed on."""
     retried: bool = False
     """A worker was lost while it tokenised these texts."""
 
@@ -145,6 +147,18 @@ class Job:
         self.tokens -= num_tokens
         if not self.missing and not self.answer.done():
             self.answer.set_result([row for row in self.rows if row is not None])
+
+    def fail(self) -> None:
+        """Every text has an error: the model could not be asked about them."""
+        if not self.answer.done():
+            self.answer.set_result([crash_error()] * len(self.texts))
+
+    def expire(self) -> None:
+        """Its deadline has passed."""
+        self.wanted = False
+        if not self.answer.done():
+            message = f"no answer within the deadline of {self.timeout_s * 1000:.0f} ms."
+            self.answer.set_exception(DeadlineError(message))
 
 
 @dataclass(slots=True, eq=False)

@@ -184,3 +184,24 @@ def test_a_text_that_breaks_the_tokenizer_costs_its_neighbours_nothing():
         assert isinstance(bad, NotReadyError)
 
     asyncio.run(main())
+
+
+def test_a_worker_that_is_lost_while_texts_are_tokenised_one_by_one_costs_others_nothing():
+    async def main():
+        model, seen = FakeModel(), Seen()
+        texts = ["good", "gone, tokenised to death", "untokenisable", "fine"]
+        async with running(model, workers=1, seen=seen) as batcher:
+            blocker = await occupy(batcher, model)
+            calls = [asyncio.create_task(batcher.submit([text], timeout_s=2)) for text in texts]
+            await asyncio.sleep(0)
+            model.gate.set()
+            await blocker
+            (good,), (gone,), (bad,), (fine,) = await asyncio.gather(*calls)
+            assert batcher.held == 0
+        assert values([good, fine]) == [expected("good"), expected("fine")]
+        assert "the model failed on this text" in str(gone)
+        assert "the model failed on this text" in str(bad)
+        assert seen.lost == ["ended", "ended"]
+        assert seen.crashes == 4  # all of them together, the text that is lost twice, and the one that breaks
+
+    asyncio.run(main())
