@@ -19,6 +19,10 @@ NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
 SAMPLE_ROWS = 1000
 MAX_FIELD = 2**31 - 1
 _HAD_TO_BE_QUOTED = re.compile(r'"(?:[^"]|"")*(?:""|\r)(?:[^"]|"")*"')
+_CR_WITHIN = re.compile(r"\r(?!\r*(?:\n|\Z))")
+"""A carriage return that is not at the end of its line."""
+_CR_MARK = "\ud800"
+"""Stands for it while the csv module reads: half a surrogate pair, which no decoded text holds."""
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
@@ -49,6 +53,8 @@ def rows_of(
 ) -> Iterator[tuple[int, list[str]]]:
     """Number of the first line, and the cells, of every row; blank lines are left out.
 
+    A carriage return within a line is part of its cell, in quotes or not; the csv module refuses it without quotes.
+
     Raises:
         DataFormatError: for a quote that is never closed, or text after a closing quote.
     """
@@ -57,7 +63,8 @@ def rows_of(
         yield from _plain_rows(remaining, dialect)
         return
     escape = "\\" if dialect.quoting == "escaped" else None
-    reader = csv.reader(remaining, delimiter=dialect.separator, escapechar=escape, strict=True)
+    marked = (_CR_WITHIN.sub(_CR_MARK, line) if "\r" in line else line for line in remaining)
+    reader = csv.reader(marked, delimiter=dialect.separator, escapechar=escape, strict=True)
     start = 1
     while True:
         with _any_length:
@@ -68,7 +75,7 @@ def rows_of(
         if row is None:
             return
         if row:
-            yield start + dialect.skip_lines, row
+            yield start + dialect.skip_lines, [cell.replace(_CR_MARK, "\r") for cell in row]
         start = reader.line_num + 1
 
 

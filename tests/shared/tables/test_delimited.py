@@ -280,6 +280,18 @@ def test_a_carriage_return_within_a_line_gets_a_note(tmp_path, content):
     assert opened(tmp_path / "b.tsv", content.replace("\r", "\n")[:7] + "hi\t1\r\n").notes == []
 
 
+def test_a_carriage_return_within_a_cell_stays_beside_quoted_cells(tmp_path):
+    content = 'text,label\n"so, glad",joy\nso\rsad,anger\n"in ""\rquotes",joy\r\nlast,\r\ranger\r\r\n"two\r\nlines",joy'
+    table = opened(tmp_path / "a.csv", content)
+    assert table.read_all().columns == {
+        "text": ["so, glad", "so\rsad", 'in "\rquotes', "last", "two\r\nlines"],
+        "label": ["joy", "anger", "joy", "\r\ranger", "joy"],
+    }
+    assert table.notes == [f"{tmp_path}/a.csv: a carriage return within a line is part of its text, and ends no row"]
+    with pytest.raises(DataFormatError, match=r"a.csv, line 3: 3 fields where the header has 2"):
+        read(tmp_path / "a.csv", 'text,label\n"so, glad",joy\nso sad,anger\rso so,joy\n')
+
+
 def test_tabs_and_line_breaks_that_quotes_may_enclose_get_a_note(tmp_path):
     table = opened(tmp_path / "a.tsv", 'text\tn\n"a\t1\nb"\t2\n')
     assert table.read_all().columns == {"text": ['"a', 'b"'], "n": ["1", "2"]}
