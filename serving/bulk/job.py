@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -22,6 +22,8 @@ PREDICTED = "predicted_labels"
 """Column of the labels decided for a row."""
 PART_ROWS = 4096
 """Rows of a part: what is scored at once, in batches of similar length, and what a kill costs at most a process."""
+STATE_FOLDER = ".emotion"
+"""In the folder of outputs: what is done (`serving/bulk/outputs.py`)."""
 BAD_SUFFIX = ".bad.jsonl"
 """After the name of an output: its rows that were left out."""
 
@@ -174,17 +176,37 @@ class ScoredFile:
     @property
     def state_name(self) -> str:
         """The folder of its parts: short, whatever its path is."""
-        return hashlib.sha256(self.relative.encode()).hexdigest()[:20]
+        return state_name(self.relative)
 
     def version(self) -> dict[str, Any]:
         """What tells whether the input is still the one that was read."""
         return {"source": self.source.path, "size": self.source.size, "version": self.source.version}
 
 
-def find_files(
-    inputs: Sequence[str], output: str, reading: TableOptions, form: Format | None = None
-) -> tuple[list[ScoredFile], bool, int]:
-    """The files to score with their outputs, whether the output is a single file, and how many files were passed over.
+def state_name(relative: str) -> str:
+    """The folder of the parts of an output, by its path below the folder of outputs."""
+    return hashlib.sha256(relative.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files to score.
+
+    Attributes:
+        files: with their outputs.
+        single: whether the output is a single file.
+        no_tables: number of the files that were passed over, as they are no tables.
+        outputs: number of those that fit a pattern and were written by an earlier run.
+    """
+
+    files: Sequence[ScoredFile]
+    single: bool
+    no_tables: int = 0
+    outputs: int = 0
+
+
+def find_files(inputs: Sequence[str], output: str, reading: TableOptions, form: Format | None = None) -> Inputs:
+    """The files to score, each with its output; outputs of an earlier run are none of them.
 
     Args:
         inputs: files, folders, or patterns with `*`, `?` and `**`; local paths or URLs.
@@ -198,8 +220,9 @@ def find_files(
     """
     store = storage_of(output)
     single = len(inputs) == 1 and _is_file(inputs[0]) and not output.endswith("/") and not store.is_folder(output)
+    written_before = set() if single else {*store.names(join(output, STATE_FOLDER))}
     found: list[ScoredFile] = []
-    passed = 0
+    no_tables = outputs = 0
     for place in inputs:
         files = storage_of(place).find(place)
         if not files:
@@ -210,10 +233,15 @@ def find_files(
             )
         _check_apart(place, output, single)
         named = len(files) == 1 and _is_file(place)
-        usable = files if named else [file for file in files if _is_table(file, reading)]
-        passed += len(files) - len(usable)
+        tables = files if named else [file for file in files if _is_table(file, reading)]
+        usable = tables if named else [file for file in tables if not _is_output(file, output, written_before)]
+        no_tables += len(files) - len(tables)
+        outputs += len(tables) - len(usable)
         if not usable:
-            raise DataNotFoundError(f"no table in {place}: its files have other suffixes than {', '.join(FORMATS)}.")
+            suffixes = f"its files have other suffixes than {', '.join(FORMATS)}"
+            raise DataNotFoundError(
+                f"no table in {place}: {'they are outputs of an earlier run' if tables else suffixes}."
+            )
         for file in usable:
             relative, written = _target(file, output, single, reading, form)
             found.append(ScoredFile(file, output if single else join(output, relative), relative, written))
@@ -224,7 +252,7 @@ def find_files(
             hint=f"Name a folder, or write {output}/ for a folder of that name.",
         )
     _check_different(found)
-    return found, single, passed
+    return Inputs(found, single, no_tables, outputs)
 
 
 def _is_file(place: str) -> bool:
@@ -234,6 +262,12 @@ def _is_file(place: str) -> bool:
 def _is_table(file: FoundFile, reading: TableOptions) -> bool:
     hidden = any(part.startswith((".", "_")) for part in file.relative.split("/"))
     return not hidden and not file.path.endswith(BAD_SUFFIX) and (reading.format or named_format(file.path)) is not None
+
+
+def _is_output(file: FoundFile, output: str, before: Collection[str]) -> bool:
+    """Whether an earlier run wrote a file; `before` has the names of the states of its outputs."""
+    relative = _below(output, file.path) if before else None
+    return relative is not None and state_name(relative) in before
 
 
 def _target(
@@ -257,16 +291,23 @@ def _target(
 
 
 def _check_apart(place: str, output: str, single: bool) -> None:
-    """Outputs among the inputs would be scored in the next run."""
-    inside = f"{whole_path(output).rstrip('/')}/".startswith(f"{whole_path(place).rstrip('/')}/")
+    """Outputs of this run in a folder of inputs are refused; those that only fit a pattern are told by their states."""
+    inside = _below(place, output) is not None
     if not single and inside and storage_of(place).is_folder(place):
         raise ConfigError(f"the outputs, {output}, are within the inputs, {place}.", hint="Name another folder.")
 
 
+def _below(folder: str, place: str) -> str | None:
+    """The path of a place below a folder; None where it is elsewhere."""
+    outer, inner = (f"{whole_path(path).rstrip('/')}/" for path in (folder, place))
+    return inner.removeprefix(outer).rstrip("/") if inner.startswith(outer) else None
+
+
 def _check_different(files: Sequence[ScoredFile]) -> None:
     seen: dict[str, str] = {}
+    sources = {whole_path(file.source.path) for file in files}
     for file in files:
-        if whole_path(file.source.path) == whole_path(file.target):
+        if whole_path(file.target) in sources:
             raise ConfigError(f"{file.target} is an input, too.", hint="Name another output.")
         if file.target in seen:
             raise ConfigError(

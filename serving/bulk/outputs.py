@@ -23,14 +23,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from serving.bulk.job import BAD_SUFFIX, ScoredFile, differences
+from serving.bulk.job import BAD_SUFFIX, STATE_FOLDER, ScoredFile, differences
 from serving.bulk.layout import Layout
 from serving.bulk.reading import Part
 from serving.bulk.scoring import ScoredPart
 from shared.errors import ConfigError, DataFormatError, LockedError
 from shared.storage import Lock, join, storage_of
 
-FOLDER = ".emotion"
 LOCK = "lock"
 _PART = re.compile(r"part-(\d+)-(\d+)-(\d+)-(\d+)")
 
@@ -54,7 +53,7 @@ class RunState:
     """
 
     def __init__(self, output: str, *, single: bool) -> None:
-        self.path = f"{output}.partial" if single else join(output, FOLDER)
+        self.path = f"{output}.partial" if single else join(output, STATE_FOLDER)
         self.single, self.taken_up = single, False
         self._output = output
         self._store = storage_of(output)

@@ -76,7 +76,8 @@ class Run:
         here: bool = True,
     ) -> None:
         self.output = output
-        self.files, single, self.passed_over = find_files(inputs, output, job.reading, form)
+        found = find_files(inputs, output, job.reading, form)
+        self.files, single, self.passed_over = found.files, found.single, found.no_tables
         self.state = RunState(output, single=single)
         self.tables: dict[int, Table] = {}
         if single:
@@ -103,6 +104,8 @@ class Run:
         self._arrived: dict[int, set[int]] = {}
         self._ends: dict[int, FileEnd] = {}
         self._noted: set[str] = set()
+        if found.outputs:
+            notes.append(f"{found.outputs:,} files among the inputs are outputs of an earlier run, and are passed over")
         self.note(notes)
 
     def unfinished(self) -> list[int]:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving.bulk.job import Job, find_files
+from serving.bulk.outputs import FileState, RunState
 from serving.bulk.reading import texts_of, without_wrong_rows
 from shared.errors import ConfigError, DataFormatError, DataNotFoundError
 from shared.tables import TableOptions, open_table
@@ -50,10 +51,30 @@ def data(tmp_path, monkeypatch):
     ],
 )
 def test_outputs_have_the_names_and_folders_of_their_inputs(data, inputs, output, form, targets, passed):
-    files, single, skipped = find_files(inputs, output, READING, form)
-    assert [file.target for file in files] == targets
-    assert single == (output == "new.parquet")
-    assert skipped == passed
+    found = find_files(inputs, output, READING, form)
+    assert [file.target for file in found.files] == targets
+    assert found.single == (output == "new.parquet")
+    assert (found.no_tables, found.outputs) == (passed, 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output", "fitting"),
+    [("data/**/*.csv", "./data/scored/", 2), ("**/x.csv", "scored", 2), ("data/*/*.csv", "data/scored", 0)],
+)
+def test_outputs_that_fit_the_pattern_are_no_inputs_of_the_next_run(data, pattern, output, fitting):
+    first = find_files([pattern], output, READING)
+    for file in first.files:
+        (data / file.target).parent.mkdir(parents=True, exist_ok=True)
+        (data / file.target).write_text("text,predicted_labels\n")
+        FileState(RunState(output, single=False), file).begin()
+    again = find_files([pattern], output, READING)
+    assert [file.source for file in again.files] == [file.source for file in first.files]
+    assert again.outputs == fitting
+    for file in first.files:
+        (data / file.source.path).unlink()
+    message = "they are outputs of an earlier run" if fitting else "its files have other suffixes"
+    with pytest.raises(DataNotFoundError, match=f"no table in .*: {message}"):
+        find_files([pattern], output, READING)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +117,13 @@ def test_a_link_to_the_input_is_the_input(data):
     (data / "link.csv").symlink_to(data / "data" / "a" / "x.csv")
     with pytest.raises(ConfigError, match=r"data/a/x.csv is an input, too"):
         find_files(["link.csv"], "data/a/x.csv", READING)
+
+
+def test_no_output_is_written_over_another_input(data):
+    (data / "scored" / "data" / "a").mkdir(parents=True)
+    (data / "scored" / "data" / "a" / "x.csv").write_text("text\nfine\n")
+    with pytest.raises(ConfigError, match=r"^scored/data/a/x.csv is an input, too\. Name another output\.$"):
+        find_files(["**/x.csv"], "scored", READING)
 
 
 def test_what_is_read_back_of_a_run_is_what_was_written():
