@@ -179,8 +179,8 @@ class ScoredFile:
         return state_name(self.relative)
 
     def version(self) -> dict[str, Any]:
-        """What tells whether the input is still the one that was read."""
-        return {"source": self.source.path, "size": self.source.size, "version": self.source.version}
+        """What tells whether the input is the one that was read, however its path is spelt."""
+        return {"source": whole_path(self.source.path), "size": self.source.size, "version": self.source.version}
 
 
 def state_name(relative: str) -> str:

@@ -28,7 +28,7 @@ from serving.bulk.layout import Layout
 from serving.bulk.reading import Part
 from serving.bulk.scoring import ScoredPart
 from shared.errors import ConfigError, DataFormatError, LockedError
-from shared.storage import Lock, join, storage_of
+from shared.storage import Lock, join, storage_of, whole_path
 
 LOCK = "lock"
 _PART = re.compile(r"part-(\d+)-(\d+)-(\d+)-(\d+)")
@@ -78,8 +78,14 @@ class RunState:
                     )
                 self._store.remove(self.path)
         self._lock = hold(self._output, join(self.path, LOCK))
-        try:
+        with self.released_on_error():
             return self._take_up(identity, restart=restart)
+
+    @contextlib.contextmanager
+    def released_on_error(self) -> Iterator[None]:
+        """Let other processes have the output where the block fails."""
+        try:
+            yield
         except BaseException:
             self.release()
             raise
@@ -149,26 +155,49 @@ class FileState:
 
     def __init__(self, run: RunState, file: ScoredFile) -> None:
         self.file, self.path = file, join(run.path, file.state_name)
+        self._input = file.version()  # here, as other machines may follow other links
         self._scratch = self.path
         self._store = storage_of(self.path)
 
     def done(self) -> dict[str, Any] | None:
-        """What was counted when the output was completed; None where it is not, or its input has changed since.
-
-        Parts of another state of the input are thrown away.
-        """
+        """What was counted when the output was completed; None where it is not, or its input has changed since."""
         found = read_object(self._store, join(self.path, "done.json"))
-        if found is not None and found["input"] == self.file.version() and self._store.exists(self.file.target):
-            return found
+        current = found is not None and self._is_input(found["input"]) and self._store.exists(self.file.target)
+        return found if current else None
+
+    def _is_input(self, before: dict[str, Any]) -> bool:
+        """Whether an input that was noted is this one; earlier versions noted its path as it was spelt."""
+        return self._input in (before, before | {"source": whole_path(before["source"])})
+
+    def check_input(self) -> None:
+        """Refuse to go on from parts of another state of the input.
+
+        Raises:
+            ConfigError: saying what differs.
+        """
         before = read_object(self._store, join(self.path, "input.json"))
-        if found is not None or before not in (None, self.file.version()):
-            self._store.remove(self.path)
-        return None
+        rows = sum(record.rows for record in self.parts().values())
+        if before is not None and rows and not self._is_input(before):
+            raise ConfigError(
+                f"{self.file.target} was begun with another state of {self.file.source.path} "
+                f"({differences(self._input, before)}), and {rows:,} rows of it are kept.",
+                hint="Name another output, or give --restart to throw them away.",
+            )
+
+    def drop_outdated(self) -> int:
+        """Throw away what was done of another state of the input, or of an output that is gone; its number of rows."""
+        found = read_object(self._store, join(self.path, "done.json"))
+        before = read_object(self._store, join(self.path, "input.json"))
+        if found is None and (before is None or self._is_input(before)):
+            return 0
+        rows = sum(record.rows for record in self.parts().values()) if found is None else int(found["rows"])
+        self._store.remove(self.path)
+        return rows
 
     def begin(self) -> None:
         """Note which state of the input the parts belong to."""
         if read_object(self._store, join(self.path, "input.json")) is None:
-            write_object(self._store, join(self.path, "input.json"), self.file.version(), self.path)
+            write_object(self._store, join(self.path, "input.json"), self._input, self.path)
         before = [name for name in self._store.names(self.path) if name.startswith("try-")]
         self._store.remove_files([join(self.path, name) for name in before])
 
@@ -224,7 +253,7 @@ class FileState:
         self._store.write(
             self.file.target, self._scratch, lambda stream: layout.assemble(stream, self._opened(ordered))
         )
-        found = {"input": self.file.version(), **counted, "model": model}
+        found = {"input": self._input, **counted, "model": model}
         write_object(self._store, join(self.path, "done.json"), found, self._scratch)
         left = [name for name in self._store.names(self.path) if name != "done.json"]
         self._store.remove_files([join(self.path, name) for name in left])

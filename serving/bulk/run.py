@@ -97,6 +97,9 @@ class Run:
         taken_up = self.state.begin(job.identity(bundle.seal, self.model, written), restart=restart)
         self.job = replace(job, part_rows=taken_up["part_rows"])
         self.states = [FileState(self.state, file) for file in self.files]
+        if single:
+            with self.state.released_on_error():
+                self.states[0].check_input()
         self.counts, self.progress = Counts(), Progress(started_s=time.monotonic())
         self._total = sum(file.source.size for file in self.files)
         self._shares = [0.0] * len(self.files)
@@ -110,14 +113,19 @@ class Run:
 
     def unfinished(self) -> list[int]:
         """Numbers of the files whose outputs are not complete; the others are counted."""
-        found = []
+        found, outdated = [], 0
         for number, state in enumerate(self.states):
             if done := state.done():
                 self.counts.add(done)
                 self.counts.before += 1
                 self._at(number, 1.0)
             else:
+                outdated += state.drop_outdated()
                 found.append(number)
+        if outdated:
+            self.note(
+                [f"{outdated:,} rows are scored again: their files have changed since, or their outputs are gone"]
+            )
         return found
 
     def parts(self) -> Iterator[Part]:

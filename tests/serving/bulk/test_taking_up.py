@@ -1,5 +1,6 @@
 """Which stopped run is taken up, and which is not: nothing of another one is mixed in, nothing that is done is lost."""
 
+import json
 import os
 import signal
 from types import SimpleNamespace
@@ -8,10 +9,11 @@ import pytest
 
 from serving import predict, predict_file
 from serving.bulk import local, outputs, pool, run
-from serving.bulk.job import ScoredFile
+from serving.bulk.job import ScoredFile, find_files
 from serving.progress import Progress
 from shared.errors import ConfigError
 from shared.storage import FoundFile
+from shared.tables import TableOptions
 from tests.serving.bulk.tables import frame, read, score, write
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -49,6 +51,72 @@ def test_parts_of_another_form_or_model_are_never_mixed_in(bundle, tmp_path, mon
         ))  # fmt: skip
         with pytest.raises(ConfigError, match=r"work of another run \((output_format|model) "):
             score(bundle, *arguments, *now)
+
+
+def kept(inputs, output):
+    """Rows of the only input's parts that a further run goes on from."""
+    found = find_files([str(inputs)], str(output), TableOptions(prefix="--"))
+    state = outputs.FileState(outputs.RunState(str(output), single=found.single), found.files[0])
+    return 0 if state.drop_outdated() else sum(record.rows for record in state.parts().values())
+
+
+def test_an_input_is_the_same_however_it_is_spelt(bundle, tmp_path, monkeypatch):
+    write(tmp_path / "in.csv", frame(120))
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    stopped(bundle, monkeypatch, "--input", "in.csv", "--output", "out.csv")
+    (noted,) = (tmp_path / "out.csv.partial").glob("*/input.json")
+    for source in (str(tmp_path / "in.csv"), "in.csv"):  # as versions before noted it
+        noted.write_text(json.dumps(json.loads(noted.read_text()) | {"source": source}))
+        for inputs in (
+            "in.csv",
+            "./elsewhere/../in.csv",
+            tmp_path / "in.csv",
+            "link/in.csv",
+            f"file://{tmp_path}/in.csv",
+        ):
+            assert kept(inputs, "out.csv") == 50
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"source": str(tmp_path / "in.csv")}))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert kept("../in.csv", "../out.csv") == 50
+    write(tmp_path / "elsewhere" / "in.csv", frame(120))
+    assert kept("in.csv", "../out.csv") == 0
+
+
+def test_parts_of_a_single_input_that_has_changed_are_thrown_away_by_restart_alone(bundle, tmp_path, monkeypatch):
+    source = write(tmp_path / "in.csv", frame(120))
+    arguments = ("--input", source, "--output", tmp_path / "out.csv")
+    stopped(bundle, monkeypatch, *arguments)
+    then = source.stat().st_mtime_ns
+    os.utime(source, ns=(0, 7))
+    message = (
+        rf"out.csv was begun with another state of .*in.csv \(version \"{then}\" then, \"7\" now\), and 50 rows of"
+    )
+    with pytest.raises(ConfigError, match=message):
+        score(bundle, *arguments)
+    os.utime(source, ns=(0, then))
+    assert kept(source, tmp_path / "out.csv") == 50
+    write(source, frame(70))
+    with pytest.raises(ConfigError, match=r"another state of .*size \d+ then, \d+ now.* give --restart"):
+        score(bundle, *arguments)
+    score(bundle, *arguments, "--restart", "--processes", 1)
+    assert len(read(tmp_path / "out.csv")) == 70
+
+
+def test_rows_of_a_folder_that_are_scored_again_are_counted(bundle, tmp_path, monkeypatch, capsys):
+    for name, rows in (("a", 30), ("b", 40), ("c", 120)):
+        write(tmp_path / "in" / f"{name}.csv", frame(rows))
+    arguments = ("--input", tmp_path / "in", "--output", tmp_path / "out", "--processes", 1)
+    score(bundle, *arguments)
+    os.utime(tmp_path / "in" / "a.csv", ns=(0, 7))
+    (tmp_path / "out" / "b.csv").unlink()
+    capsys.readouterr()
+    score(bundle, *arguments)
+    said = capsys.readouterr().err
+    assert "note: 70 rows are scored again: their files have changed since, or their outputs are gone\n" in said
+    assert "190 rows from 3 files" in said
+    assert "1 files were complete before" in said
 
 
 def test_a_stop_before_anything_is_counted_forgets_nothing(bundle, tmp_path, monkeypatch):
