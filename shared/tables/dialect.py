@@ -247,7 +247,7 @@ def also_enclosed(sample: Sequence[str], plain: Dialect, name: str, options: Tab
     if not _fits(sample, enclosing, True, name, options):
         return False
     readings = [_sample_rows(sample, dialect, True, name, options) or [] for dialect in (enclosing, plain)]
-    return len(readings[0]) != len(readings[1])
+    return readings[0] != readings[1]
 
 
 def text_lines(text: str) -> list[str]:

@@ -299,3 +299,16 @@ def test_tabs_and_line_breaks_that_quotes_may_enclose_get_a_note(tmp_path):
     assert table.notes == [f"{tmp_path}/a.tsv: {note}"]
     assert read(tmp_path / "a.tsv", 'text\tn\n"a\t1\nb"\t2\n', quoting="csv") == {"text": ["a\t1\nb"], "n": ["2"]}
     assert opened(tmp_path / "b.tsv", 'text\tn\n"a\t1\n"b"\t2\n').notes == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "noted"),
+    [
+        ('"c, d"', '"c, d"', True), ('""', '""', True), ('he said "no" so', 'he said "no" so', False),
+        ('"no" he said', '"no" he said', False), ('"say ""no"""', 'say "no"', False), ('"so he', '"so he', False),
+    ],
+)  # fmt: skip
+def test_cells_in_quotes_that_may_enclose_them_get_a_note_and_others_none(tmp_path, cell, text, noted):
+    table = opened(tmp_path / "a.tsv", f"id\ttext\n1\t{cell}\n2\tx\n")
+    assert table.read_all().columns["text"] == [text, "x"]
+    assert any("would fit as enclosing cells too (data.quoting csv)" in note for note in table.notes) == noted
