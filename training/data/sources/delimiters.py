@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from shared.errors import DataFormatError
 from training.data.sources.cells import NUMBER
 from training.data.sources.vocabulary import EMOTIONS
 
-LISTING = (",", ";", "|")
+LISTING = (",", ";", "|", "\n", "\t")
 """Marks that separate by convention."""
-DOUBTFUL = ("/", "+", "&", " ")
+DOUBTFUL = ("/", "+", "&", "#", " ")
 """Marks that stand within a name as well: cut where the parts are labels, asked about where some are."""
 NO_DELIMITER = "none"
+_NAMES = {" ": "a space", "\n": "a line break", "\t": "a tab"}
+_AROUND_MARK = re.compile(r"\s*([,;|])\s*")
 _NUMBERS = re.compile(rf"{NUMBER.pattern}(?:\s+{NUMBER.pattern})+")
 
 
@@ -43,19 +45,22 @@ def find_delimiter(texts: Sequence[str], where: str, given: str | None, names: S
     declared = {name.casefold() for name in names or ()}
     if all(text.casefold() in declared for text in texts):
         return Delimiter(None, [])
-    open_texts = [text for text in texts if text.casefold() not in declared | EMOTIONS]
+    sure = declared | EMOTIONS
+    open_texts = [_AROUND_MARK.sub(r"\1", _one_line_break(text)) for text in texts if _folded(text) not in sure]
     present = [mark for mark in LISTING if any(mark in text for text in open_texts)]
     if len(present) > 1:
+        marks = " ".join(_NAMES.get(mark, mark) for mark in present)
         raise DataFormatError(
-            f"{where}: the labels of a cell may be separated by any of: {' '.join(present)}.",
+            f"{where}: the labels of a cell may be separated by any of: {marks}.",
             hint=f'Name it with data.delimiter ("{NO_DELIMITER}" when a cell is one label).',
         )
     if present:
         _check_decimal_commas(open_texts, where, present[0])
+        _check_other_marks(open_texts, where, present[0], sure)
         return Delimiter(present[0], [])
     if any(_NUMBERS.fullmatch(text) for text in open_texts):
         return Delimiter(" ", [])
-    return _doubtful(open_texts, where, {text.casefold() for text in texts} | declared | EMOTIONS)
+    return _doubtful(open_texts, where, sure)
 
 
 def _check_decimal_commas(texts: Sequence[str], where: str, mark: str) -> None:
@@ -73,18 +78,20 @@ def _check_decimal_commas(texts: Sequence[str], where: str, mark: str) -> None:
         )
 
 
-def _doubtful(texts: Sequence[str], where: str, alone: set[str]) -> Delimiter:
-    """Cut at a mark where the parts are labels that stand alone elsewhere, or are known ones (`alone`)."""
+def _doubtful(texts: Sequence[str], where: str, sure: Set[str]) -> Delimiter:
+    """Cut at a mark where the parts are labels that stand alone elsewhere, or are known ones (`sure`)."""
+    alone = sure | {text.casefold() for text in texts}
     for mark in DOUBTFUL:
         cut = {text: _pieces(text, mark) for text in texts if len(_pieces(text, mark)) > 1}
         if not cut:
             continue
         pieces = [piece.casefold() for parts in cut.values() for piece in parts]
         certain = [text for text, parts in cut.items() if all(piece.casefold() in alone for piece in parts)]
-        shown = "a space" if mark == " " else f"'{mark}'"
         if len(certain) == len(cut):
+            _check_other_marks(texts, where, mark, sure)
             example = next(iter(cut))
-            return Delimiter(mark, [f"'{example}' is read as {' and '.join(cut[example])}: {shown} separates labels"])
+            note = f"'{example}' is read as {' and '.join(cut[example])}: {shown(mark)} separates labels"
+            return Delimiter(mark, [note])
         recurs = max(Counter(pieces).values()) > 1
         if certain or recurs or mark != " " or any(piece in alone for piece in pieces):
             example = (certain or list(cut))[0]
@@ -95,13 +102,42 @@ def _doubtful(texts: Sequence[str], where: str, alone: set[str]) -> Delimiter:
     return Delimiter(None, [])
 
 
+def _check_other_marks(texts: Sequence[str], where: str, mark: str, sure: Set[str]) -> None:
+    """Refuse what another mark, too, cuts into labels that stand alone elsewhere, or are known ones (`sure`)."""
+    pieces = {piece.casefold(): piece for text in texts for piece in _pieces(text, mark)}
+    for folded, piece in pieces.items():
+        for other in DOUBTFUL:
+            parts = _pieces(piece, other) if other not in (mark, " ") else []
+            if folded not in sure and len(parts) > 1 and all(part.casefold() in pieces.keys() | sure for part in parts):
+                raise DataFormatError(
+                    f"{where}: {shown(mark)} separates labels, and '{piece}' may be {' and '.join(parts)}.",
+                    hint="Write all cells with one mark, or name it with data.delimiter.",
+                )
+
+
 def _pieces(text: str, mark: str) -> list[str]:
+    if mark == "#" and text.startswith("#"):  # hashtags
+        return [text]
     return [piece.strip() for piece in text.split(mark) if piece.strip()]
 
 
+def shown(mark: str) -> str:
+    """A mark as messages name it."""
+    return _NAMES.get(mark, f"'{mark}'")
+
+
+def _one_line_break(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
 def split_text(cell: str, mark: str | None, names: Sequence[str] | None) -> list[str]:
-    """The labels of one cell, without blanks and quotes around them; a declared label is never cut."""
-    if mark is None or cell.casefold() in {name.casefold() for name in names or ()}:
+    """The labels of one cell, without blanks and quotes around them; a label that is declared or known is never cut."""
+    folded = _folded(cell)
+    if mark is None or folded in EMOTIONS or folded in (name.casefold() for name in names or ()):
         return [" ".join(cell.split())]
-    pieces = [" ".join(piece.split()) for piece in cell.split(mark)]
+    pieces = [" ".join(piece.split()) for piece in _one_line_break(cell).split(mark)]
     return [piece.strip("'\"").strip() for piece in pieces if piece.strip("'\" ")]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shared.errors import DataFormatError
 from training.config.data import LabelKeys
 from training.data.sources.cells import MISSING, Listed, Scored, Token, as_number, parse_cell
-from training.data.sources.delimiters import find_delimiter, split_text
+from training.data.sources.delimiters import find_delimiter, shown, split_text
 from training.data.sources.label_cells import Column, LabelCells, finish, matrices, notes_on_nulls
 from training.data.sources.vectors import vector_length
 
@@ -109,7 +109,7 @@ def _form(parsed: Sequence[Any], mark: str | None) -> str:
     if any(isinstance(cell, Scored) for cell in parsed):
         return "labels with values"
     if mark:
-        return f"labels separated by '{mark}'"
+        return f"labels separated by {shown(mark)}"
     plain = any(isinstance(cell, str) for cell in parsed)
     return "lists" if not plain and any(isinstance(cell, Listed) for cell in parsed) else "one label a cell"
 

@@ -156,6 +156,14 @@ def test_words_for_nothing_are_no_answer_and_told(tmp_path, word):
         (["joy|love", "joy", "anger"], {"anger": 1, "joy": 2, "love": 1}),
         (["joy + love", "anger"], {"anger": 1, "joy": 1, "love": 1}),
         (["bug/crash", "bug", "crash"], {"bug": 2, "crash": 2}),
+        (["anger#joy", "joy", "anger"], {"anger": 2, "joy": 2}),
+        (["#joy #love", "#joy", "#love"], {"#joy": 2, "#love": 2}),
+        (["bug\ncrash", "lag"], {"bug": 1, "crash": 1, "lag": 1}),
+        (["bug\r\ncrash", "bug\rlag"], {"bug": 2, "crash": 1, "lag": 1}),
+        (["bug\tcrash", "lag"], {"bug": 1, "crash": 1, "lag": 1}),
+        (["bug,\ncrash", "lag"], {"bug": 1, "crash": 1, "lag": 1}),
+        (["no\nemotion", "anger\njoy"], {"anger": 1, "joy": 1, "no emotion": 1}),
+        (["joy love", "no emotion", "joy", "love"], {"joy": 2, "love": 2, "no emotion": 1}),
         (["no emotion", "joy", "anger"], {"anger": 1, "joy": 1, "no emotion": 1}),
         (["high five", "joy", "anger"], {"anger": 1, "high five": 1, "joy": 1}),
     ],
@@ -165,12 +173,28 @@ def test_labels_within_a_cell_are_told_apart_where_it_is_sure(tmp_path, cells, e
     assert support(corpus) == expected
 
 
-@pytest.mark.parametrize("cells", [["joy/ride", "joy"], ["mild anger", "anger"], ["a&b", "c"], ["big win", "big loss"]])
+@pytest.mark.parametrize(
+    "cells",
+    [["joy/ride", "joy"], ["mild anger", "anger"], ["rage#bliss", "joy"], ["a&b", "c"], ["big win", "big loss"]],
+)
 def test_labels_within_a_cell_are_asked_about_where_it_is_not(tmp_path, cells):
     path = jsonl(tmp_path / "a.jsonl", cells, "label")
     with pytest.raises(DataFormatError, match=f"'{cells[0]}' may be one label, or .* Say data.delimiter"):
         read(path)
     assert cells[0] in read(path, delimiter="none").labels
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["joy,love", "anger/fear"], "',' separates labels, and 'anger/fear' may be anger and fear"),
+        (["bug/crash", "bug", "crash", "bug#crash"], "'/' separates labels, and 'bug#crash' may be bug and crash"),
+        (["joy\nlove", "anger,fear"], "may be separated by any of: , a line break"),
+    ],
+)
+def test_a_second_mark_between_labels_is_refused(tmp_path, cells, message):
+    with pytest.raises(DataFormatError, match=message):
+        read(jsonl(tmp_path / "a.jsonl", cells, "label"))
 
 
 def test_names_beside_numbers_are_refused(tmp_path):
