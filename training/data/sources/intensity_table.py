@@ -16,10 +16,10 @@ from training.data import arrays
 from training.data.column import Column
 from training.data.files import existing
 from training.data.keys import has_repeats
-from training.data.sources.base import DEV, TEST, TRAIN, WHOLE, RawCorpus, RawSplit
+from training.data.sources.base import WHOLE, RawCorpus, RawSplit
 from training.data.sources.cells import MISSING
 from training.data.sources.split_tables import read_split_tables, split_column_of, splits_in
-from training.data.sources.table import LICENCE, divided, row_dates, row_groups, row_languages
+from training.data.sources.table import LICENCE, divided, missing_splits, row_dates, row_groups, row_languages
 from training.data.sources.tabular import Table
 
 HOW = "Give a CSV, TSV, JSONL or Parquet file, or a folder with one for each split, as data.path."
@@ -54,18 +54,13 @@ def read_intensity_table(source: SourceConfig) -> RawCorpus:
     by = split_column_of(first, source) if WHOLE in splits else None
     if by is not None:
         splits = divided(splits[WHOLE], splits_in(first, by))
-    missing = (
-        {}
-        if WHOLE in splits
-        else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
-    )
     empty = sum(split.known.size - int(split.known.sum()) for split in splits.values() if split.known is not None)
     notes = [f"texts are the column '{text}', intensities {', '.join(names)} on the scale {scale}"]
     notes += [f"splits are those of the column '{by}'"] if by is not None else []
     notes += [f"{empty:,} empty cells are unknown, and masked"] if empty else []
     return RawCorpus(
-        "table", str(path.absolute()), names, splits, LICENCE, missing=missing, scale=scale,
-        notes=(*notes, *choices),
+        "table", str(path.absolute()), names, splits, LICENCE, missing=missing_splits(tables, splits, path),
+        scale=scale, notes=(*notes, *choices),
     )  # fmt: skip
 
 

@@ -78,6 +78,7 @@ def label_tables(
     kept = np.flatnonzero(labels.known.any(axis=1))
     if not len(kept):
         raise EmptyDataError(f"no row of {first.path} has a label: {', '.join(columns.labels[:4])} are blank.")
+    blank = len(texts) - len(kept)
     rows = labels.take(kept)
     context, dialogues = table_context(tables, source, texts, _named)
     first_of = first_rows(_keys(texts.take(kept), context and context.take(kept)), within=splits_of[kept])
@@ -92,16 +93,12 @@ def label_tables(
         dialogues=dialogues and dialogues.take(kept),
     )  # fmt: skip
     splits = divided(whole, splits_of[kept])
-    missing = (
-        {}
-        if WHOLE in splits
-        else {s: f"no {s} file in {path.absolute()}" for s in (TRAIN, DEV, TEST) if s not in splits}
-    )
+    missing = {**missing_splits(tables, splits, path), **unlabelled}
     notes = (columns.described(rows.form), *columns.notes, *rows.notes, *(grouped.notes if grouped else ()))
     return RawCorpus(
         "table", str(path.absolute()), rows.labels, splits, LICENCE, strict=True, numbered=rows.numbered,
-        inferred=rows.inferred, missing={**missing, **unlabelled},
-        refused={"rows without a label": len(texts) - len(kept), **(grouped.refused if grouped else {})},
+        inferred=rows.inferred, missing=missing,
+        refused={"rows without a label": blank, **(grouped.refused if grouped else {})},
         notes=notes,
     )  # fmt: skip
 
@@ -139,6 +136,18 @@ def divided(whole: RawSplit, splits_of: NDArray[np.int8]) -> dict[str, RawSplit]
         if len(rows):
             found[split] = whole.take(rows)
     return found
+
+
+def missing_splits(tables: Mapping[str, Table], splits: Mapping[str, RawSplit], path: Path) -> dict[str, str]:
+    """Why each split that is not there is not: no file, or none of its rows has a label."""
+    if WHOLE in splits:
+        return {}
+    return {
+        split: f"{tables[split].path.name} has no row with a label" if split in tables
+        else f"no labelled row of {tables[WHOLE].path.name} is in {split}" if WHOLE in tables
+        else f"no {split} file in {path.absolute()}"
+        for split in (TRAIN, DEV, TEST) if split not in splits
+    }  # fmt: skip
 
 
 def row_dates(tables: Mapping[str, Table], source: SourceConfig, kept: NDArray[np.intp]) -> NDArray[np.float64] | None:

@@ -430,7 +430,9 @@ def test_a_row_per_rater_is_refused_or_aggregated(tmp_path):
     path = csv(tmp_path / "a.csv", "text,label,rater_id", *votes)
     with pytest.raises(DataFormatError, match=r"36 rows of 12 texts, .* a row for each rating"):
         read(path)
-    assert support(read(path, aggregate="majority")) == {"fear": 0, "joy": 12}
+    majority = read(path, aggregate="majority")
+    assert support(majority) == {"fear": 0, "joy": 12}
+    assert majority.refused == {"rows without a label": 0, "texts whose raters agree on no label": 0}
     shares = read(path, aggregate="share").splits["all"].targets
     np.testing.assert_allclose(shares, [[1 / 3, 2 / 3]] * 12, rtol=1e-6)
 
@@ -453,6 +455,17 @@ def test_a_test_file_without_labels_is_a_missing_split(tmp_path):
     corpus = read(tmp_path)
     assert set(corpus.splits) == {"train"}
     assert corpus.missing["test"] == "test.csv has no labels (no column label)"
+
+
+def test_a_split_whose_labels_are_blank_is_missing_for_that(tmp_path):
+    csv(tmp_path / "train.csv", "text,joy,anger", "a b,1,0", "c d,0,1")
+    csv(tmp_path / "test.csv", "text,joy,anger", "e f,,")
+    corpus = read(tmp_path)
+    assert set(corpus.splits) == {"train"}
+    assert corpus.missing["test"] == "test.csv has no row with a label"
+    assert corpus.missing["dev"].startswith("no dev file in")
+    by_column = read(csv(tmp_path / "a.csv", *split_rows("train", "test")))
+    assert by_column.missing == {"dev": "no labelled row of a.csv is in dev"}
 
 
 def test_unused_columns_are_told(tmp_path):
