@@ -12,13 +12,16 @@ from shared.tables.options import TableOptions
 
 HEADER_ROWS = 500
 """Rows below the first one that it is compared with."""
-COMMON_NAMES = frozenset(
+TEXT_NAMES = frozenset(
     {
         "text", "texts", "sentence", "content", "utterance", "tweet", "comment", "message", "post", "body", "review",
-        "document", "label", "labels", "emotion", "emotions", "category", "class", "target", "sentiment", "tags", "id",
-        "idx", "index", "split", "rater", "annotator",
+        "document",
     }
 )  # fmt: skip
+COMMON_NAMES = TEXT_NAMES | {
+    "label", "labels", "emotion", "emotions", "category", "class", "target", "sentiment", "tags", "id", "idx", "index",
+    "split", "rater", "annotator",
+}  # fmt: skip
 """Names that columns of text and labels usually have: a first row that holds one is a header."""
 LABEL_WORDS = frozenset((*GOEMOTIONS, "happiness", "happy", "sad", "angry", "shame", "guilt", "positive", "negative"))
 _FLAGS = frozenset(("", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "nan", "na", "null", "none"))

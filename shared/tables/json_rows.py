@@ -13,12 +13,14 @@ from shared.tables.byte_source import ByteSource
 from shared.tables.chunk import Aside, Chunk, in_pieces
 from shared.tables.decoding import unreadable
 from shared.tables.delimited import TextSource
+from shared.tables.header import TEXT_NAMES
 from shared.tables.json_list import JsonList
 from shared.tables.options import TableOptions
 from shared.tables.values import JsonFloat, to_json
 
 PEEK_ROWS = 100
 """Rows from which the names of the columns are taken before the rest is read."""
+MOST_SHOWN = 12
 
 Shape = Literal["lines", "list", "object"]
 
@@ -162,21 +164,53 @@ class JsonReader:
                 f"{self.name} is one JSON object that is no table: expected a list of objects, one object a line, or "
                 "columns of equal length."
             )
+        if (name := _name_of_list(content)) is not None and len(content) > 1:
+            self._tell_list(content, name)
         for number, row in enumerate(rows, 1):
             yield number, row, to_json(row)
 
+    def _tell_list(self, content: dict[str, Any], name: str) -> None:
+        """Say that the rows are those of a list, or refuse an object that may be a row itself.
+
+        An object has a text of its own where two of these are true of a value: its name is one that texts have, the
+        objects of the list have a value of that name, it has several words.
+        """
+        for key, value in content.items():
+            if not isinstance(value, str):
+                continue
+            signs = key.lower() in TEXT_NAMES, any(key in row for row in content[name]), len(value.split()) > 1
+            if sum(signs) >= 2:
+                raise DataFormatError(
+                    f"{self.name} is one object that can be read in two ways: as the rows of its list '{name}', or as "
+                    f"one row with the {key} {value[:40]!r}.",
+                    hint="Write the list alone, or the object within a list: [{...}].",
+                )
+        others = [key for key in content if key != name]
+        shown = ", ".join(others[:MOST_SHOWN]) + (", ..." if len(others) > MOST_SHOWN else "")
+        note = f"{self.name}: the rows are those of the list '{name}'; not read: {shown}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _name_of_list(content: dict[str, Any]) -> str | None:
+    """The name of the only list of an object, where it is one of objects: `{"data": [{...}, ...]}`."""
+    lists = [name for name, value in content.items() if isinstance(value, list)]
+    if len(lists) != 1 or not content[lists[0]] or not all(isinstance(row, dict) for row in content[lists[0]]):
+        return None
+    return lists[0]
+
 
 def _table_of(content: dict[str, Any]) -> list[Any] | None:
-    """The rows of an object: its only list of objects (`{"data": [{...}, ...]}`), or its columns.
+    """The rows of an object: its only list of objects, or its columns.
 
     Columns are lists of equal length, or objects with the same keys, as pandas writes them.
     """
+    if (name := _name_of_list(content)) is not None:
+        rows: list[Any] = content[name]
+        return rows
     lists = [value for value in content.values() if isinstance(value, list)]
-    rows = [value for value in lists if value and all(isinstance(row, dict) for row in value)]
-    if len(rows) == 1 == len(lists):
-        return rows[0]
     if (
-        rows
+        any(value and all(isinstance(row, dict) for row in value) for value in lists)
         or not content
         or not (len(lists) == len(content) or all(isinstance(value, dict) for value in content.values()))
     ):

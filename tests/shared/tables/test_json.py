@@ -54,6 +54,36 @@ def test_one_line_of_jsonl_is_a_row_even_where_it_could_be_columns(tmp_path):
     assert read(tmp_path / "a.json", '{"text": "a"}') == {"text": ["a"]}
 
 
+ENTRY = {"text": "so sad today", "date": "2026-01-01", "comments": [{"text": "oh no"}, {"text": "take care"}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            ENTRY,
+            r"the rows of its list 'comments', or as one row with the text 'so sad today'\. Write the list alone",
+        ),
+        ({**ENTRY, "text": "sad"}, "one row with the text 'sad'"),
+        ({"tweet": "so sad", "replies": [{"reply": "oh no"}]}, "the rows of its list 'replies', or as one row"),
+        ({"note": "so sad", "replies": [{"note": "oh no"}]}, "one row with the note 'so sad'"),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_within_an_object_that_may_be_a_row_itself_is_refused(tmp_path, content, message, indent):
+    with pytest.raises(DataFormatError, match=message):
+        opened(tmp_path / "a.json", json.dumps(content, indent=indent))
+
+
+def test_the_list_that_is_read_is_named_where_the_object_holds_more(tmp_path):
+    content = {"version": "2 beta", "message": "OK", "id": "x1", "data": [{"id": 1, "text": "so glad"}]}
+    table = opened(tmp_path / "a.json", json.dumps(content))
+    assert table.read_all().columns == {"id": [1], "text": ["so glad"]}
+    assert table.notes == [f"{tmp_path}/a.json: the rows are those of the list 'data'; not read: version, message, id"]
+    assert opened(tmp_path / "b.json", '{"data": [{"text": "so glad"}]}').notes == []
+    assert read(tmp_path / "c.json", json.dumps([ENTRY]))["text"] == ["so sad today"]
+
+
 def test_numbers_keep_how_they_were_written_and_count_as_numbers(tmp_path):
     found = read(tmp_path / "a.jsonl", '{"n": 1e-12}\n{"n": 5.0}\n{"n": 0.10}\n{"n": 5}')["n"]
     assert [value.literal for value in found[:3]] == ["1e-12", "5.0", "0.10"]
