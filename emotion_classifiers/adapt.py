@@ -85,6 +85,7 @@ def main(argv: Sequence[str]) -> int:
         prog="emotion adapt",
         description=DESCRIPTION,
         positionals={"bundle": "Folder of the bundle, or hf://owner/name for one on the hub."},
+        environment=False,
     )
     from emotion_classifiers.hub import local_folder  # noqa: PLC0415  (the help needs none of these)
     from serving.predictor import Predictor  # noqa: PLC0415
@@ -161,7 +162,9 @@ def _with_data(
             named["unlabelled"] = texts_option(given.unlabelled, folder)
         if given.frequencies is not None:
             named["frequencies"] = frequencies_option(given.frequencies, folder)
-        parsed, _ = parse_options(AdaptOptions, arguments({**named, **options}), prog="adapt", description="")
+        parsed, _ = parse_options(
+            AdaptOptions, arguments({**named, **options}), prog="adapt", description="", environment=False
+        )
         return use(predictor, parsed)
 
 

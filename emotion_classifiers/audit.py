@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     options, (bundle,) = parse_options(
         CommandOptions, argv, prog="emotion audit", description=DESCRIPTION,
         positionals={"bundle": "Folder of the bundle, or hf://owner/name for one on the hub."},
-        examples=["runs/latest/bundle --precision int8 --output audit"],
+        examples=["runs/latest/bundle --precision int8 --output audit"], environment=False,
     )  # fmt: skip
     from emotion_classifiers.hub import local_folder  # noqa: PLC0415  (the help needs none of these)
     from training.audit.audit import audit_bundle  # noqa: PLC0415

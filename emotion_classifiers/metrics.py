@@ -114,7 +114,9 @@ def evaluate(
         given = options_for(data, Path(folder), text=text, labels=labels)
         if data is not None and not isinstance(data, str | PathLike) and not _has_splits(Path(given["data.path"])):
             given["data.split"] = "all"  # rows in hand are all meant, also where training saw them; a note says that
-        parsed, _ = parse_options(EvaluateOptions, arguments({**given, **options}), prog="evaluate", description="")
+        parsed, _ = parse_options(
+            EvaluateOptions, arguments({**given, **options}), prog="evaluate", description="", environment=False
+        )
         return evaluate_served(predictor, parsed)
 
 

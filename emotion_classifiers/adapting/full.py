@@ -105,7 +105,7 @@ def train_further(
         options["run.threads"] = str(threads)
     from emotion_classifiers.data import arguments  # noqa: PLC0415
 
-    config, _ = parse_options(Config, arguments(options), prog="adapt", description="")
+    config, _ = parse_options(Config, arguments(options), prog="adapt", description="", environment=False)
     say(f"training on {len(corpus)} rows ...")
     with (folder / "log.txt").open("w", encoding="utf-8") as log, redirect_stdout(log):
         trained = run(config, link_latest=False)

@@ -115,6 +115,21 @@ def test_from_python_texts_and_frequencies_are_taken_as_they_are_in_hand(bundle,
     assert not (tmp_path / "c").exists()
 
 
+def test_the_variables_of_a_training_name_no_rows(bundle, tmp_path, monkeypatch, capsys):
+    frame = rows(bundle)
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    monkeypatch.setenv("EMOTION_TRAIN_CONFIG", "goemotions_starter")
+    monkeypatch.setenv("EMOTION_TRAIN_DATA__PATH", str(tmp_path / "train.csv"))
+    monkeypatch.setenv("EMOTION_TRAIN_DATA__TEXT_COLUMN", "body")
+    (tmp_path / "f.yaml").write_text("joy: 0.5\nanger: 0.1")
+    said, _ = adapted([bundle, "--frequencies", tmp_path / "f.yaml", "--threads", "1"], capsys)
+    model = ec.load(bundle, threads=1)
+    child = model.adapt(frequencies={"joy": 0.5, "anger": 0.1}, output=tmp_path / "child")
+    assert said["fitted_on"] == child.predictor.bundle.policies.fitted_on == "adapted to known frequencies"
+    assert len(model.suggest(frame["text"], 5)) == 5
+    assert model.evaluate(frame).num_examples == 120
+
+
 def test_from_python_the_texts_that_the_command_would_write_are_suggested(bundle, tmp_path, capsys):
     frame = rows(bundle)
     frame[["text"]].to_csv(tmp_path / "t.csv", index=False)

@@ -49,6 +49,7 @@ class Help:
         positionals: name and meaning of the positional arguments.
         examples: arguments worth showing.
         several: positional arguments of which there may be any number, as the usage writes them.
+        environment: whether the environment is looked at.
     """
 
     options_type: Any
@@ -57,6 +58,7 @@ class Help:
     positionals: Mapping[str, str]
     examples: Sequence[str] = ()
     several: str = ""
+    environment: bool = True
 
     @cached_property
     def keys(self) -> dict[str, Key]:
@@ -85,9 +87,8 @@ class Help:
         lines += [f"  {name:{width}}{_cut(meaning, WIDTH - width - 2)}" for name, meaning in self.sections.items()]
         if self.examples:
             lines += ["", "examples:", *(f"  {self.prog} {example}".rstrip() for example in self.examples)]
-        variable = next(
-            (f" In the environment: {said}." for key, said in IN_ENVIRONMENT.items() if key in self.keys), ""
-        )
+        shown = [said for key, said in IN_ENVIRONMENT.items() if key in self.keys and self.environment]
+        variable = f" In the environment: {shown[0]}." if shown else ""
         lines += ["", f"  --print_config prints the resolved YAML.{variable}"]
         return "\n".join(lines) + "\n"
 

@@ -71,6 +71,7 @@ def parse_options(
     positionals: Mapping[str, str] | None = None,
     examples: Sequence[str] = (),
     several: str = "",
+    environment: bool = True,
 ) -> tuple[_Options, list[str]]:
     """Options of a command as an instance of a dataclass, and the positional arguments.
 
@@ -86,16 +87,20 @@ def parse_options(
         positionals: name and help of the positional arguments.
         examples: further arguments of commands worth showing, for the help.
         several: positional arguments of which there may be any number and which the caller takes off, for the help.
+        environment: whether variables count: not in a call, nor for a command that may go without rows, since it would
+            take those that they name for a training.
 
     Raises:
         ConfigError: for unknown keys and values that are not allowed; all of them in one message.
     """
     names = positionals or {}
     _answer_help(
-        argv, options_type, prog=prog, description=description, positionals=names, examples=examples, several=several
-    )
+        argv, options_type, prog=prog, description=description, positionals=names, examples=examples, several=several,
+        environment=environment,
+    )  # fmt: skip
     reader = _Reader(options_type)
-    reader.add_environment()
+    if environment:
+        reader.add_environment()
     given = reader.add_command_line([word for word in argv if not word.startswith(PRINT_CONFIG)], names)
     options = reader.options()
     if PRINT_CONFIG in argv:
@@ -109,7 +114,7 @@ def parse_options(
 
 def _answer_help(
     argv: Sequence[str], options_type: type, *, prog: str, description: str, positionals: Mapping[str, str],
-    examples: Sequence[str], several: str,
+    examples: Sequence[str], several: str, environment: bool,
 ) -> None:  # fmt: skip
     """Print what was asked for and exit; nothing when help was not asked for.
 
@@ -122,7 +127,7 @@ def _answer_help(
         return
     from training.config.help import Help  # noqa: PLC0415  (reads the source of the sections, for help alone)
 
-    page = Help(options_type, as_called(prog), as_called(description), positionals, examples, several)
+    page = Help(options_type, as_called(prog), as_called(description), positionals, examples, several, environment)
     if asked is not None and argv[asked] == "--help-all":
         text = page.everything()
     else:
@@ -192,11 +197,13 @@ class _Reader:
         return stray[: len(positionals)]
 
     def add_environment(self) -> None:
-        """Take in `$EMOTION_TRAIN_CONFIG`, a file, and then the variables of keys; those of runs may stay set."""
+        """Take in `$EMOTION_TRAIN_CONFIG`, a file, and then the variables of keys; those of runs may stay in both."""
         variables = {_variable(key): key for key in self.known}
-        of_runs = {_variable(key) for key, _ in leaves(Config)}
+        of_runs = {_variable(key): key for key, _ in leaves(Config)}
         if file := os.environ.get(f"{ENV_PREFIX}_CONFIG"):
             self.add_file(file)
+            of_others = set(of_runs.values()) - set(self.known)
+            self.settings = [setting for setting in self.settings if setting.key not in of_others]
         for variable, value in sorted(os.environ.items()):
             if variable in variables:
                 self.settings.append(Setting(variables[variable], value, f"in ${variable}"))

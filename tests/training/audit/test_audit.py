@@ -6,7 +6,7 @@ import json
 import pytest
 
 from emotion_classifiers.audit import main
-from shared.errors import ConfigError, DataFormatError
+from shared.errors import BundleError, ConfigError, DataFormatError
 from tests.serving.exportable import LABELS, exportable_bundle
 
 QUICK = ("--sentences=300", "--robustness_rows=20", "--threads=1")
@@ -60,6 +60,12 @@ def test_groups_need_a_table_and_a_column_of_it(bundle, table):
         main([str(bundle), *QUICK, f"--data.path={table}", "--data.group_column=whom"])
     with pytest.raises(ConfigError, match=r"data.split is given without data.path\. Name a table and its column"):
         main([str(bundle), *QUICK, "--data.split=test"])
+
+
+def test_the_rows_of_a_training_are_not_audited(monkeypatch, table):
+    monkeypatch.setenv("EMOTION_TRAIN_DATA__PATH", str(table))
+    with pytest.raises(BundleError, match="nowhere"):  # and no word of the table
+        main(["nowhere"])
 
 
 def test_ids_of_the_table_are_positions_in_the_labels_where_that_is_said(bundle, capsys, tmp_path):

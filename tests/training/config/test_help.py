@@ -89,5 +89,9 @@ def test_a_command_without_sections_names_none(capsys):
     assert "EMOTION_TRAIN" not in said
 
 
+def test_no_variable_is_shown_where_none_counts(capsys):
+    assert "EMOTION_TRAIN" not in asked(capsys, "--help", options_type=CompareOptions, environment=False)
+
+
 def test_help_wins_over_mistakes(capsys):
     assert "usage: train" in asked(capsys, "--optim.lrr", "1", "--help")

@@ -8,7 +8,7 @@ import yaml
 
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig, SourceConfig, experiments, load
-from training.config.evaluate import EvaluateOptions
+from training.config.evaluate import DriftOptions, EvaluateOptions
 from training.config.parser import parse_options
 from training.config.schema import CHANGES_NOTHING
 from training.config.types import Dropout, PositiveInt
@@ -132,6 +132,21 @@ def test_a_variable_of_runs_is_no_mistake_for_another_command(monkeypatch):
     monkeypatch.setenv("EMOTION_TRAIN_OPTIM__LRR", "0.01")
     with pytest.raises(ConfigError, match=r"unknown variable EMOTION_TRAIN_OPTIM__LRR\."):
         parse_options(EvaluateOptions, [], prog="test", description="")
+
+
+def test_the_recipe_of_a_training_is_no_mistake_for_another_command(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTION_TRAIN_CONFIG", "goemotions_starter")  # run.name, optim.lr and others beside data.source
+    options, _ = parse_options(EvaluateOptions, [], prog="test", description="")
+    assert (options.data.source, options.data.max_length) == ("goemotions", 64)
+    assert parse_options(DriftOptions, [], prog="test", description="")[0] == DriftOptions()
+    (tmp_path / "config.yaml").write_text("optim: {lrr: 1}\n")
+    monkeypatch.setenv("EMOTION_TRAIN_CONFIG", str(tmp_path / "config.yaml"))
+    with pytest.raises(ConfigError, match=r"^unknown key 'optim\.lrr' in "):
+        parse_options(EvaluateOptions, [], prog="test", description="")
+    with pytest.raises(ConfigError, match="^14 problems: unknown key 'run.name' in "):
+        parse_options(
+            EvaluateOptions, ["--config", "goemotions_starter"], prog="test", description="", environment=False
+        )
 
 
 def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):
