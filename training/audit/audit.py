@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError
-from shared.files import replacing_folder, write_json
+from shared.files import write_json
 from shared.task import require_labels
 from training.audit.behaviour import check_behaviour
 from training.audit.eec import read_eec
@@ -24,6 +24,7 @@ from training.evaluation.inference import LogitsOf, trained_logits
 from training.evaluation.measures import Predictions
 from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import environment
+from training.evaluation.results_folder import results_folder, written_into
 
 NO_GROUP = "(none)"
 """Where the cell of a row's group is empty."""
@@ -55,6 +56,7 @@ def audit_bundle(path: Path, options: AuditOptions, *, logits: LogitsOf | None =
             "both: a table with labels, and the name of its column of groups."
         )
     options.data.check_path("Name a table and its column of groups, or leave it out.")
+    target = results_folder(options.output)
     bundle = Bundle.read(path)
     require_labels(bundle.task, "emotion audit")
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
@@ -81,8 +83,8 @@ def audit_bundle(path: Path, options: AuditOptions, *, logits: LogitsOf | None =
         "robustness": _robustness(bundle, options, answer),
         "mitigation": MITIGATIONS.get(options.mitigation or ""),
     }  # fmt: skip
-    if options.output:
-        with replacing_folder(Path(options.output)) as folder:
+    if target is not None:
+        with written_into(target) as folder:
             write_json(folder / "audit.json", result)
             (folder / "report.html").write_text(render_audit(result), encoding="utf-8")
     return result

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shared.bundle import Bundle
 from shared.context import MOST_TURNS, context_of
 from shared.errors import ConfigError, DataFormatError
-from shared.files import replacing_folder, write_json
+from shared.files import write_json
 from shared.labels import LabelSet
 from shared.task import require_labels
 from training.config.evaluate import CompareOptions
@@ -22,6 +22,7 @@ from training.evaluation.inference import LogitsOf, cost, trained_logits
 from training.evaluation.measures import Bools, Predictions
 from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import environment
+from training.evaluation.results_folder import results_folder, written_into
 
 TORCH = "torch"
 """The precision of the trained model, as it is."""
@@ -94,6 +95,7 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
             f"a comparison needs two different bundles or more, and got {len(words)}: {', '.join(words) or 'none'}.",
             hint="Name them one after the other, such as: runs/a runs/b runs/b@int8.",
         )
+    target = results_folder(options.output)
     named = [Named.parse(word) for word in words]
     bundles = [Bundle.read(one.path) for one in named]
     for bundle in bundles:
@@ -110,8 +112,8 @@ def compare_bundles(words: Sequence[str], options: CompareOptions, *, opened: Op
             candidates, labels, texts=rows.texts if options.show_texts else (), samples=options.bootstrap_samples
         ),
     }  # fmt: skip
-    if options.output:
-        with replacing_folder(Path(options.output)) as folder:
+    if target is not None:
+        with written_into(target) as folder:
             write_json(folder / "comparison.json", result)
             (folder / "report.html").write_text(render_comparison(result), encoding="utf-8")
     return result

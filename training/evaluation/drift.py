@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control, fisher_exact
 from shared.bundle import Bundle
 from shared.drift import FEWEST_TEXTS, Histograms, population_stability_index
 from shared.errors import DataFormatError, DataNotFoundError, EmptyDataError
-from shared.files import replacing_folder, write_json
+from shared.files import write_json
 from shared.tables import open_table
 from shared.task import require_labels
 from training.config.evaluate import DriftOptions
@@ -21,6 +21,7 @@ from training.data.sources.dates import read_dates
 from training.evaluation import plots
 from training.evaluation.over_time import drift_over_periods, months, verdict
 from training.evaluation.report import environment
+from training.evaluation.results_folder import results_folder, written_into
 
 TEXT_COLUMNS = ("text", "texts", "sentence", "content")
 
@@ -35,10 +36,12 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
 
     Raises:
         BundleError: when the bundle cannot be used.
+        ConfigError: when the results cannot be written where they shall be.
         DataNotFoundError: when there is no table.
         DataFormatError: when it lacks columns, or a cell is no probability or no date.
         EmptyDataError: when no row has probabilities.
     """
+    target = results_folder(options.output)
     bundle = Bundle.read(path, weights=False)
     require_labels(bundle.task, "emotion drift")
     if not log.is_file():
@@ -67,8 +70,8 @@ def evaluate_drift(path: Path, log: Path, options: DriftOptions) -> dict[str, An
         cells = [columns[options.date_column][row] for row in kept]
         dates = read_dates(cells, f"{log}, column '{options.date_column}'")
         result["over_time"] = drift_over_periods(months(dates), probabilities, lengths, bins)
-    if options.output:
-        with replacing_folder(Path(options.output)) as folder:
+    if target is not None:
+        with written_into(target) as folder:
             write_json(folder / "drift.json", result)
             drawn = plots.months(result["over_time"]) if result["over_time"] else ""
             page = environment().get_template("drift.html.j2").render(result=result, months=drawn, fewest=FEWEST_TEXTS)

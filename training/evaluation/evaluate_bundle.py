@@ -14,7 +14,7 @@ import numpy as np
 from shared.bundle import Bundle
 from shared.drift import Histograms
 from shared.errors import ConfigError
-from shared.files import read_json, replacing_folder, write_json
+from shared.files import read_json, write_json
 from shared.labels import TAXONOMIES, LabelSet, taxonomies_for
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows
@@ -28,6 +28,7 @@ from training.evaluation.measures import Floats
 from training.evaluation.over_time import drift_over_periods, metrics_over_periods, months
 from training.evaluation.own_data import rows_to_score
 from training.evaluation.report import render_report
+from training.evaluation.results_folder import note_older, results_folder, written_into
 from training.evaluation.rows_file import write_rows
 from training.evaluation.scoring import SplitPredictions, score
 from training.evaluation.sections import Scored
@@ -74,6 +75,7 @@ def evaluate_bundle(
     if options.data.task == "intensity":
         raise ConfigError(f"data.task is intensity, and {path} is a bundle of decided labels.", hint="Leave it out.")
     _check_level(bundle, options.level)
+    target = results_folder(options.output)
     parts = list(_parts(options))
     with sources_kept():
         loaded = [_rows(bundle, part, options.level) for part in parts]
@@ -81,7 +83,7 @@ def evaluate_bundle(
     scored = [
         _score(bundle, part, data, logits, options) for part, data in zip(parts, loaded, strict=True)
     ]  # fmt: skip
-    if options.output and options.level is None:
+    if target is not None and options.level is None:
         scored[0] = _with_faithfulness(scored[0], loaded[0].rows.texts, logits, options.faithfulness_texts)
     results = [
         _result(bundle, part, data, item) for part, data, item in zip(parts, loaded, scored, strict=True)
@@ -89,8 +91,8 @@ def evaluate_bundle(
     result = {"bundle": str(bundle.path), "seal": bundle.seal, **results[0]}
     if len(results) > 1:
         result["parts"] = results
-    if options.output:
-        _write(Path(options.output), bundle, scored, result, options=options, precision=precision)
+    if target is not None:
+        _write(target, bundle, scored, result, options=options, precision=precision)
     return result
 
 
@@ -229,11 +231,13 @@ def _write(
         data_lines=[note for item in result.get("parts", [result]) for note in item["notes"]],
         texts=options.show_texts,
     )
-    with replacing_folder(folder) as temporary:
+    with written_into(folder) as temporary:
         write_json(temporary / "metrics.json", result)
         (temporary / "report.html").write_text(page, encoding="utf-8")
         if options.rows:
             write_rows(temporary / "rows.csv", scored, texts=options.show_texts)
+        else:
+            note_older(folder, "rows.csv", "--rows true")
 
 
 def _precisions(bundle: Bundle) -> dict[str, Any]:

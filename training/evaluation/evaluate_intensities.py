@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.bundle import Bundle
 from shared.errors import ConfigError, DataFormatError
-from shared.files import replacing_folder, write_json
+from shared.files import write_json
 from shared.intensity import Readout, Scale
 from training.config.evaluate import EvaluateOptions, EvaluationData
 from training.data.load import EvaluationRows
@@ -25,6 +25,7 @@ from training.evaluation.intensity_scoring import (
     write_intensity_rows,
 )
 from training.evaluation.own_data import rows_to_score
+from training.evaluation.results_folder import note_older, results_folder, written_into
 
 
 def evaluate_intensity_bundle(
@@ -39,6 +40,7 @@ def evaluate_intensity_bundle(
     assert bundle.readout is not None
     if options.level is not None:
         raise ConfigError(f"level is {options.level}, and the bundle's task is intensity.", hint="Leave it out.")
+    target = results_folder(options.output)
     logits = logits or trained_logits(bundle, batch_size=options.batch_size, threads=options.threads)
     with sources_kept():
         found = [_scored(bundle, bundle.readout, part, logits, options.bootstrap_samples) for part in _parts(options)]
@@ -46,8 +48,8 @@ def evaluate_intensity_bundle(
     result = {"bundle": str(bundle.path), "seal": bundle.seal, "task": str(bundle.task), **results[0]}
     if len(results) > 1:
         result["parts"] = results
-    if options.output:
-        _write(bundle, result, [item for _, item in found], options, precision=precision)
+    if target is not None:
+        _write(target, bundle, result, [item for _, item in found], options=options, precision=precision)
     return result
 
 
@@ -114,7 +116,13 @@ def _same_texts(bundle: Bundle, loaded: EvaluationRows) -> bool:
 
 
 def _write(
-    bundle: Bundle, result: dict[str, Any], scored: list[ScoredIntensities], options: EvaluateOptions, *, precision: str
+    target: Path,
+    bundle: Bundle,
+    result: dict[str, Any],
+    scored: list[ScoredIntensities],
+    *,
+    options: EvaluateOptions,
+    precision: str,
 ) -> None:
     page = render_intensity_report(
         f"{bundle.path.absolute().parent.name} on {', '.join(item.name for item in scored)}",
@@ -123,8 +131,10 @@ def _write(
         details={"Provenance": json.dumps(dict(bundle.manifest.provenance), indent=2, ensure_ascii=False)},
         data_lines=[note for item in result.get("parts", [result]) for note in item["notes"]],
     )
-    with replacing_folder(Path(str(options.output))) as temporary:
+    with written_into(target) as temporary:
         write_json(temporary / "metrics.json", result)
         (temporary / "report.html").write_text(page, encoding="utf-8")
         if options.rows:
             write_intensity_rows(temporary / "rows.csv", scored, texts=options.show_texts)
+        else:
+            note_older(target, "rows.csv", "--rows true")
