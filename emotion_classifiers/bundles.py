@@ -117,11 +117,13 @@ def train(
     given = arguments(options)
     first, _ = parse_options(Config, [*recipe, *given], prog="train", description="")
     from training.run import run  # noqa: PLC0415  (loads torch; a mistake in an option is told before)
-    from training.runtime.run_folder import RunFolder  # noqa: PLC0415
+    from training.runtime.run_folder import RunFolder, check_name  # noqa: PLC0415
 
+    check_name(first.run.name)
     folder, kept = RunFolder(first.run_dir), first.run_dir / "data"
     with as_given(kept), folder.removed_if_untrained():
         goes_on = folder.goes_on(first)
+        folder.lock().close()
         if not goes_on:
             folder.check_not_lost(first)
         named = options_for(data, kept, text=text, labels=labels, unchanged=goes_on)

@@ -156,7 +156,7 @@ def test_a_run_keeps_the_data_that_it_began_with(folder, monkeypatch):
     options = {"run.name": "stopped", "optim.max_steps": 2, "eval.bootstrap_samples": 0}
 
     def train(data, **more):
-        return ec.train(data, text="text", labels="labels", config=folder / "recipe.yaml", **options, **more)
+        return ec.train(data, text="text", labels="labels", config=folder / "recipe.yaml", **{**options, **more})
 
     with pytest.raises(InvalidInputError, match="several kinds"):
         train([{"text": "a"}, {"text": 3}])
@@ -170,9 +170,12 @@ def test_a_run_keeps_the_data_that_it_began_with(folder, monkeypatch):
         train(frame[:200])
     with pytest.raises(InvalidInputError, match=r"not those that this run began with\. .* run.overwrite true"):
         train(frame[:200], **{"run.resume": True})
+    with pytest.raises(ConfigError, match="run.name is 'latest'; allowed is a folder name"):
+        train(frame[:200], **{"run.name": "latest"})
     assert (folder / "runs/stopped/data/dataframe.parquet").read_bytes() == kept
     found = train(frame, link_latest=True, **{"run.resume": True})
     assert (folder / "runs/latest").resolve() == found.path.parent
+    (folder / "runs/latest").unlink()  # later tests train without it
 
 
 def interrupted(*_):

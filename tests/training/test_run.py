@@ -185,6 +185,17 @@ def test_a_run_goes_on_with_the_data_that_it_began_with_alone(arguments, table, 
     assert Bundle.read(tmp_path / "runs/default/bundle")
 
 
+def test_a_run_that_another_process_trains_is_left_alone(arguments, tmp_path):
+    folder = RunFolder(tmp_path / "runs/default")
+    lock = folder.lock()
+    folder.logs.mkdir()
+    (folder.logs / "train.jsonl").write_text("{}")
+    with pytest.raises(ConfigError, match="runs/default is being written by process"):
+        run.main([*arguments, "--run.overwrite=true"])
+    assert (folder.logs / "train.jsonl").read_text() == "{}"
+    lock.close()
+
+
 def test_a_finished_run_is_replaced(arguments, tmp_path):
     run.main(arguments)
     first = Bundle.read(tmp_path / "runs/default/bundle").seal

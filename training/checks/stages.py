@@ -29,6 +29,7 @@ from training.loop.training_rows import TrainingRows
 from training.model.classifier import TokenizerPair
 from training.runtime.processes import Sharding, sharding
 from training.runtime.resources import Precision
+from training.runtime.run_folder import check_name
 
 log = logging.getLogger("training")
 
@@ -48,7 +49,7 @@ def preflight(config: Config) -> None:
     """
     config.check()
     check_sharding(config, sharding())
-    _check_name(config.run.name)
+    check_name(config.run.name)
     check_trackers(config.watch.trackers)
     _check_folder(config.run_dir)
     encoder = load_config(resolve_checkpoint(config.model.name))
@@ -81,13 +82,6 @@ def check_learning(model: nn.Module, rows: TrainingRows, config: Config, precisi
 def _log_checks(checks: Sequence[Check], config: Config) -> None:
     for line in run_checks(checks, config.preflight.skip):
         log.info("preflight: %s", line)
-
-
-def _check_name(name: str) -> None:
-    if not name or name == "latest" or name.startswith(".") or any(sign in name for sign in "/\\\0"):
-        raise ConfigError(
-            f"run.name is {name!r}; allowed is a folder name without slashes, no dot in front, and not 'latest'."
-        )
 
 
 def _check_folder(folder: Path) -> None:

@@ -32,7 +32,7 @@ class RunConfig:
     """Continue the run of this name where there is one, and start it where there is none: for a command that a cluster
     starts again after a machine is lost."""
     overwrite: bool = False
-    """Start again although the run of this name is unfinished; its checkpoints are lost."""
+    """Start again although the run of this name is unfinished: its checkpoints are lost, or an experiment's runs."""
     save_every_steps: PositiveInt | None = None
     """Write a checkpoint every so many optimiser steps, besides the one after every epoch."""
     keep_checkpoints: PositiveInt = 2

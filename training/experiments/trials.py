@@ -22,6 +22,7 @@ from shared.cli import default_threads
 from shared.errors import ConfigError, TrainingError
 from shared.task import require_labels
 from training.config import Config
+from training.data.load import load_data
 from training.run import run
 from training.runtime import processes
 from training.runtime.resources import keep_freed_memory
@@ -33,6 +34,8 @@ rows."""
 
 SAME_COMMAND = "the same command as before; it takes finished runs as they are and goes on with this one"
 """What resumes a run of an experiment: resumed by itself, the others would not follow."""
+
+_fingerprints: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,12 @@ def base_config(options: Config) -> Config:
 
 
 def experiment_folder(config: Config, command: str) -> Path:
-    """Where an experiment writes: beside the run of the same name."""
-    return Path(config.run.output_dir) / f"{config.run.name}-{command}"
+    """Where an experiment writes: beside the run of the same name; removed when it is to start again."""
+    folder = Path(config.run.output_dir) / f"{config.run.name}-{command}"
+    if config.run.overwrite and folder.is_dir():
+        print(f"Starting again: {folder} and its runs are removed.", file=sys.stderr)
+        shutil.rmtree(folder)
+    return folder
 
 
 def make_trial(config: Config, folder: Path, name: str, **sections: Any) -> Trial:
@@ -171,7 +178,7 @@ def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcom
         callbacks: of the training loop.
 
     Raises:
-        ConfigError: under several processes, or when the finished run has another configuration.
+        ConfigError: under several processes, or when the finished run has another configuration or other data.
         EmotionError: whatever the run raises.
     """
     if processes.world_size() > 1:
@@ -182,6 +189,7 @@ def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcom
     folder = RunFolder(trial.config.run_dir)
     if is_finished(folder):
         check_same(folder, trial.config)
+        folder.note_data(fingerprint_of(trial.config), begun=True)
     else:
         run(trial.config, callbacks=callbacks, resumed_by=SAME_COMMAND)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
@@ -192,6 +200,15 @@ def run_trial(trial: Trial, callbacks: Sequence[TrainerCallback] = ()) -> Outcom
 def is_finished(folder: RunFolder) -> bool:
     """Whether the run in this folder got to its bundle."""
     return (folder.path / "finished").is_file() and folder.bundle.is_dir()
+
+
+def fingerprint_of(config: Config) -> str:
+    """That of a run's data as they are now, which are read once in this process."""
+    single_label = config.loss.task == "single_label"
+    key = f"{config.data} {single_label}"
+    if key not in _fingerprints:
+        _fingerprints[key] = load_data(config.data, single_label=single_label).fingerprint
+    return _fingerprints[key]
 
 
 def check_same(folder: RunFolder, config: Config) -> None:

@@ -15,11 +15,25 @@ from typing import Any
 import yaml
 
 from shared.cli import as_called
-from shared.errors import ConfigError, EmotionError
+from shared.errors import ConfigError, EmotionError, LockedError
+from shared.files import replacing_file
+from shared.storage.lock import Lock
 from training.config import Config
 from training.config.schema import flatten
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a run.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    if not name or name == "latest" or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise ConfigError(
+            f"run.name is {name!r}; allowed is a folder name without slashes, no dot in front, and not 'latest'."
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,20 @@ class RunFolder:
         """Whether there are checkpoints of a run that did not get to its bundle."""
         return self.last_checkpoint() is not None and not (self.path / "finished").is_file()
 
+    def lock(self) -> Lock:
+        """Hold the folder until the lock is closed, so that no other process trains in it.
+
+        Raises:
+            ConfigError: when another process holds it.
+        """
+        try:
+            return Lock.take(self.path / ".lock")
+        except LockedError as error:
+            raise ConfigError(
+                f"{self.path} is being written by {error.message.rstrip('.')}.",
+                hint="Wait for it, or choose another --run.name.",
+            ) from None
+
     def goes_on(self, config: Config) -> bool:
         """Whether a run with this configuration continues what is here."""
         return config.run.resume or (config.run.resume_if_there and self.config.is_file())
@@ -90,14 +118,17 @@ class RunFolder:
             ConfigError: when they have changed.
         """
         note = self.logs / "data.sha256"
-        before = note.read_text(encoding="ascii") if begun and note.is_file() else fingerprint
-        if before != fingerprint:
+        before = note.read_text(encoding="ascii", errors="replace") if begun and note.is_file() else ""
+        if before == fingerprint:
+            return
+        if len(before) == len(fingerprint):  # a run of an earlier version, or one that was cut off, has no whole note
             raise ConfigError(
                 f"the data of the run in {self.path} have changed since it began: their fingerprint was {before[:12]} "
                 f"and is {fingerprint[:12]}.",
                 hint="Give it the data that it began with, or start again with --run.overwrite true.",
             )
-        note.write_text(fingerprint, encoding="ascii")
+        with replacing_file(note) as temporary:
+            temporary.write_text(fingerprint, encoding="ascii")
 
     def prepare(self, config: Config) -> Path | None:
         """Make the folder ready and say where to resume from, None for the beginning.

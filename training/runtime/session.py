@@ -115,7 +115,9 @@ class Session:
             self.folder.remove_if_untrained()
 
     def prepare(self) -> Path | None:
-        """Make the run's folder ready on the process that writes; the checkpoint to resume from, if any."""
+        """Hold the run's folder on the process that writes, make it ready; the checkpoint to resume from, if any."""
+        if processes.is_main():
+            self.stack.callback(self.folder.lock().close)
         goes_on = self.folder.goes_on(self.config)
         resume_from = processes.from_main(self.folder.prepare(self.config) if processes.is_main() else None)
         if resume_from is not None and not resume_from.is_dir():

@@ -27,12 +27,15 @@ class FakeRuns:
     """Stands for `training.run.run`; `score` gives the macro F1 on dev of a configuration, or fails half-way."""
 
     score: object = lambda config: 0.5
+    data: str = "a" * 64
     made: list = field(default_factory=list)
 
     def __call__(self, config, callbacks=(), resumed_by=None):
         self.made.append(config)
         folder = RunFolder(config.run_dir)
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        folder.logs.mkdir(exist_ok=True)
+        folder.note_data(self.data, begun=config.run.resume)
         config.write(folder.config)
         score = self.score(config)
         folder.bundle.mkdir()
@@ -60,6 +63,7 @@ def runs(monkeypatch):
     fake = FakeRuns()
     monkeypatch.setattr(trials, "run", fake)
     monkeypatch.setattr(trials, "Bundle", FakeBundle)
+    monkeypatch.setattr(trials, "fingerprint_of", lambda config: fake.data)
     monkeypatch.setattr(results, "compare_bundles", lambda words, options: list(words))
     monkeypatch.setattr(results, "comparison_text", lambda words: "compared: " + ", ".join(words))
     return fake

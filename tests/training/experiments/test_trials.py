@@ -55,6 +55,18 @@ def test_a_finished_trial_of_another_configuration_is_refused(config, tmp_path, 
     assert len(runs.made) == 1
 
 
+def test_finished_trials_of_other_data_are_refused_or_made_again(config, tmp_path, runs, capsys):
+    folder = experiment_folder(config, "sweep")
+    run_trial(make_trial(config, folder, "a"))
+    runs.data = "b" * 64
+    with pytest.raises(ConfigError, match=r"changed since it began: .* start again with --run.overwrite true"):
+        run_trial(make_trial(config, folder, "a"))
+    again = replace(config, run=replace(config.run, overwrite=True))
+    run_trial(make_trial(again, experiment_folder(again, "sweep"), "a"))
+    assert len(runs.made) == 2
+    assert f"Starting again: {folder} and its runs are removed." in capsys.readouterr().err
+
+
 def test_several_processes_are_refused(config, tmp_path, runs, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="an experiment was started by 2 processes"):

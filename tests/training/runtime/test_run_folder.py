@@ -1,13 +1,14 @@
 """The run's folder: complete checkpoints, unfinished runs, and the link to the newest run."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig
-from training.runtime.run_folder import RunFolder, read_state
+from training.runtime.run_folder import RunFolder, check_name, read_state
 
 
 @pytest.fixture
@@ -85,11 +86,31 @@ def test_a_run_that_has_begun_must_have_its_data(folder, config):
     folder.note_data("b" * 64, begun=True)
 
 
-def test_a_run_of_a_version_that_noted_no_data_goes_on(folder, config):
+@pytest.mark.parametrize("noted", [None, "", "aaaa"])
+def test_a_run_whose_data_were_not_noted_goes_on(folder, config, noted):
     folder.prepare(config)
+    if noted is not None:
+        (folder.logs / "data.sha256").write_text(noted)
     folder.note_data("a" * 64, begun=True)
     with pytest.raises(ConfigError, match="changed since it began"):
         folder.note_data("b" * 64, begun=True)
+
+
+def test_one_process_at_a_time_has_the_folder(folder):
+    lock = folder.lock()
+    with pytest.raises(
+        ConfigError, match=rf"runs/a is being written by process {os.getpid()} on .*, since .*\. Wait for"
+    ):
+        folder.lock()
+    lock.close()
+    folder.lock().close()
+    assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "latest", ".a", "a/b", "..", "a\\b", "a\0"])
+def test_what_is_no_name_of_a_run_is_refused(name):
+    with pytest.raises(ConfigError, match="allowed is a folder name without slashes"):
+        check_name(name)
 
 
 def test_keys_that_change_no_result_may_differ_on_resume(folder, config):
