@@ -146,6 +146,25 @@ def taxonomy_for(name: str | None, labels: LabelSet) -> Taxonomy:
     return allowed[name]
 
 
+def group_speakers(
+    probabilities: NDArray[np.floating],
+    thresholds: NDArray[np.floating],
+    labels: LabelSet,
+    taxonomy: Taxonomy,
+) -> NDArray[np.intp]:
+    """Column of the member that speaks for every group, that with the largest margin p - t, shape (N, G).
+
+    Args:
+        probabilities: calibrated probabilities, shape (N, L).
+        thresholds: one per label, shape (L,).
+        labels: names of the L columns.
+        taxonomy: the groups, G of them.
+    """
+    margins = probabilities.astype(np.float64) - np.asarray(thresholds, dtype=np.float64)
+    members = [np.array([labels.index(name) for name in group]) for group in taxonomy.groups.values()]
+    return np.stack([columns[margins[:, columns].argmax(axis=1)] for columns in members], axis=1)
+
+
 def group_decisions(
     probabilities: NDArray[np.floating],
     thresholds: NDArray[np.floating],
@@ -154,20 +173,9 @@ def group_decisions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Probability and threshold of every group, both of shape (N, G): a group is decided where any member is.
 
-    The member with the largest margin p - t speaks for its group, so that comparing the two returned arrays gives
-    exactly the union of the members' decisions.
-
-    Args:
-        probabilities: calibrated probabilities, shape (N, L).
-        thresholds: one per label, shape (L,).
-        labels: names of the L columns.
-        taxonomy: the groups, G of them.
+    They are those of its speaker, so that comparing the two returned arrays gives exactly the union of the members'
+    decisions; for the arguments see `group_speakers`.
     """
-    chosen_p, chosen_t = [], []
-    for members in taxonomy.groups.values():
-        columns = np.array([labels.index(member) for member in members])
-        p, t = probabilities[:, columns].astype(np.float64), np.asarray(thresholds, dtype=np.float64)[columns]
-        speaker = np.argmax(p - t, axis=1)
-        chosen_p.append(np.take_along_axis(p, speaker[:, None], axis=1)[:, 0])
-        chosen_t.append(t[speaker])
-    return np.stack(chosen_p, axis=1), np.stack(chosen_t, axis=1)
+    speakers = group_speakers(probabilities, thresholds, labels, taxonomy)
+    spoken = np.take_along_axis(probabilities.astype(np.float64), speakers, axis=1)
+    return spoken, np.asarray(thresholds, dtype=np.float64)[speakers]

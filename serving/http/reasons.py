@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.http.response_schemas import DIGITS
-from serving.http.responses import DecisionRules, grouped
+from serving.http.responses import DecisionRules
 from shared.bundle import Bundle
+from shared.labels import group_speakers
 from shared.occlusion import parts
 from shared.thresholds import decide
 
@@ -38,6 +39,9 @@ def reasons(
 ) -> dict[str, list[dict[str, Any]]]:
     """Decided label -> what each part adds to its log-odds, the largest first.
 
+    Of a group these are the log-odds of the member that speaks for it in the whole segment: without a word another one
+    may, and the difference between two members says nothing of the word.
+
     Args:
         text: the segment.
         whole: its probabilities, shape (L,).
@@ -46,10 +50,10 @@ def reasons(
         bundle: whose labels they are.
         offset: where the segment begins in the text as it was given.
     """
-    names, p, thresholds = grouped(whole, rules, bundle)
-    decided = np.flatnonzero(decide(p, thresholds, argmax=rules.argmax))
-    before = log_odds(p)
-    lost = np.stack([before - log_odds(grouped(without_it, rules, bundle)[1]) for without_it in occluded])
+    names = tuple(rules.taxonomy.groups)
+    (speakers,) = group_speakers(whole[None], rules.thresholds, bundle.label_set, rules.taxonomy)
+    decided = np.flatnonzero(decide(whole[speakers], rules.thresholds[speakers], argmax=rules.argmax))
+    lost = (log_odds(whole) - log_odds(np.stack(occluded)))[:, speakers]
     found = parts(text)
     return {
         names[label]: [
