@@ -19,7 +19,7 @@ from shared.task import require_labels
 from training.config.data import SourceKind
 from training.config.evaluate import EvaluationData
 from training.config.parser import parse_options
-from training.config.types import NonNegativeInt, PositiveInt
+from training.config.types import NonNegativeInt, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
@@ -73,7 +73,7 @@ class AdaptOptions:
     """The exported model whose logits count; the one that is served here when left out."""
     threads: int | None = None
     """CPU threads; what the machine or the container allows when left out."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the folds of the cross-validation, and of the draw of the texts that are suggested."""
 
 

@@ -85,16 +85,12 @@ def drift_reference(predictor: Predictor, given: Given) -> DriftReference | None
 def _labelled(predictor: Predictor, options: AdaptOptions) -> tuple[Corpus | None, tuple[str, ...]]:
     if options.data.path is None and not options.data.sources:
         return None, ()
-    from training.data.load import load_eval_split  # noqa: PLC0415  (pandas)
+    from training.evaluation.own_data import rows_to_score  # noqa: PLC0415  (pandas)
 
-    labels = predictor.bundle.label_set
-    read = load_eval_split(
-        options.data,
-        options.data.split,
-        labels,
-        ids_are_positions=options.data.ids_of_bundle,
-        context=predictor.bundle.manifest.context,
-    )
+    bundle = predictor.bundle
+    read = rows_to_score(
+        [bundle], options.data, options.data.split, bundle.label_set, context=bundle.manifest.context
+    )  # fmt: skip
     return _with_a_no(read.rows, predictor.labels, read.notes)
 
 

@@ -115,6 +115,13 @@ def test_a_frame_rows_and_a_path_give_the_same_metrics(bundle, folder):
     assert "macro_f1" in model.evaluate(rows, bootstrap_samples=20).content["intervals"]
 
 
+def test_adapting_to_rows_of_the_training_says_so(bundle, folder, tmp_path):
+    trained_on = folder / "runs/first/data/dataframe.parquet"
+    child = bundle.load(threads=1).adapt(trained_on, text="text", labels="labels", output=str(tmp_path / "child"))
+    about = child.predictor.bundle.manifest.provenance["adapted"]
+    assert "the bundle was trained on this source, so that most of these rows are training rows" in about["notes"]
+
+
 def test_the_command_evaluates_as_trained_and_as_served(bundle, folder, capsys):
     arguments = [str(bundle.path), f"--data.path={folder / 'table.jsonl'}", "--data.source=table", "--data.split=all"]
     found = {}
