@@ -27,7 +27,7 @@ _emotion() {{
   esac
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    *) local IFS=$'\\n'; COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }}
 complete -o filenames -F _emotion emotion
@@ -72,7 +72,7 @@ def _options_of(module: str) -> list[str]:
 def _fish(options: Mapping[str, Sequence[str]], meanings: Mapping[str, str]) -> str:
     lines = ["# Load with: emotion completion fish > ~/.config/fish/completions/emotion.fish"]
     lines += [
-        f"complete -c emotion -n __fish_use_subcommand -f -a {verb} -d '{meaning}'"
+        f"complete -c emotion -n __fish_use_subcommand -f -a {verb} -d {_fish_quoted(meaning)}"
         for verb, meaning in meanings.items()
     ]
     lines += [
@@ -81,3 +81,8 @@ def _fish(options: Mapping[str, Sequence[str]], meanings: Mapping[str, str]) -> 
         for option in found
     ]
     return "\n".join(lines) + "\n"
+
+
+def _fish_quoted(text: str) -> str:
+    """The text in single quotes, in which fish knows two escapes."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -19,6 +19,7 @@ from shared.languages import language_code
 from shared.profiles import for_language
 from shared.storage import is_pattern, scheme_of, storage_of
 from shared.tables import FORMATS, STDIN, TableOptions, format_of, open_table
+from shared.tables.options import named_format
 from shared.tables.writing import WRITTEN
 from shared.text import normalise
 
@@ -79,9 +80,10 @@ def _piped(job: Job, options: argparse.Namespace) -> str:
         raise ConfigError("standard input or output goes with a single table.", hint="Name a folder as --output.")
     if scheme_of(options.output) is not None:
         raise ConfigError("standard input is written to a file of this machine, or to standard output.")
-    said = options.output_format or options.format or _format_of_input(options.input[0], job.reading)
-    form = output_format(options.output, said)
     place = options.input[0]
+    form = options.output_format or output_format(
+        options.output, options.format or _format_of_input(place, job.reading)
+    )
     table = open_table(place if place == STDIN else [storage_of(place).source(place)], job.reading)
     return predict_table(Scorer.open(job), table, options.output, form)
 
@@ -107,15 +109,16 @@ def _profile(options: argparse.Namespace) -> str | None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    tables = _table_parser()
     parser = CommandParser(
         prog="serving.predict",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[tables],
     )
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
-    _add_table_options(parser)
     parser.add_argument("--profile", help="profile of the bundle to decide by (default: its own decisions)")
     parser.add_argument(
         "--language", help="of the texts, as en or pt-BR: its own thresholds, where the bundle has some"
@@ -143,18 +146,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         raise ConfigError(
             "give either --profile or --language, or --language_column: each says whose thresholds decide."
         )
-    if options.language_column is not None and options.input is None:
-        raise ConfigError("--language_column names a column, and goes with --input.")
     if options.explain and options.text is None:
         raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
-    if options.text is not None and _turns(options) is not None:
-        raise ConfigError("--context, --dialogue, --speaker and --smooth name columns, and go with --input.")
+    if options.json and options.text is None:
+        raise ConfigError("--json goes with --text.", hint="For tables there is --output_format.")
+    untouched = vars(tables.parse_args([])).items()
+    of_tables = [f"--{name}" for name, default in untouched if getattr(options, name) != default]
+    if options.text is not None and of_tables:
+        raise ConfigError(f"{', '.join(of_tables)}: for tables, which --input names.")
     if options.input is not None and options.output is None:
         raise ConfigError("--input needs --output.")
     return options
 
 
-def _add_table_options(parser: argparse.ArgumentParser) -> None:
+def _table_parser() -> argparse.ArgumentParser:
+    """The options that go with --input."""
+    parser = argparse.ArgumentParser(add_help=False)
     suffixes = ", ".join(FORMATS)
     parser.add_argument(
         "--input", "--file", nargs="+",
@@ -206,6 +213,7 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", help="names of all columns, separated by commas, where there is no header")
     parser.add_argument("--quoting", choices=("csv", "escaped", "none"), help="of cells (default: csv, or what fits)")
     parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
+    return parser
 
 
 def _turns(options: argparse.Namespace) -> TurnColumns | None:
@@ -216,8 +224,10 @@ def _turns(options: argparse.Namespace) -> TurnColumns | None:
 
 def _table_options(options: argparse.Namespace) -> TableOptions:
     columns = None if options.columns is None else tuple(name.strip() for name in options.columns.split(","))
+    # beside an input whose suffix tells its own format, --format is that of standard output
+    of_output = options.output == STDIN and named_format(options.input[0]) is not None
     return TableOptions(
-        format=options.format if STDIN in options.input or options.output != STDIN else None, encoding=options.encoding,
+        format=None if of_output else options.format, encoding=options.encoding,
         separator=options.separator, header=None if options.header is None else options.header == "true",
         columns=columns, sheet=options.sheet, quoting=options.quoting, prefix="--", tolerant=_tolerant(options),
     )  # fmt: skip

@@ -30,7 +30,7 @@ CHUNK_ROWS = 4096
 """Rows predicted together, in batches of similar length."""
 
 
-def output_format(path: str, said: Format | None) -> Format:
+def output_format(path: str, said: Format) -> Format:
     """The format to write: that of the output's suffix, or the one said for standard output.
 
     Raises:
@@ -40,7 +40,7 @@ def output_format(path: str, said: Format | None) -> Format:
         return written_format(path)
     if said in WRITTEN:
         return said
-    raise ConfigError("the format of standard output is not known.", hint=f"Give --format: {', '.join(WRITTEN)}.")
+    raise ConfigError(f"standard output is not written as {said}.", hint=f"Give --output_format: {', '.join(WRITTEN)}.")
 
 
 def predict_table(scorer: Scorer, table: Table, output: str, form: Format) -> str:

@@ -18,7 +18,7 @@ def recipe_names() -> list[str]:
 def recipe_path(name: str) -> Path:
     """The file of a recipe given by path, or by its name where there is no such file."""
     path = Path(name)
-    return _folder() / f"{name}.yaml" if not path.exists() and name in recipe_names() else path
+    return _folder() / f"{name}.yaml" if not path.is_file() and name in recipe_names() else path
 
 
 def _folder() -> Path:

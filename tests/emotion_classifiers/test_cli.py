@@ -99,7 +99,9 @@ def complete(script, *words):
     """What bash offers for the last of some words."""
     lines = [script, f"COMP_WORDS=({' '.join(map(repr, words))})", f"COMP_CWORD={len(words) - 1}", "_emotion",
              'printf "%s\\n" "${COMPREPLY[@]}"']  # fmt: skip
-    return subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        ["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 def test_bash_completes_commands_and_their_options(scripts):
@@ -107,7 +109,18 @@ def test_bash_completes_commands_and_their_options(scripts):
     assert complete(scripts["bash"], "emotion", "train", "--optim.ep") == ["--optim.epochs", "--optim.epsilon"]
     assert complete(scripts["bash"], "emotion", "adapt", "--freq") == ["--frequencies"]
     assert complete(scripts["bash"], "emotion", "export", "--prec") == ["--precision"]
-    assert complete(scripts["bash"], "emotion", "nothing", "--prec") == []
+    assert complete(scripts["bash"], "emotion", "nothing", "--prec") == [""]
+
+
+def test_bash_completes_a_file_whose_name_has_a_space_as_one_word(scripts, tmp_path):
+    (tmp_path / "my file.csv").touch()
+    assert complete(scripts["bash"], "emotion", "train", str(tmp_path / "my")) == [str(tmp_path / "my file.csv")]
+
+
+def test_fish_reads_an_apostrophe_as_one(scripts):
+    assert r"'fit a bundle\'s decisions" in completion._fish({}, {"adapt": "fit a bundle's decisions"})
+    for line in scripts["fish"].splitlines():
+        assert line.replace(r"\'", "").count("'") % 2 == 0, line
 
 
 def test_zsh_and_fish_know_the_same(scripts):

@@ -111,7 +111,7 @@ def test_a_language_that_is_none_makes_a_bad_row(bundle, tmp_path):
     assert json.loads(bad)["reason"] == "column 'lang': 'German' is no code of a language"
     with pytest.raises(DataFormatError, match=r"no column 'language' .*Name the column with --language_column"):
         predict.main([*options, "--language_column", "language"])
-    with pytest.raises(ConfigError, match="--language_column names a column, and goes with --input"):
+    with pytest.raises(ConfigError, match="--language_column: for tables, which --input names"):
         predict.main([str(bundle), "--text", TEXT, "--language_column", "lang"])
     with pytest.raises(ConfigError, match="give either --profile or --language, or --language_column"):
         predict.main([*options, "--language_column", "lang", "--language", "de"])

@@ -157,9 +157,10 @@ def test_a_profile_of_the_bundle_decides_when_it_is_named(path, tmp_path, capsys
         main([str(sealed.path), "--text", TEXTS[0], "--profile", "letters"])
 
 
-def test_reasons_are_of_single_texts():
-    with pytest.raises(ConfigError, match=r"--explain goes with --text\."):
-        main(["bundle", "--input", "a.csv", "--output", "b.csv", "--explain"])
+@pytest.mark.parametrize("option", ["--explain", "--json"])
+def test_reasons_and_json_are_of_single_texts(option):
+    with pytest.raises(ConfigError, match=rf"{option} goes with --text\."):
+        main(["bundle", "--input", "a.csv", "--output", "b.csv", option])
 
 
 def test_sentences_and_reasons_are_printed(tmp_path, capsys):

@@ -116,6 +116,31 @@ def test_standard_input_to_standard_output(bundle, tmp_path, form):
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "form"),
+    [
+        ("in.dat", ["--format", "csv"], "csv"),  # the suffix tells nothing, so it is the format of both
+        ("in.dat", ["--format", "csv", "--output_format", "jsonl"], "jsonl"),
+        ("in.csv", ["--format", "jsonl"], "jsonl"),
+        ("in.csv", [], "csv"),
+    ],
+)
+def test_standard_output_has_the_format_of_the_input_or_the_one_said(
+    bundle, tmp_path, capfdbinary, name, options, form
+):
+    (tmp_path / name).write_text("text\nfine\n")
+    main([str(bundle), "--input", str(tmp_path / name), "--output", "-", *options])
+    said = capfdbinary.readouterr().out
+    assert said.startswith({"csv": b"text,predicted_labels,", "jsonl": b'{"text"'}[form])
+
+
+def test_standard_input_is_written_in_the_format_asked_for(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text\nfine\n")))
+    target = tmp_path / "out.csv"
+    main([str(bundle), "--input", "-", "--format", "csv", "--output", str(target), "--output_format", "jsonl"])
+    assert json.loads(target.read_text())["text"] == "fine"
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         (["--input", "-", "--output", "o.csv"], ConfigError, r"format of standard input is not known.*Give --format"),
@@ -124,7 +149,11 @@ def test_standard_input_to_standard_output(bundle, tmp_path, form):
             ConfigError,
             r"cannot tell the format of o.xlsx, or not write it",
         ),
-        (["--input", "in.csv", "--output", "-", "--format", "txt"], ConfigError, r"standard output is not known"),
+        (
+            ["--input", "in.csv", "--output", "-", "--format", "txt"],
+            ConfigError,
+            r"written as txt\. Give --output_format",
+        ),
         (
             ["--input", "in.csv", "--output", "o.csv", "--sheet", "1"],
             ConfigError,

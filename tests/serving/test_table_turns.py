@@ -128,8 +128,8 @@ def test_options_that_do_not_go_together_are_refused(bundle, tmp_path, options, 
 
 
 def test_options_of_tables_do_not_go_with_a_text(bundle):
-    with pytest.raises(ConfigError, match="--context, --dialogue, --speaker and --smooth name columns"):
-        predict.main([str(bundle), "--text", "a", "--dialogue", "d"])
+    with pytest.raises(ConfigError, match="^--output, --dialogue: for tables, which --input names"):
+        predict.main([str(bundle), "--text", "a", "--dialogue", "d", "--output", "o.jsonl"])
 
 
 def test_rows_set_aside_do_not_go_with_turns(bundle, tmp_path):

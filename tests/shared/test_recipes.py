@@ -18,10 +18,12 @@ def test_every_recipe_has_a_name():
     assert "goemotions_starter" in recipes.recipe_names()
 
 
-def test_a_file_is_taken_before_a_recipe_of_its_name(tmp_path, monkeypatch):
+def test_a_file_is_taken_before_a_recipe_of_its_name_and_a_folder_is_not(tmp_path, monkeypatch):
     assert recipes.recipe_path("default") == ROOT / "configs" / "default.yaml"
     assert recipes.recipe_path("nothing") == Path("nothing")
     monkeypatch.chdir(tmp_path)
+    Path("journal").mkdir()
+    assert recipes.recipe_path("journal") == ROOT / "configs" / "journal.yaml"
     Path("default").write_text("")
     assert recipes.recipe_path("default") == Path("default")
 

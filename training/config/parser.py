@@ -19,7 +19,7 @@ from shared.recipes import recipe_names, recipe_path
 from training.config.aliases import meant_key
 from training.config.experiments import COMMANDS
 from training.config.schema import Config
-from training.config.values import RefusedValueError, convert, describe, entry_type, leaves
+from training.config.values import RefusedValueError, convert, describe, entry_type, item_type, leaves
 from training.config.yaml_file import RepeatedKeyError, load_yaml
 
 ENV_PREFIX = "EMOTION_TRAIN"
@@ -251,18 +251,21 @@ class _Reader:
             else:
                 self.problems.append(f"unknown key '{key}' {setting.origin}{_suggestion(key, self.known)}.")
             return
-        if setting.append and typing.get_origin(hint) is list:
-            hint = typing.get_args(hint)[0]
-            values.setdefault(key, [*_default(self.options_type, key)])
+        entry, item = entry_type(hint), item_type(hint) if setting.append else None
+        if item is not None and entry is None:
+            hint = item
         try:
-            value = self._entries(setting, entry_type(hint)) if entry_type(hint) else convert(hint, setting.value)
+            value = self._entries(setting, entry) if entry else convert(hint, setting.value)
         except RefusedValueError:
             self.problems.append(f"{key} is {_shown(setting.value)!r} {setting.origin}; allowed: {describe(hint)}.")
             return
-        values[key] = [*values[key], value] if setting.append and isinstance(values.get(key), list) else value
+        if item is not None:
+            before = values[key] if key in values else _default(self.options_type, key)
+            value = [*(before or []), *(value if entry else [value])]
+        values[key] = value
 
     def _entries(self, setting: Setting, entry: Any) -> list[Any]:
-        """A list of dataclasses; what is wrong within an entry is noted.
+        """A list of dataclasses, of one where one is appended; what is wrong within an entry is noted.
 
         Raises:
             RefusedValueError: when it is no list of mappings.
@@ -274,6 +277,8 @@ class _Reader:
             return []
         except yaml.YAMLError as error:
             raise RefusedValueError(str(error)) from error
+        if setting.append and isinstance(rows, dict):
+            rows = [rows]
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise RefusedValueError("not a list of entries")
         hints, found = dict(leaves(entry)), []
@@ -321,7 +326,7 @@ def _default(options_type: Any, key: str) -> Any:
     value = options_type()
     for name in key.split("."):
         value = getattr(value, name)
-    return value or []
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -29,7 +29,8 @@ def convert(hint: Any, value: Any) -> Any:
     """
     import jsonargparse  # noqa: PLC0415  (0.2 s, which --help need not wait for)
 
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    plain = value is None or isinstance(value, bool | int | float | list | tuple | dict)
+    text = json.dumps(value, default=str) if plain else str(value)  # a path is text like any other
     try:
         found = _reader(hint).parse_args([f"--value={text}"], env=False).value
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
@@ -98,10 +99,18 @@ def describe(hint: Any) -> str:  # noqa: PLR0911  (one for each kind of type)
     return names.get(hint, "a text")
 
 
+def item_type(hint: Any) -> Any:
+    """The type of what a list holds, also of one that may be null; None for any other type."""
+    if typing.get_origin(hint) is list:
+        return typing.get_args(hint)[0]
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    return next((item_type(option) for option in options if item_type(option) is not None), None)
+
+
 def entry_type(hint: Any) -> Any:
     """The dataclass that a list holds, None for any other type."""
-    item = (typing.get_args(hint) or (None,))[0]
-    return item if typing.get_origin(hint) is list and dataclasses.is_dataclass(item) else None
+    item = item_type(hint)
+    return item if dataclasses.is_dataclass(item) else None
 
 
 def leaves(dataclass_type: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

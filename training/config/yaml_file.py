@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -14,8 +15,11 @@ class RepeatedKeyError(yaml.YAMLError):
     """A key that stands twice in a mapping; the message shows both values."""
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML's own loader takes the last without a word."""
+class _UserYaml(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML's own loader takes the last without a word.
+
+    As in YAML 1.2, a date and the words yes, no, on and off are text: a run may be called 2026-11-28, a language is no.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, Any] = {}
@@ -32,6 +36,14 @@ class _UniqueKeys(yaml.SafeLoader):
         return found
 
 
+_BOOL, _DATE = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"
+_UserYaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag not in (_BOOL, _DATE)]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UserYaml.add_implicit_resolver(_BOOL, re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def _written(node: Any) -> str:
     """A value as it is written, in one line."""
     start, end = node.start_mark, node.end_mark
@@ -40,10 +52,10 @@ def _written(node: Any) -> str:
 
 
 def load_yaml(text: str) -> Any:
-    """What YAML says, as `yaml.safe_load`.
+    """What YAML says.
 
     Raises:
         RepeatedKeyError: when a mapping has a key twice.
         yaml.YAMLError: when it is none.
     """
-    return yaml.load(text, _UniqueKeys)
+    return yaml.load(text, _UserYaml)

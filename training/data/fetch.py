@@ -115,7 +115,11 @@ def _accept(name: str, download: Download, *, accepted: bool, tell: Callable[[st
             f"the licence of {name} ({download.licence}) is not accepted.",
             hint=f"Read {download.page}, and say --accept_licence true.",
         )
-    if input("Do you accept these terms? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Do you accept these terms? [y/N] ")
+    except EOFError:  # Ctrl-D
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise ConfigError(f"the licence of {name} was not accepted, so nothing was downloaded.")
 
 

@@ -9,6 +9,7 @@ import yaml
 from shared.errors import ConfigError
 from training.config import Config, OptimConfig, RunConfig, SourceConfig, experiments, load
 from training.config.evaluate import DriftOptions, EvaluateOptions
+from training.config.experiments import Dimension, SearchOptions, default_space
 from training.config.parser import parse_options
 from training.config.schema import CHANGES_NOTHING
 from training.config.types import Dropout, PositiveInt
@@ -230,6 +231,34 @@ def test_the_defaults_file_is_what_a_run_without_arguments_does():
     path = Path(__file__).parents[3] / "configs/default.yaml"
     read, bare = parse("--config", str(path)).flat(), Config().flat()
     assert {key: (read[key], bare[key]) for key in bare if read[key] != bare[key]} == {}
+
+
+def test_entries_are_appended_as_entries():
+    config = parse("--data.sources+", "{kind: isear, path: x}", "--data.sources+", "[{kind: sample}]")
+    assert config.data.sources == [SourceConfig(kind="isear", path="x"), SourceConfig(kind="sample")]
+    options, _ = parse_options(
+        SearchOptions, ["--search.space+", "{key: optim.epochs, low: 1, high: 3}"], prog="test", description=""
+    )
+    assert options.search.space == [*default_space(), Dimension("optim.epochs", 1, 3)]
+    assert "kind in an entry of data.sources is 'sampel'" in fails("--data.sources+", "{kind: sampel}")
+    assert "data.sources is 'sample' on the command line; allowed: a list of" in fails("--data.sources+", "sample")
+
+
+def test_values_are_appended_to_a_list_that_may_be_null():
+    assert parse("--data.labels+", "joy").data.labels == ["joy"]
+    assert parse("--data.labels", "[joy]", "--data.labels+", "anger").data.labels == ["joy", "anger"]
+
+
+def test_text_in_a_file_is_what_stands_there(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "run: {name: 2026-11-28, overwrite: yes, resume: off}\n"
+        "data: {languages: [no, de], label_column: yes, header: false}\n"
+    )
+    config = load(path)
+    assert (config.run.name, config.run.overwrite, config.run.resume) == ("2026-11-28", True, False)
+    assert (config.data.languages, config.data.label_column, config.data.header) == (["no", "de"], "yes", False)
+    assert load(overrides={"data.path": Path("x.csv")}).data.path == "x.csv"
 
 
 def test_load_takes_a_file_and_values_by_key_or_section(tmp_path, monkeypatch):

@@ -159,17 +159,22 @@ def test_an_address_that_does_not_answer_says_so(server, tmp_path):
         get_corpus("goemotions", tmp_path, accepted=True, catalogue=shown)
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 def test_the_licence_is_asked_for_at_a_terminal(server, tmp_path, monkeypatch):
     shown = catalogue(server)
     with pytest.raises(ConfigError, match=r"the licence of goemotions \(CC BY 4.0\) is not accepted. .*accept_licence"):
         get_corpus("goemotions", tmp_path / "go", catalogue=shown)
     monkeypatch.setattr(fetch, "is_terminal", lambda: True)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda question: "n")
-    with pytest.raises(ConfigError, match="was not accepted, so nothing was downloaded"):
-        get_corpus("goemotions", tmp_path / "go", catalogue=shown)
+    for answer in ("n\n", ""):  # the second is Ctrl-D
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        with pytest.raises(ConfigError, match="was not accepted, so nothing was downloaded"):
+            get_corpus("goemotions", tmp_path / "go", catalogue=shown)
     assert Files.asked == []
-    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
     assert (get_corpus("goemotions", tmp_path / "go", catalogue=shown) / "dev.tsv").is_file()
 
 
