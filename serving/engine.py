@@ -36,6 +36,9 @@ MAX_RETRY_S = 60.0
 RELOAD_TIMEOUT_S, RELOAD_TIMES = 10.0, 5.0
 """Time for a model process to take another's place, in s, or so many times what the first ones took to load."""
 
+MEASURE_S = 1.0
+"""Time between two looks at what other processes are to say of this one."""
+
 GC_THRESHOLD = 50_000
 """Grown by so many objects, the process looks for garbage among them; Python's own 700 come with every few requests."""
 
@@ -154,6 +157,14 @@ class Engine:
             pids=[process.pid for process in self._processes],
         )
         self.metrics.dropped(dropped_lines())
+        if self.active is not None:
+            self.metrics.drifted(self.active.drift.indices_by_profile())
+
+    async def keep_measuring(self) -> None:
+        """Set these metrics again and again, for the other processes of the service: any of them answers for all."""
+        while True:
+            self.measure()
+            await asyncio.sleep(MEASURE_S)
 
     async def load(self, path: Path) -> ActiveModel:
         """Put the bundle at `path` into service; the one before stays until the new one is warm, then drains.
@@ -181,7 +192,7 @@ class Engine:
         slowest_s, lengths = max(worker.loaded.slowest_s for worker in workers), workers[0].loaded.lengths
         batcher.pace = Pace.guess(slowest_s, bundle.manifest.max_length, float(lengths.mean()), len(workers))
         before, self.active = self.active, ActiveModel(bundle, workers[0].loaded, batcher, drift)
-        self.metrics.loaded(self.active.model, drift)
+        self.metrics.loaded(self.active.model)
         freeze_heap()
         logger.info("serving %s (%s, %s)", path, self.active.model.precision, self.active.model.provider)
         if before is not None:

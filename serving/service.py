@@ -60,6 +60,8 @@ class EmotionService:
         use_bounded_protocol(server, partial(early_rejection, STATE))
         drain_on_sigterm(STATE.engine, STATE.settings.drain_s, server, handler)
         self.tasks = [supervised_task(STATE.engine.start(), "bundle"), supervised_task(end_with_parent(), "parent")]
+        if STATE.settings.processes > 1:
+            self.tasks.append(supervised_task(STATE.engine.keep_measuring(), "metrics"))
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:

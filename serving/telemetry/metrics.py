@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.batching.jobs import Row
-from serving.telemetry.drift import NONE_NEAR, Drift, mean_index, nearest_profile
+from serving.telemetry.drift import NONE_NEAR, mean_index, nearest_profile
 from serving.worker.wire import Loaded
 from shared.errors import RequestError
 from shared.profiles import DEFAULT
@@ -62,7 +62,6 @@ class Metrics:
             "emotion_drift_nearest_profile", "1 for the profile that the last texts are nearest to, or for none.",
             ["profile"], multiprocess_mode="mostrecent", **own,
         )  # fmt: skip
-        self._drift: Drift | None = None
         self._about_workers(own)
         if not self._shared:
             ProcessCollector(registry=self.registry)
@@ -116,15 +115,14 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format; of all server processes where there are several."""
-        if self._drift is not None:
-            self._measure_drift(self._drift.indices_by_profile())
         if not self._shared:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
-    def _measure_drift(self, indices: Mapping[str, Mapping[str, float]]) -> None:
+    def drifted(self, indices: Mapping[str, Mapping[str, float]]) -> None:
+        """How far the last texts are from those of each profile, by `Drift.indices_by_profile`."""
         if not indices:
             return
         for name, index in indices[DEFAULT].items():
@@ -186,13 +184,21 @@ class Metrics:
         self.requests.labels(route, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
 
-    def loaded(self, model: Loaded, drift: Drift) -> None:
+    def loaded(self, model: Loaded) -> None:
         """Another bundle is in service."""
-        self._drift = drift
-        if not self._shared:
-            for gauge in (self.model, self.drift, self.profile_drift, self.nearest):
+        for gauge in (self.model, self.drift, self.profile_drift, self.nearest):
+            if self._shared:
+                _set_to_zero(gauge)
+            else:
                 gauge.clear()
         self.model.labels(model.seal[:12], model.precision, model.provider).set(1)
+
+
+def _set_to_zero(gauge: Gauge) -> None:
+    """What stands for `clear` where processes share their metrics: there, the library has none."""
+    for family in gauge.collect():
+        for sample in family.samples:
+            gauge.labels(**sample.labels).set(0)
 
 
 def _memory_bytes(pid: int) -> int:
