@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.errors import ConfigError
@@ -158,10 +160,12 @@ class Dimension:
         elif self.log and self.low <= 0:
             raise ConfigError(f"search.space: {self.key} has low {self.low}; with log it must be above 0.")
 
-    def example(self) -> str | int | float:
-        """One of the values."""
-        value = self.choices[0] if self.choices is not None else self.low
-        return 0 if value is None else int(value) if self.whole else value
+    def examples(self) -> Sequence[str | int | float]:
+        """Values that stand for all: every choice, or the ends of a range and one within, which is seldom whole."""
+        if self.choices is not None:
+            return self.choices
+        low, high = self.low or 0.0, self.high or 0.0
+        return [int(low), int(high)] if self.whole else [low, high, low + (high - low) / math.pi]
 
 
 def default_space() -> list[Dimension]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 import sys
 import typing
@@ -54,12 +55,24 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Any] | None = N
     Raises:
         ConfigError: for unknown keys and values that are not allowed; all of them in one message.
     """
-    reader = _Reader(Config)
+    reader = _Reader(Config())
     if path is not None:
         reader.add_file(path)
     reader.add_nested(overrides or {}, "in the call")
     config: Config = reader.options()
     return config
+
+
+def varied(config: Config, values: Mapping[str, Any], origin: str) -> Config:
+    """A configuration with other values of some keys, by dotted key; `origin` says in errors where they are from.
+
+    Raises:
+        ConfigError: for unknown keys, values that are not allowed, and values that do not go with the others.
+    """
+    reader = _Reader(config)
+    reader.add_nested(values, origin)
+    found: Config = reader.options()
+    return found
 
 
 def parse_options(
@@ -98,7 +111,7 @@ def parse_options(
         argv, options_type, prog=prog, description=description, positionals=names, examples=examples, several=several,
         environment=environment,
     )  # fmt: skip
-    reader = _Reader(options_type)
+    reader = _Reader(options_type())
     if environment:
         reader.add_environment()
     given = reader.add_command_line([word for word in argv if not word.startswith(PRINT_CONFIG)], names)
@@ -140,14 +153,18 @@ def _answer_help(
 
 @dataclass
 class _Reader:
-    """Collects settings in the order of their rank, the last one wins, and every problem with them."""
+    """Collects settings in the order of their rank, the last one wins, and every problem with them.
 
-    options_type: Any
+    Args:
+        base: the options without them.
+    """
+
+    base: Any
     settings: list[Setting] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.known = dict(leaves(self.options_type))
+        self.known = dict(leaves(type(self.base)))
 
     def options(self) -> Any:
         """The options.
@@ -162,7 +179,7 @@ class _Reader:
             count = len(self.problems)
             found = self.problems[0] if count == 1 else f"{count} problems: {' '.join(self.problems)}"
             raise ConfigError(found, hint=self._hint())
-        options = _build(self.options_type, values)
+        options = _with_values(self.base, values)
         if isinstance(options, Config):
             options.check()
         return options
@@ -260,7 +277,7 @@ class _Reader:
             self.problems.append(f"{key} is {_shown(setting.value)!r} {setting.origin}; allowed: {describe(hint)}.")
             return
         if item is not None:
-            before = values[key] if key in values else _default(self.options_type, key)
+            before = values[key] if key in values else operator.attrgetter(key)(self.base)
             value = [*(before or []), *(value if entry else [value])]
         values[key] = value
 
@@ -309,24 +326,16 @@ def _flat(content: Mapping[Any, Any], known: Mapping[str, Any], prefix: str = ""
             yield key, value
 
 
-def _build(options_type: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """An instance with the given values by dotted key, and the defaults of all others."""
-    hints = typing.get_type_hints(options_type)
+def _with_values(options: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """The options with other values, by dotted key."""
     chosen = {}
-    for item in dataclasses.fields(options_type):
-        key = f"{prefix}{item.name}"
-        if dataclasses.is_dataclass(hints[item.name]):
-            chosen[item.name] = _build(hints[item.name], values, f"{key}.")
+    for item in dataclasses.fields(options):
+        key, value = f"{prefix}{item.name}", getattr(options, item.name)
+        if dataclasses.is_dataclass(value):
+            chosen[item.name] = _with_values(value, values, f"{key}.")
         elif key in values:
             chosen[item.name] = values[key]
-    return options_type(**chosen)
-
-
-def _default(options_type: Any, key: str) -> Any:
-    value = options_type()
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
+    return dataclasses.replace(options, **chosen)
 
 
 def _shown(value: Any) -> str:

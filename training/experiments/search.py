@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from shared.errors import EmotionError
 from training.config import Config
 from training.config.experiments import Dimension, SearchOptions
-from training.config.parser import parse_options
+from training.config.parser import varied
 from training.experiments.results import write_plot, write_results
 from training.experiments.trials import Outcome, base_config, check_same, experiment_folder, make_trial, run_trial
 from training.runtime.run_folder import RunFolder
@@ -61,14 +61,13 @@ class Search:
         Raises:
             ConfigError: for a key or a range that cannot be searched.
         """
-        folder, search = experiment_folder(options, "search"), options.search
+        search = options.search
+        _check_space(base_config(options), search.space)
+        folder = experiment_folder(options, "search")
         base = RunFolder(folder)
         if base.config.is_file():
             check_same(base, base_config(options))
         base_config(options).write(base.config)
-        for dimension in search.space:
-            dimension.check()
-        _varied(base_config(options), {dimension.key: dimension.example() for dimension in search.space})
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
             study_name="search",
@@ -149,20 +148,22 @@ def run_search(options: SearchOptions) -> str:
     return search.write()
 
 
+def _check_space(config: Config, space: Sequence[Dimension]) -> None:
+    """Refuse a space before anything is run: the values of each key are tried beside the first ones of the others.
+
+    Raises:
+        ConfigError: for a key or a range that cannot be searched, and values that do not go together.
+    """
+    for dimension in space:
+        dimension.check()
+    first = {dimension.key: dimension.examples()[0] for dimension in space}
+    for dimension in space:
+        for value in dimension.examples():
+            _varied(config, {**first, dimension.key: value})
+
+
 def _varied(config: Config, values: Mapping[str, Any]) -> Config:
-    """The configuration with other values of some keys, checked as on the command line."""
-    arguments = [f"--{key}={value}" for key, value in values.items()]
-    checked, _ = parse_options(SearchOptions, arguments, prog="python -m training.search", description="")
-    for key in values:
-        config = _with_value(config, key.split("."), checked)
-    return config
-
-
-def _with_value(target: Any, path: list[str], source: Any) -> Any:
-    """A dataclass with the value at `path` that another one has there."""
-    name, *rest = path
-    value = getattr(source, name)
-    return replace(target, **{name: _with_value(getattr(target, name), rest, value) if rest else value})
+    return varied(config, values, "in search.space")
 
 
 def _suggest(trial: optuna.Trial, dimension: Dimension) -> Any:

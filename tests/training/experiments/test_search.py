@@ -1,6 +1,7 @@
 """The search: which values are tried, what is stopped early, and that a stopped search goes on."""
 
 import json
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from shared.errors import ConfigError, ModelError
 from training import run as training_run
 from training import search
-from training.config import Config, OptimConfig, RunConfig
+from training.config import Config, LossConfig, ModelConfig, OptimConfig, RunConfig, TuningConfig
 from training.config.experiments import Dimension, SearchConfig, SearchOptions
 from training.config.parser import parse_options
 from training.experiments.search import Pruning, Search, run_search
@@ -111,12 +112,38 @@ def test_a_failing_first_trial_ends_the_search_and_a_later_one_does_not(options,
         (Dimension("optim.lr", 1e-3, 1e-4), r"optim.lr has low 0.001 and high 0.0001; low must be below high"),
         (Dimension("optim.lr", 0.0, 1e-4, log=True), r"has low 0.0; with log it must be above 0"),
         (Dimension("optim.rl", 1e-4, 1e-3), r"unknown key 'optim.rl' .*did you mean"),
-        (Dimension("loss.name", choices=["bcee"]), r"loss.name is 'bcee' .*; allowed: bce"),
+        (Dimension("loss.name", choices=["bcee"]), r"loss.name is 'bcee' in search.space; allowed: bce"),
+        (Dimension("loss.name", choices=["bce", "bcee"]), r"loss.name is 'bcee' in search.space; allowed: bce"),
+        (
+            Dimension("model.hidden_dropout", 0.1, 1.0),
+            r"model.hidden_dropout is '1.0' in search.space; allowed: a number",
+        ),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(options, dimension, message):
     with pytest.raises(ConfigError, match=message):
         Search.open(options(space=[dimension]))
+
+
+def test_a_space_is_checked_beside_the_values_of_the_run(options):
+    both = {"model": ModelConfig(top_dropout=0.2, bottom_dropout=0.1)}
+    one_label = {"loss": LossConfig(name="cross_entropy")}
+    for sections, dimension in (
+        (both, Dimension("model.bottom_dropout", 0.0, 0.3)),
+        (one_label, Dimension("eval.best_by", choices=["accuracy", "macro_f1"])),
+    ):
+        chosen = options(space=[dimension])
+        Search.open(replace(chosen, **sections, run=replace(chosen.run, name=dimension.key)))
+
+
+def test_values_that_the_run_forbids_are_refused_before_anything_runs(options, tmp_path):
+    plateau = TuningConfig(method="progressive", unfreeze="plateau")
+    for dimension in (Dimension("tuning.unfreeze_every", 1, 2), Dimension("tuning.unfreeze_every", choices=[1, 1.5])):
+        with pytest.raises(ConfigError, match=r"tuning.unfreeze_every is 1\.\d+; .*must be a whole number"):
+            Search.open(replace(options(space=[dimension]), tuning=plateau))
+    with pytest.raises(ConfigError, match="eval.best_by has accuracy, which needs one label a text; loss.name is bce"):
+        Search.open(options(space=[LOSS, Dimension("eval.best_by", choices=["macro_f1", "accuracy"])]))
+    assert not list(tmp_path.iterdir())  # or what is corrected would be refused as another configuration
 
 
 def test_a_search_is_not_continued_with_another_configuration(options, tmp_path, runs):
