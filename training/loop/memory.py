@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +13,9 @@ import torch
 from transformers import Trainer
 
 from shared.errors import TrainingError
-from shared.files import replacing_file
 from shared.modeling.device import has_cuda, is_out_of_memory
 from training.config import Config
-from training.loop.resume import NothingLeftError
+from training.loop.resume import NothingLeftError, change_state
 
 log = logging.getLogger("training")
 
@@ -75,7 +73,8 @@ def train_within_memory(make: Callable[[Config], _Trainer], config: Config, resu
 
 def _runs_through(trainer: Trainer, resume_from: Path | None) -> bool:
     if resume_from is not None:
-        _set_batch_size(resume_from, trainer.args.train_batch_size)
+        # else the Trainer takes the batches of the checkpoint, but not its accumulation
+        change_state(resume_from, train_batch_size=trainer.args.train_batch_size)
     try:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
     except NothingLeftError:
@@ -96,12 +95,3 @@ def _keep_progress(trainer: Trainer, resume_from: Path | None) -> Path | None:
     if not (path / "trainer_state.json").is_file():
         trainer._save_checkpoint(trainer.model, trial=None)  # type: ignore[no-untyped-call]
     return path
-
-
-def _set_batch_size(checkpoint: Path, size: int) -> None:
-    """Let the Trainer go on with its own batches; else it takes those of the checkpoint, but not the accumulation."""
-    path = checkpoint / "trainer_state.json"
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state.get("train_batch_size") not in (None, size):
-        with replacing_file(path) as temporary:
-            temporary.write_text(json.dumps({**state, "train_batch_size": size}, indent=2) + "\n", encoding="utf-8")

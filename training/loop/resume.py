@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from shared.errors import TrainingError
+from shared.files import replacing_file
 from training.config import Config
 from training.loop.progress import has_stalled
 from training.runtime.run_folder import read_state
@@ -63,6 +66,39 @@ def is_finished(checkpoint: Path, config: Config) -> bool:
     if patience is not None and has_stalled(history, config.stop_metrics, patience):
         return True
     return bool(step and step >= state["max_steps"] and is_evaluated(history, step))
+
+
+def point_to_best(checkpoint: Path) -> None:
+    """Let the state in a checkpoint name the best one where it lies now, beside it: the run may have been moved.
+
+    Raises:
+        TrainingError: when it is not there.
+    """
+    named = (read_state(checkpoint) or {}).get("best_model_checkpoint")
+    if named is None:
+        return
+    best = checkpoint.parent / Path(named).name
+    if read_state(best) is None:
+        raise best_is_missing(best)
+    change_state(checkpoint, best_model_checkpoint=str(best))
+
+
+def best_is_missing(path: Path) -> TrainingError:
+    """The error of a run whose best weights are gone."""
+    return TrainingError(
+        f"the best checkpoint of the run is not there, or without its weights: {path}.",
+        hint="Put it back, or start the run again with --run.overwrite true.",
+    )
+
+
+def change_state(checkpoint: Path, **changes: Any) -> None:
+    """Write other values into the state that the Trainer takes up from a checkpoint; those it lacks stay out."""
+    path = checkpoint / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    changed = state | {name: value for name, value in changes.items() if state.get(name) is not None}
+    if changed != state:
+        with replacing_file(path) as temporary:
+            temporary.write_text(json.dumps(changed, indent=2) + "\n", encoding="utf-8")
 
 
 def restore_finished(trainer: EmotionTrainer, checkpoint: Path) -> None:

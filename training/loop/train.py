@@ -26,7 +26,7 @@ from training.config import Config
 from training.data.collate import Collator
 from training.loop.memory import train_within_memory
 from training.loop.progress import ProgressCallback, SaveCallback, StopRequest, StopWhenStalled
-from training.loop.resume import is_finished, restore_finished
+from training.loop.resume import is_finished, point_to_best, restore_finished
 from training.loop.trainer import EmotionTrainer, training_arguments
 from training.loop.training_rows import TrainingRows
 from training.model.compiled import MULTIPLE, compile_layers
@@ -86,8 +86,11 @@ def train(
 
     Raises:
         KeyboardInterrupt: when a stop was asked for; a checkpoint was written first.
-        TrainingError: when its numbers are no longer finite, or it does not fit into memory.
+        TrainingError: when its numbers are no longer finite, it does not fit into memory, or the best checkpoint is
+            gone.
     """
+    if resume_from is not None:
+        point_to_best(resume_from)
     request, closing = StopRequest(), contextlib.ExitStack()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
 

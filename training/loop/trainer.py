@@ -18,7 +18,7 @@ from shared.modeling.device import has_cuda
 from training.callbacks.monitors import Watch, check_finite
 from training.config import Config
 from training.loop.recorded_steps import CudaRecorder, RecordedSteps, reason_against
-from training.loop.resume import EvaluateFirst
+from training.loop.resume import EvaluateFirst, best_is_missing
 from training.loop.training_rows import EpochCallback, TrainingRows
 from training.model.compiled import CompiledLayers, largest_number_of_shapes
 from training.optim.ema import Ema, EmaCallback
@@ -187,9 +187,12 @@ class EmotionTrainer(Trainer):
     def _load_best_model(self) -> None:
         if self.sharded:
             return  # this model ends sharded; whoever needs it whole reads the best checkpoint
+        best = Path(str(self.state.best_model_checkpoint))
+        if not any(best.glob("*model*.safetensors")):  # the base class warns, and keeps the weights there are
+            raise best_is_missing(best)
         super()._load_best_model()  # type: ignore[no-untyped-call]
         if self.ema is not None:
-            self.ema.load(Path(str(self.state.best_model_checkpoint)))
+            self.ema.load(best)
             self.ema.copy_to_model()
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, set_seed
 
+from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
 from tests.training.rows import LABELS, tiny_rows
 from training.config import Config, DataConfig, EvalConfig, OptimConfig, RunConfig, SamplingConfig, TuningConfig
@@ -175,6 +176,26 @@ def test_a_finished_training_is_resumed_without_a_further_step(tiny_model, tmp_p
     assert done.best_score == trainer.state.best_metric
     best = load_file(tmp_path / f"checkpoints/checkpoint-{done.best_step}/model.safetensors")
     assert all(torch.equal(weight, best[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("config", [stopping(2), replace(CONFIG, optim=replace(CONFIG.optim, lr=1e-9))],
+                         ids=["stopped early", "all epochs done"])  # fmt: skip
+def test_a_finished_training_that_was_moved_gives_its_best_weights(tiny_model, tmp_path, config):
+    run(tiny_model, tmp_path / "before", config)
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    model, done = train_again(tiny_model, moved, config, moved / "checkpoints/checkpoint-12")
+    assert done.best_step == 4  # it learns nothing, so that the first evaluation stays the best
+    best = load_file(moved / "checkpoints/checkpoint-4/model.safetensors")
+    assert all(torch.equal(weight, best[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("missing", ["", "model.safetensors"], ids=["checkpoint", "weights"])
+def test_a_best_checkpoint_that_is_gone_ends_a_run_in_one_line(tiny_model, tmp_path, missing):
+    run(tiny_model, tmp_path, stopping(2))
+    best = tmp_path / "checkpoints/checkpoint-4"
+    (best / missing).rename(tmp_path / "lost")
+    with pytest.raises(TrainingError, match=f"is not there, or without its weights: {best}"):
+        train_again(tiny_model, tmp_path, stopping(2), tmp_path / "checkpoints/checkpoint-12")
 
 
 class StopAt(TrainerCallback):
