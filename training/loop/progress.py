@@ -95,7 +95,7 @@ class ProgressCallback(TrainerCallback):
         """Start the clock; on resume drop what the log says of later steps."""
         self.start, self.first_step = time.monotonic(), state.global_step
         if self.enabled:
-            kept = [line for line in _read_lines(self.path) if json.loads(line)["step"] <= state.global_step]
+            kept = _lines_until(state.global_step, self.path)
             self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -146,8 +146,15 @@ class ProgressCallback(TrainerCallback):
         )  # fmt: skip
 
 
-def _read_lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+def _lines_until(step: int, path: Path) -> list[str]:
+    """Lines of the log up to a step, without what a full disk or a power cut left of a line."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    kept = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+    return kept
 
 
 def _duration(seconds: float) -> str:

@@ -1,8 +1,10 @@
-"""Early stopping: a run ends when all of its metrics have stalled, and not before."""
+"""The log of a run that goes on, and early stopping: a run ends when all of its metrics have stalled, not before."""
+
+from types import SimpleNamespace
 
 import pytest
 
-from training.loop.progress import StopWhenStalled, evaluations_since_best, has_stalled
+from training.loop.progress import ProgressCallback, StopWhenStalled, evaluations_since_best, has_stalled
 
 
 def course(**metrics):
@@ -49,3 +51,14 @@ def test_the_run_is_asked_to_stop(history, stops):
 
     StopWhenStalled(["macro_f1", "loss"], 2).on_evaluate(None, State, Control)
     assert Control.should_training_stop is stops
+
+
+@pytest.mark.parametrize(
+    "rest", [b'{"step": 30, "lo', b"\0" * 16, b'{"note": "\xc3'], ids=["cut", "NUL", "half a letter"]
+)
+def test_what_a_power_cut_left_of_a_line_is_no_line_of_the_log(tmp_path, rest):
+    whole = b'{"step": 10, "loss": 0.5}\n'
+    log = tmp_path / "train.jsonl"
+    log.write_bytes(whole + b'{"step": 20, "loss": 0.4}\n' + rest)
+    ProgressCallback(log, enabled=True).on_train_begin(None, SimpleNamespace(global_step=10), None)
+    assert log.read_bytes() == whole
