@@ -83,17 +83,36 @@ def build_classifier(
     return _finish(model, fast_attention)
 
 
-def load_classifier(folder: str | Path, *, fast_attention: bool = True) -> PreTrainedModel:
+def load_classifier(
+    folder: str | Path,
+    *,
+    task: Task | None = None,
+    hidden_dropout: float | None = None,
+    attention_dropout: float | None = None,
+    fast_attention: bool = True,
+) -> PreTrainedModel:
     """A classifier saved by `save_pretrained`, in a bundle or a checkpoint: float32, in evaluation mode.
+
+    Args:
+        folder: of the bundle or checkpoint.
+        task: as for `build_classifier`; as it was saved when None, and so are the two below.
+        hidden_dropout: probability after the encoder's layers.
+        attention_dropout: probability on attention weights.
+        fast_attention: replace DeBERTa's attention with the fast and exact one.
 
     Raises:
         ModelNotFoundError: when the folder holds no configuration or no weights.
         ModelError: when the weights are not those of a classifier.
+        ConfigError: when the architecture has no such dropout.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"no model in {folder}: config.json is missing.")
     config = load_config(folder)
+    if task is not None:
+        config.problem_type = _PROBLEM_TYPES[task]
+    set_dropout(config, "hidden_dropout", hidden_dropout)
+    set_dropout(config, "attention_dropout", attention_dropout)
     kind = MeanPoolingClassifier if getattr(config, "pooling", "cls") == "mean" else AutoModelForSequenceClassification
     model = load_weights(kind, folder, config, complete=True)
     return _finish(model, fast_attention).eval()

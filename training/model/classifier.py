@@ -92,13 +92,19 @@ def _with_segments(model: PreTrainedModel, config: Config) -> PreTrainedModel:
 
 
 def _continued(config: Config, labels: Sequence[str]) -> PreTrainedModel:
-    """A bundle's classifier as it is.
+    """A bundle's classifier with its head, for the task and with the dropout of this run.
 
     Raises:
         ConfigError: when it has other labels, or another pooling.
     """
     options = config.model
-    model = load_classifier(options.name, fast_attention=options.fast_attention)
+    model = load_classifier(
+        options.name,
+        task=config.task.value,
+        hidden_dropout=options.hidden_dropout,
+        attention_dropout=options.attention_dropout,
+        fast_attention=options.fast_attention,
+    )
     names = model.config.id2label or {}
     own = [str(names.get(number)) for number in range(model.config.num_labels)]
     if own != list(labels):

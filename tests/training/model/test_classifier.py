@@ -1,5 +1,7 @@
 """The model as configured: pooling, head and length."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from shared.calibration import sigmoid
 from shared.errors import ConfigError
 from tests.helpers import tiny_checkpoint
-from training.config import Config, DataConfig, ModelConfig
+from training.config import Config, DataConfig, LossConfig, ModelConfig
 from training.model.classifier import build_model, build_tokenizer, pooling_of
 
 LABELS = ("joy", "anger", "fear")
@@ -70,12 +72,18 @@ def test_masks_of_the_corpus_are_one_token_each(tiny_model):
     assert build_model(config(tiny_model), LABELS, FREQUENCIES).get_input_embeddings().num_embeddings > max(ids)
 
 
+def saved(tiny_model, folder, pooling):
+    """A classifier, as it is in the bundle's folder."""
+    trained = build_model(config(tiny_model, pooling=pooling), LABELS, FREQUENCIES).eval()
+    trained.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((tiny_model / name).read_bytes())
+    return trained
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_kept_head_goes_on_where_the_bundle_ended(tiny_model, tmp_path, pooling):
-    trained = build_model(config(tiny_model, pooling=pooling), LABELS, FREQUENCIES).eval()
-    trained.save_pretrained(tmp_path / "bundle")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / "bundle" / name).write_bytes((tiny_model / name).read_bytes())
+    trained = saved(tiny_model, tmp_path / "bundle", pooling)
     again = config(tmp_path / "bundle", pooling=pooling, keep_head=True)
     with torch.no_grad():
         expected, found = (model(input_ids=IDS).logits for model in (trained, build_model(again, LABELS, FREQUENCIES)))
@@ -85,3 +93,14 @@ def test_a_kept_head_goes_on_where_the_bundle_ended(tiny_model, tmp_path, poolin
     other = "mean" if pooling == "cls" else "cls"
     with pytest.raises(ConfigError, match=f"has the pooling {pooling}. Say --model.pooling {pooling}"):
         build_model(config(tmp_path / "bundle", pooling=other, keep_head=True), LABELS, FREQUENCIES)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_kept_head_has_the_dropout_and_the_task_of_its_run(tiny_model, tmp_path, pooling):
+    assert saved(tiny_model, tmp_path / "bundle", pooling).config.problem_type == "multi_label_classification"
+    again = config(
+        tmp_path / "bundle", pooling=pooling, keep_head=True, hidden_dropout=0.45, attention_dropout=0.35
+    )  # fmt: skip
+    model = build_model(replace(again, loss=LossConfig(name="cross_entropy")), LABELS, FREQUENCIES)
+    assert {layer.p for layer in model.base_model.modules() if isinstance(layer, torch.nn.Dropout)} == {0.45, 0.35}
+    assert model.config.problem_type == "single_label_classification"
