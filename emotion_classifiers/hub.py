@@ -10,11 +10,17 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from shared.bundle import Bundle
+from shared.aggregation import FILE as AGGREGATION
+from shared.bundle import ONNX_FOLDER, Bundle
 from shared.errors import ConfigError, ModelNotFoundError
+from shared.intensity import FILE as INTENSITY
+from shared.profiles import FOLDER as PROFILES
+from shared.weights import INDEX
 
 SCHEME = "hf://"
 INSTALL = "Run: pip install huggingface_hub"
+NOT_OF_EVERY_BUNDLE = ("model*.safetensors", INDEX, AGGREGATION, INTENSITY, f"{ONNX_FOLDER}/*", f"{PROFILES}/*")
+"""Files that one bundle has and another has not: where they stay in a repository, whoever loads it would take them."""
 
 
 def local_folder(path: str | PathLike[str]) -> Path:
@@ -57,7 +63,7 @@ def download(
         return Path(
             hub.snapshot_download(repository, repo_type=repo_type, revision=revision, allow_patterns=patterns)
         )  # fmt: skip
-    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, ValueError, OSError) as error:
+    except Exception as error:  # the hub's client and what it sends by raise types of their own
         raise ModelNotFoundError(
             f"{SCHEME}{repository}{f'@{revision}' if revision else ''} cannot be loaded: {_first_line(error)}.",
             hint="Check the name, the network and, for a private repository, $HF_TOKEN.",
@@ -73,6 +79,8 @@ def push_to_hub(
     message: str = "Upload an emotion classifier",
 ) -> str:
     """Send a bundle, made sure that it is whole, to a repository on the hub, which is made if it is not there.
+
+    It takes the place of a bundle that was there before.
 
     Args:
         bundle: the bundle's folder.
@@ -93,8 +101,10 @@ def push_to_hub(
     api = hub.HfApi(token=token)
     try:
         api.create_repo(repository, private=private, exist_ok=True)
-        commit = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
-    except (hub.errors.HfHubHTTPError, ValueError, OSError) as error:
+        commit = api.upload_folder(
+            repo_id=repository, folder_path=folder, commit_message=message, delete_patterns=list(NOT_OF_EVERY_BUNDLE)
+        )
+    except Exception as error:  # as above
         raise ConfigError(
             f"the bundle could not be sent to {repository}: {_first_line(error)}.",
             hint="Check the name, the network and $HF_TOKEN (it needs the right to write).",
@@ -105,7 +115,6 @@ def push_to_hub(
 def _hub() -> Any:
     try:
         import huggingface_hub  # noqa: PLC0415  (only the hub needs it)
-        import huggingface_hub.errors  # noqa: PLC0415
     except ImportError:
         raise ConfigError("the hub needs the package huggingface_hub.", hint=INSTALL) from None
     return huggingface_hub

@@ -25,7 +25,7 @@ from shared.task import Task
 from shared.text import Normalisation
 from shared.thresholds import Policies
 from shared.tokenizer import TextTokenizer
-from shared.weights import weights_files, weights_sha256
+from shared.weights import INDEX, WEIGHTS, weights_files, weights_sha256
 
 ONNX_FOLDER = "onnx"
 VERIFICATION = "verification.json"
@@ -281,6 +281,11 @@ def _check_files(folder: Path, manifest: Manifest, check_contents: bool, weights
     unsealed = [name for name in required if name not in manifest.files]
     if unsealed:
         raise BundleFormatError(f"{folder / MANIFEST} does not seal {', '.join(unsealed)}.")
+    if INDEX in manifest.files and (folder / WEIGHTS).is_file():
+        raise BundleFormatError(
+            f"{folder} has the {WEIGHTS} of another bundle, which would be loaded in place of its own weights.",
+            hint="Remove that file.",
+        )
     if not check_contents:
         return
     present = {name: digest for name, digest in manifest.files.items() if name not in left_out}

@@ -1,8 +1,8 @@
 """A stand-in of the Hugging Face hub's HTTP API: what `huggingface_hub` asks to send and load a repository.
 
 It keeps repositories in memory: POST /api/repos/create, preupload, the LFS batch API with basic transfers, the commit,
-the list of files of a revision, and the files themselves (HEAD and GET with their ETag). Run as a program it prints its
-address and serves until its input ends.
+lists of the files of a revision, and the files themselves (HEAD and GET with their ETag). Run as a program it prints
+its address and serves until its input ends.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ class Handler(BaseHTTPRequestHandler):
                 repository[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 repository[value["path"]] = self.server.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del repository[value["path"]]
 
     def do_PUT(self):
         content = self.body()
@@ -117,6 +119,11 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if found := re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
             return self.revision(found[1], found[2] or "main")
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/main", path):
+            files = self.server.repositories[found[1]]
+            return self.answer(200, [
+                {"type": "file", "path": name, "size": len(files[name]), "oid": "0" * 40} for name in sorted(files)
+            ])  # fmt: skip
         if found := re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self.file(found[1], found[3])
         return self.answer(404, {"error": f"no {path}"})

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 
+import huggingface_hub
 import pytest
 
+from emotion_classifiers.hub import download, push_to_hub
+from shared.errors import ConfigError, ModelNotFoundError
 from tests.emotion_classifiers.hub import COMMIT, hub
 from tests.serving.bundles import stand_in_bundle
 
@@ -47,6 +50,18 @@ def server(bundle, tmp_path_factory):
 def test_every_file_arrives_as_it_was(server, bundle):
     files = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert server.repositories["me/journal"] == files
+
+
+def test_a_bundle_takes_the_place_of_the_one_before_and_leaves_what_was_never_of_one(server, bundle, tmp_path):
+    before = (
+        "model-00001-of-00002.safetensors", "model.safetensors.index.json", "intensity.json",
+        "onnx/model.onnx.layer.npz", "onnx/signature.json", "profiles/tweets/about.json",
+    )  # fmt: skip
+    own = {"notes.md": b"mine", ".gitattributes": b"*.onnx filter=lfs"}
+    server.repositories["me/again"] = {**own, **dict.fromkeys(before, b"of the one before")}
+    done = python("ec.push_to_hub(sys.argv[1], 'me/again')", server, tmp_path, bundle)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.repositories["me/again"] == {**own, **server.repositories["me/journal"]}
 
 
 def test_a_bundle_from_the_hub_predicts_as_the_one_sent(server, bundle, tmp_path):
@@ -89,6 +104,22 @@ def test_a_refused_upload_says_what_it_needs(server, bundle, tmp_path):
     done = python("ec.push_to_hub(sys.argv[1], 'me/other')", server, tmp_path, bundle, token="wrong")
     assert "ConfigError: the bundle could not be sent to me/other: " in done.stderr
     assert done.stderr.rstrip().endswith("Check the name, the network and $HF_TOKEN (it needs the right to write).")
+
+
+class UnreachedError(Exception):
+    """As those of httpx, by which newer versions of the package send: of no kind that Python knows."""
+
+
+def test_a_hub_that_cannot_be_reached_is_an_error_of_one_line(bundle, monkeypatch):
+    def fail(*_, **__):
+        raise UnreachedError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", fail)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ConfigError, match=r"could not be sent to me/other: \[Errno 111\] Connection refused\. Check"):
+        push_to_hub(bundle, "me/other")
+    with pytest.raises(ModelNotFoundError, match=r"hf://me/other cannot be loaded: \[Errno 111\] Connection refused\."):
+        download("me/other")
 
 
 def test_a_changed_bundle_is_not_sent(server, tmp_path):

@@ -7,8 +7,10 @@ from shared.aggregation import Aggregation
 from shared.bundle import Bundle, default_bundle_path, seal
 from shared.calibration import Calibration
 from shared.errors import BundleFormatError, BundleNotFoundError, BundleTamperedError
+from shared.manifest import MANIFEST
 from shared.reference import Reference
 from shared.thresholds import Policies
+from shared.weights import INDEX, LAYER_WEIGHTS, SHARED_WEIGHTS, WEIGHTS
 
 LABELS = ("calm", "angry", "neutral")
 
@@ -70,6 +72,21 @@ def test_a_missing_file_is_named(tmp_path):
     (folder / "reference.npz").unlink()
     with pytest.raises(BundleFormatError, match=r"lacks reference\.npz"):
         Bundle.read(folder)
+
+
+def test_weights_of_another_bundle_beside_its_own_two_files_are_refused(tmp_path):
+    folder = sealed(tmp_path / "bundle").path
+    other = (folder / WEIGHTS).rename(tmp_path / WEIGHTS)
+    for name in (SHARED_WEIGHTS, LAYER_WEIGHTS, INDEX):
+        (folder / name).write_text("{}")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    digest = manifest["files"].pop(WEIGHTS)
+    manifest["files"] |= dict.fromkeys((SHARED_WEIGHTS, LAYER_WEIGHTS, INDEX), digest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert Bundle.read(folder).weights_files == (SHARED_WEIGHTS, LAYER_WEIGHTS)
+    other.rename(folder / WEIGHTS)
+    with pytest.raises(BundleFormatError, match=r"has the model\.safetensors of another bundle, which would be loaded"):
+        Bundle.read(folder, check_files=False)
 
 
 def test_a_required_file_must_be_sealed(tmp_path):
