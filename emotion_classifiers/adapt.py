@@ -67,8 +67,9 @@ class AdaptOptions:
     """Name of the profile to make: these decisions then stand beside the bundle's own, which stay its default; one of
     this name that the bundle has is adapted further."""
     output: str | None = None
-    """Folder of the child bundle; the parent's name with "-adapted" when left out. With `suggest` the table to write;
-    the name of the texts with "-suggested.csv" when left out."""
+    """Folder of the child bundle; when left out the parent's name with "-adapted", beside the parent, of one from the
+    hub in the working folder. With `suggest` the table to write; the name of the texts with "-suggested.csv" when left
+    out."""
     precision: Literal["fp32", "int8", "fp16"] | None = None
     """The exported model whose logits count; the one that is served here when left out."""
     threads: int | None = None

@@ -112,6 +112,16 @@ def push_to_hub(
     return str(commit.commit_url)
 
 
+def repository_of(folder: Path) -> str | None:
+    """Name without owner of the repository whose copy in the hub's cache a folder is; None for any other folder.
+
+    Layout of the cache: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    path = folder.absolute()
+    repository = path.parent.parent.name
+    return repository.split("--")[-1] if path.parent.name == "snapshots" and repository.startswith("models--") else None
+
+
 def _hub() -> Any:
     try:
         import huggingface_hub  # noqa: PLC0415  (only the hub needs it)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_classifiers.adapting.inputs import Given, drift_reference, read_given
+from emotion_classifiers.hub import repository_of
 from serving.exported import read_reports
 from serving.predictor import Predictor
 from shared.bundle import Bundle
@@ -33,8 +34,7 @@ def make_child(predictor: Predictor, options: AdaptOptions) -> Answer:
     Raises:
         EmotionError: for every mistake a user can fix.
     """
-    name = predictor.bundle.path.absolute().name
-    target = Path(options.output or predictor.bundle.path.absolute().with_name(f"{name}-adapted"))
+    target = Path(options.output) if options.output else default_target(predictor.bundle.path)
     check_target(target)
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     given = read_given(predictor, options, pooled=options.level == "head")
@@ -50,6 +50,13 @@ def make_child(predictor: Predictor, options: AdaptOptions) -> Answer:
         **_origin(predictor, options, given),
     }  # fmt: skip
     return content, _page(adapted, estimated, given, child.path)
+
+
+def default_target(bundle: Path) -> Path:
+    """Where a child goes: beside its parent, or in the working folder where that lies in the hub's cache."""
+    repository = repository_of(bundle)
+    parent = bundle.absolute() if repository is None else Path(repository)
+    return parent.with_name(f"{parent.name}-adapted")
 
 
 def _fit_child(

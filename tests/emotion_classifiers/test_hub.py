@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import huggingface_hub
 import pytest
 
+from emotion_classifiers.adapting.levels import default_target
 from emotion_classifiers.hub import download, push_to_hub
 from shared.errors import ConfigError, ModelNotFoundError
 from tests.emotion_classifiers.hub import COMMIT, hub
@@ -120,6 +122,12 @@ def test_a_hub_that_cannot_be_reached_is_an_error_of_one_line(bundle, monkeypatc
         push_to_hub(bundle, "me/other")
     with pytest.raises(ModelNotFoundError, match=r"hf://me/other cannot be loaded: \[Errno 111\] Connection refused\."):
         download("me/other")
+
+
+def test_a_child_of_a_bundle_from_the_hub_is_not_put_into_its_cache(tmp_path):
+    of_hub = tmp_path / "hub" / "models--me--journal" / "snapshots" / COMMIT
+    assert default_target(of_hub) == Path("journal-adapted")
+    assert default_target(tmp_path / "runs" / "bundle") == tmp_path / "runs" / "bundle-adapted"
 
 
 def test_a_changed_bundle_is_not_sent(server, tmp_path):
