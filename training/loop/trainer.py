@@ -69,8 +69,7 @@ class EmotionTrainer(Trainer):
 
     def _recorded_steps(self) -> RecordedSteps | None:
         checkpointing = self.config.optim.gradient_checkpointing
-        processes = max(self.args.world_size, self.args.n_gpu)
-        reason = reason_against(self.args.device, processes, checkpointing=checkpointing)
+        reason = reason_against(self.args.device, self.args.world_size, checkpointing=checkpointing)
         if reason is not None:
             log.warning("optim.compile graphs: compiled layers WITHOUT CUDA graphs, as %s.", reason)
             return None
@@ -240,7 +239,20 @@ def training_arguments(config: Config, output: Path, precision: Precision, **cha
         report_to="none",  # the trackers are among the callbacks
         run_name=run.name,
     )
-    return TrainingArguments(**arguments | changes)
+    return _on_one_gpu(TrainingArguments(**arguments | changes))
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
+    """Without `nn.DataParallel` of transformers, by which a step of one process has `optim.batch_size` rows a GPU."""
+    _ = arguments.device  # counts the GPUs
+    count = arguments.n_gpu
+    if count > 1:
+        arguments._n_gpu = 1
+        log.info(
+            "One of %d GPUs is used; for all: accelerate launch --multi_gpu --num_processes %d -m training.run, with "
+            "optim.batch_size divided by %d for the same rows a step.", count, count, count,
+        )  # fmt: skip
+    return arguments
 
 
 def _checkpointing(enabled: bool) -> dict[str, Any]:

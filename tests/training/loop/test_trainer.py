@@ -3,13 +3,14 @@
 import json
 import signal
 from dataclasses import replace
+from functools import cached_property
 
 import pytest
 import torch
 from accelerate.data_loader import prepare_data_loader
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, set_seed
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from shared.errors import TrainingError
 from shared.modeling.classifier import build_classifier
@@ -19,6 +20,7 @@ from training.loop import progress
 from training.loop import trainer as trainer_module
 from training.loop.progress import StopRequest
 from training.loop.train import build_trainer, train
+from training.loop.trainer import training_arguments
 from training.model.tuning import apply_tuning
 from training.optim.optimizer import clip_gradients
 from training.runtime.resources import Precision
@@ -321,3 +323,18 @@ def test_gradients_are_clipped_by_our_function_in_every_step(tiny_model, tmp_pat
     trainer, logged = run(tiny_model, tmp_path)
     assert len(norms) == trainer.state.global_step
     assert [norm for _, norm, _ in logged.values()] == pytest.approx([float(norm) for norm in norms])
+
+
+def test_of_several_gpus_in_one_process_one_is_used_and_that_is_said(tmp_path, monkeypatch, caplog):
+    class OfTwoGpus(TrainingArguments):
+        @cached_property
+        def _setup_devices(self):
+            self._n_gpu = 2
+            return torch.device("cpu")
+
+    monkeypatch.setattr(trainer_module, "TrainingArguments", OfTwoGpus)
+    monkeypatch.setattr(trainer_module.log, "propagate", True)
+    with caplog.at_level("INFO", "training"):
+        arguments = training_arguments(CONFIG, tmp_path, FP32)
+    assert (arguments.n_gpu, arguments.train_batch_size) == (1, 12)
+    assert "One of 2 GPUs is used; for all: accelerate launch --multi_gpu --num_processes 2" in caplog.text
