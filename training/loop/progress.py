@@ -18,6 +18,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from shared.cli import is_terminal
+from training.runtime.processes import on_any
 
 log = logging.getLogger("training")
 
@@ -51,9 +52,12 @@ class StopRequest:
 class SaveCallback(TrainerCallback):
     """Writes further checkpoints: every so many steps, and before a stop that was asked for.
 
+    Processes agree on a stop: a signal reaches each of them at its own time, and one that went on would wait for
+    the gradients of the others.
+
     Args:
         every_steps: optimiser steps between two checkpoints; none but those of the epochs when None.
-        request: raises KeyboardInterrupt once its checkpoint is written.
+        request: of this process; one of any process raises KeyboardInterrupt once its checkpoint is written.
     """
 
     def __init__(self, every_steps: int | None, request: StopRequest) -> None:
@@ -64,13 +68,14 @@ class SaveCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         """Ask for a checkpoint where one is due."""
+        stop = on_any(self.request.received)
         due = self.every_steps is not None and state.global_step % self.every_steps == 0
-        control.should_save = control.should_save or due or self.request.received
+        control.should_save = control.should_save or due or stop
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop now that everything is written."""
-        if self.request.received:
+        if on_any(self.request.received):
             raise KeyboardInterrupt
 
 

@@ -32,7 +32,7 @@ from training.loop.training_rows import TrainingRows
 from training.model.compiled import MULTIPLE, compile_layers
 from training.model.layers import find_depths
 from training.model.tuning import build_unfreezing
-from training.runtime.processes import sharding
+from training.runtime.processes import on_any, sharding
 from training.runtime.resources import Precision, disk_errors, heap_out_of_sight
 from training.runtime.run_folder import RunFolder, read_state
 
@@ -112,7 +112,7 @@ def train(
         with closing, disk_errors(), request.listening(), heap_out_of_sight():
             trainer = train_within_memory(make, config, resume_from)
         trainer.log_shapes()
-        if request.received:
+        if on_any(request.received):
             raise KeyboardInterrupt
     if sharding() is None:  # or every later forward pass would run in autocast too
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)

@@ -68,6 +68,17 @@ def from_main(value: T) -> T:
     return said[0]
 
 
+def on_any(flag: bool) -> bool:
+    """Whether `flag` is true on any process; all of them have to ask at the same point."""
+    if not distributed.is_initialized():
+        return flag
+    group = _group()
+    device = "cuda" if distributed.get_backend(group) == "nccl" else "cpu"
+    said = torch.tensor(int(flag), device=device)
+    distributed.all_reduce(said, distributed.ReduceOp.MAX, group=group)
+    return bool(said)
+
+
 def barrier() -> None:
     """Wait until every process is here."""
     if distributed.is_initialized():

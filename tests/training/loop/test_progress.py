@@ -4,7 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.loop.progress import ProgressCallback, StopWhenStalled, evaluations_since_best, has_stalled
+from training.loop import progress
+from training.loop.progress import (
+    ProgressCallback,
+    SaveCallback,
+    StopRequest,
+    StopWhenStalled,
+    evaluations_since_best,
+    has_stalled,
+)
 
 
 def course(**metrics):
@@ -62,3 +70,14 @@ def test_what_a_power_cut_left_of_a_line_is_no_line_of_the_log(tmp_path, rest):
     log.write_bytes(whole + b'{"step": 20, "loss": 0.4}\n' + rest)
     ProgressCallback(log, enabled=True).on_train_begin(None, SimpleNamespace(global_step=10), None)
     assert log.read_bytes() == whole
+
+
+def test_a_stop_that_another_process_was_asked_for_stops_this_one_too(monkeypatch):
+    state, control = SimpleNamespace(global_step=7), SimpleNamespace(should_save=False)
+    callback = SaveCallback(None, StopRequest())
+    assert not callback.on_step_end(None, state, control).should_save
+    callback.on_save(None, state, control)
+    monkeypatch.setattr(progress, "on_any", lambda own: True)
+    assert callback.on_step_end(None, state, control).should_save
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_save(None, state, control)

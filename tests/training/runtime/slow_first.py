@@ -20,5 +20,5 @@ def wait_for_a_slow_first(rank: int, port: int, said: Any) -> None:
     with processes.main_first():
         if processes.is_main():
             time.sleep(4)
-    said.put((rank, processes.from_main(f"of {rank}")))
+    said.put((rank, processes.from_main(f"of {rank}"), processes.on_any(rank == 1), processes.on_any(False)))
     processes.finish()

@@ -27,6 +27,7 @@ def test_one_process_is_the_main_one_and_waits_for_nobody(monkeypatch):
     with processes.main_first():
         pass
     processes.barrier()
+    assert (processes.on_any(True), processes.on_any(False)) == (True, False)
     processes.finish()
 
 
@@ -55,7 +56,8 @@ def test_processes_wait_for_the_first_one_longer_than_for_gradients():
     for process in both:
         process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
-    assert sorted(said.get(timeout=5) for _ in both) == [(0, "of 0"), (1, "of 0")]
+    # what the first says, what is true on one of the two, and what on neither
+    assert sorted(said.get(timeout=5) for _ in both) == [(0, "of 0", True, False), (1, "of 0", True, False)]
 
 
 def losses(folder: Path) -> list[float]:
