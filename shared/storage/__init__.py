@@ -76,7 +76,7 @@ def storage_of(place: str) -> Storage:
         import fsspec  # noqa: PLC0415
 
         options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(place)  # `url_to_fs` would split at "::"
-        return RemoteStorage(fsspec.filesystem(scheme, **options), f"{scheme}://")
+        return RemoteStorage(fsspec.filesystem(scheme, **options))
     except (ImportError, ValueError) as error:
         hint = "Run: pip install fsspec, and its package for this storage, such as s3fs, gcsfs or adlfs."
         raise ConfigError(f"{place} cannot be reached: {_in_short(error)}.", hint=hint) from None

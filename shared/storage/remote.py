@@ -25,11 +25,10 @@ class RemoteStorage:
 
     Args:
         system: fsspec's file system.
-        prefix: of its URLs, such as "s3://".
     """
 
-    def __init__(self, system: Any, prefix: str) -> None:
-        self._system, self._prefix = system, prefix
+    def __init__(self, system: Any) -> None:
+        self._system = system
         self._made: set[str] = set()
 
     def _bare(self, path: str) -> str:
@@ -52,16 +51,14 @@ class RemoteStorage:
         """See `Storage`."""
         bare, info = self._bare(place), self._file(place)
         pattern = info is None and has_wildcards(bare)
-        search, root = (self._system.glob, fixed_part(bare)) if pattern else (self._system.find, bare)
+        search = self._system.glob if pattern else self._system.find
         found: dict[str, Any] = self._ask(place, "listed", lambda: search(bare, detail=True)) or {}
         if info is not None:  # a listing may write the version otherwise
-            return [self._found(bare, found.get(bare, info), bare.rpartition("/")[0])]
+            return [_found(place, bare.rpartition("/")[2], found.get(bare, info))]
         files = (name for name, info in found.items() if info.get("type") == "file" and not name.endswith("/"))
-        return [self._found(name, found[name], root) for name in sorted(files)]
-
-    def _found(self, name: str, info: dict[str, Any], root: str) -> FoundFile:
-        relative = name.removeprefix(root.rstrip("/")).lstrip("/")
-        return FoundFile(f"{self._prefix}{name.lstrip('/')}", relative, int(info.get("size") or 0), version_of(info))
+        url, root = (fixed_part(place), fixed_part(bare)) if pattern else (place, bare)
+        below = ((name, name.removeprefix(root.rstrip("/"))) for name in sorted(files))
+        return [_found(_url_below(url, rest), rest.lstrip("/"), found[name]) for name, rest in below]
 
     def _info(self, path: str) -> dict[str, Any] | None:
         """What fsspec says of a path; None where nothing is there: `isfile` and `isdir` take any error for a no."""
@@ -144,6 +141,16 @@ class RemoteStorage:
     def source(self, path: str) -> RemoteFile:
         """See `Storage`."""
         return RemoteFile(self, path)
+
+
+def _found(url: str, relative: str, info: dict[str, Any]) -> FoundFile:
+    return FoundFile(url, relative, int(info.get("size") or 0), version_of(info))
+
+
+def _url_below(url: str, rest: str) -> str:
+    """The URL of what is below another: names of fsspec may lack its host, or have its scheme."""
+    top = url.rstrip("/")
+    return f"{top}//{rest}" if top.endswith(":") else f"{top}/{rest.lstrip('/')}"
 
 
 class RemoteFile:

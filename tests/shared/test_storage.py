@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import ConfigError
 from shared.storage import is_pattern, join, storage_of
+from shared.storage.remote import RemoteStorage, _url_below
 from shared.tables import open_table
 
 
@@ -46,6 +47,44 @@ def test_files_are_found_below_a_folder_and_by_a_pattern_with_their_names_there(
     assert not store.is_folder(join(root, "b.csv"))
     assert is_pattern(join(root, "*.csv"))
     assert not is_pattern(join(root, "b.csv"))
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("lake://node:8020/data/in", ""),  # as of hdfs: names begin at the root, without the host
+        ("lake:///data/in", ""),
+        ("site://host/data/in", "site://host"),  # as of https: names are whole URLs
+    ],
+)
+def test_urls_of_found_files_keep_what_names_of_the_storage_lack(monkeypatch, place, kept):
+    class Named(pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem):
+        """Stores by path, and names files as `kept` says."""
+
+        protocol = place.partition(":")[0]
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return kept + "/" + path.partition("://")[2].partition("/")[2] if "://" in path else path
+
+    names = [f"{kept}/data/in/{name}" for name in ("a.csv", "b/c.csv")]
+    system = Named(skip_instance_cache=True)
+    files = {name: {"name": name, "size": 10, "type": "file"} for name in names}
+    monkeypatch.setattr(system, "info", lambda path: files.get(path) or {"type": "directory"})
+    monkeypatch.setattr(system, "find", lambda path, detail: files if path not in files else {path: files[path]})
+    monkeypatch.setattr(system, "glob", lambda path, detail: {names[1]: files[names[1]]})
+    store = RemoteStorage(system)
+    assert [(file.path, file.relative) for file in store.find(place)] == [
+        (f"{place}/a.csv", "a.csv"), (f"{place}/b/c.csv", "b/c.csv"),
+    ]  # fmt: skip
+    assert [(file.path, file.relative) for file in store.find(f"{place}/*/c.csv")] == [(f"{place}/b/c.csv", "b/c.csv")]
+    assert [(file.path, file.relative) for file in store.find(f"{place}/a.csv")] == [(f"{place}/a.csv", "a.csv")]
+
+
+def test_urls_of_found_files_are_whole_below_the_top_and_below_a_pattern_of_buckets():
+    assert _url_below("s3://bucket*".rpartition("/")[0], "bucket1/a.csv") == "s3://bucket1/a.csv"
+    assert _url_below("s3://bucket/", "/a.csv") == "s3://bucket/a.csv"
+    assert _url_below("hdfs:///", "/a.csv") == "hdfs:///a.csv"
 
 
 def half(stream):
