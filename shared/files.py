@@ -123,17 +123,16 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 def _swap(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; a folder already there is set aside first and put back if the rename fails."""
+    """Rename `new` to `target`; a folder already there is set aside first and put back where that does not happen."""
     if not target.exists():
         new.rename(target)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    old = aside / target.name
     try:
-        target.rename(aside / target.name)
-        try:
-            new.rename(target)
-        except OSError:
-            (aside / target.name).rename(target)
-            raise
+        target.rename(old)
+        new.rename(target)
     finally:
+        if old.exists() and not target.exists():  # it failed, or Ctrl-C came between the two
+            old.rename(target)
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,34 @@ def test_a_folder_is_replaced_only_when_the_block_ends_well(tmp_path):
     assert (target / "file").read_text() == "one"
     write("three")
     assert (target / "file").read_text() == "three"
+    assert leftovers(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("number", "when", "error", "left"),
+    [
+        (1, "before", OSError, "old"),
+        (2, "before", OSError, "old"),
+        (1, "after", KeyboardInterrupt, "old"),
+        (2, "after", KeyboardInterrupt, "new"),
+    ],
+)
+def test_a_folder_whose_replacement_breaks_off_is_the_old_or_the_new(tmp_path, monkeypatch, number, when, error, left):
+    target, rename, renamed = tmp_path / "bundle", Path.rename, []
+    target.mkdir()
+    (target / "file").write_text("old")
+
+    def broken(path, new):
+        renamed.append(path)
+        if len(renamed) != number or when == "after":
+            rename(path, new)
+        if len(renamed) == number:
+            raise error
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(error), files.replacing_folder(target) as temporary:
+        (temporary / "file").write_text("new")
+    assert (target / "file").read_text() == left
     assert leftovers(tmp_path) == ["bundle"]
 
 
