@@ -109,16 +109,15 @@ def _profile(options: argparse.Namespace) -> str | None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    tables = _table_parser()
     parser = CommandParser(
         prog="serving.predict",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[tables],
     )
     parser.add_argument("bundle", type=Path, help="the bundle's folder")
     parser.add_argument("--text", action="append", help="a text; may be repeated")
+    _add_table_options(parser)
     parser.add_argument("--profile", help="profile of the bundle to decide by (default: its own decisions)")
     parser.add_argument(
         "--language", help="of the texts, as en or pt-BR: its own thresholds, where the bundle has some"
@@ -150,18 +149,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         raise ConfigError("--explain goes with --text.", hint="Explain the texts in question one by one.")
     if options.json and options.text is None:
         raise ConfigError("--json goes with --text.", hint="For tables there is --output_format.")
-    untouched = vars(tables.parse_args([])).items()
-    of_tables = [f"--{name}" for name, default in untouched if getattr(options, name) != default]
-    if options.text is not None and of_tables:
-        raise ConfigError(f"{', '.join(of_tables)}: for tables, which --input names.")
+    if options.text is not None and (given := _table_options_given(options)):
+        raise ConfigError(f"{', '.join(given)}: for tables, which --input names.")
     if options.input is not None and options.output is None:
         raise ConfigError("--input needs --output.")
     return options
 
 
-def _table_parser() -> argparse.ArgumentParser:
-    """The options that go with --input."""
-    parser = argparse.ArgumentParser(add_help=False)
+def _table_options_given(options: argparse.Namespace) -> list[str]:
+    """The options of tables that do not have their defaults."""
+    tables = argparse.ArgumentParser()
+    _add_table_options(tables)
+    defaults = vars(tables.parse_args([]))
+    return [f"--{name}" for name, default in defaults.items() if getattr(options, name) != default]
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
     suffixes = ", ".join(FORMATS)
     parser.add_argument(
         "--input", "--file", nargs="+",
@@ -213,7 +216,6 @@ def _table_parser() -> argparse.ArgumentParser:
     parser.add_argument("--columns", help="names of all columns, separated by commas, where there is no header")
     parser.add_argument("--quoting", choices=("csv", "escaped", "none"), help="of cells (default: csv, or what fits)")
     parser.add_argument("--sheet", help="of a workbook, by name or number from 1")
-    return parser
 
 
 def _turns(options: argparse.Namespace) -> TurnColumns | None:
