@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if found := re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
             return self.revision(found[1], found[2] or "main")
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/main", path):
+        if found := re.fullmatch(rf"/api/(?:models|datasets)/([^/]+/[^/]+)/tree/(?:main|{COMMIT})", path):
             files = self.server.repositories[found[1]]
             return self.answer(200, [
                 {"type": "file", "path": name, "size": len(files[name]), "oid": "0" * 40} for name in sorted(files)

@@ -21,7 +21,8 @@ def python(script, server, folder, *arguments, token="t"):
     """A script in a process that knows the stand-in as the hub."""
     environment = {
         **os.environ, "HF_ENDPOINT": server.url, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1",
+        "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
     environment.pop("HF_TOKEN", None)
     if token:
