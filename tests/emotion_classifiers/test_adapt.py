@@ -232,7 +232,7 @@ def test_mistakes_are_told_with_what_is_allowed(bundle, tmp_path):
                   str(tmp_path / "new")])  # fmt: skip
     for content, message in (
         ("joi: 0.5", "unknown label 'joi'. Did you mean 'joy'"), ("joy: 30", "share of 'joy' is 30; allowed: a number"),
-        ("joy: yes", "share of 'joy' is True"), ("- joy", "holds no frequencies"), ("joy: [", "is not YAML"),
+        ("joy: yes", "share of 'joy' is 'yes'"), ("- joy", "holds no frequencies"), ("joy: [", "is not YAML"),
     ):  # fmt: skip
         (tmp_path / "f.yaml").write_text(content)
         with pytest.raises(ConfigError, match=message):

@@ -15,6 +15,7 @@ from shared.context import ContextFormat
 from shared.errors import EmotionError
 from shared.files import file_digests
 from shared.labels import LabelSet
+from shared.languages import language_code
 from shared.task import Task
 from training.config.data import DataConfig, SourceConfig
 from training.config.evaluate import EvaluationData
@@ -156,7 +157,14 @@ class _Training:
 
     @cached_property
     def names(self) -> list[str]:
-        return resembling(self.bundle, self.config)
+        return resembling(self.bundle, self.config) if self._shares_languages else []
+
+    @property
+    def _shares_languages(self) -> bool:
+        """Whether rows in the wanted languages can be those of the training; they can where either takes all."""
+        trained = self.bundle.manifest.provenance.get("data", {}).get("languages", {}).get(TRAIN)
+        wanted = self.config.languages
+        return not trained or wanted is None or not set(trained).isdisjoint(map(language_code, wanted))
 
     @cached_property
     def splits(self) -> Splits | None:
