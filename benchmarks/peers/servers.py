@@ -57,7 +57,7 @@ def bare(bundle: Path) -> Any:
         texts = json.loads(await request.body())["texts"]
         return JSONResponse({"results": await anyio.to_thread.run_sync(answerer.answer, texts, limiter=limiter)})
 
-    async def ready(request: Request) -> PlainTextResponse:
+    async def ready(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("ready")
 
     return Starlette(routes=[Route("/predict", predict, methods=["POST"]), Route("/readyz", ready)])

@@ -86,7 +86,7 @@ def evaluate_bundle(
     if target is not None and options.level is None:
         scored[0] = _with_faithfulness(scored[0], loaded[0].rows.texts, logits, options.faithfulness_texts)
     results = [
-        _result(bundle, part, data, item) for part, data, item in zip(parts, loaded, scored, strict=True)
+        _result(part, data, item) for part, data, item in zip(parts, loaded, scored, strict=True)
     ]  # fmt: skip
     result = {"bundle": str(bundle.path), "seal": bundle.seal, **results[0]}
     if len(results) > 1:
@@ -201,7 +201,7 @@ def _same_texts(bundle: Bundle, data: EvaluationRows) -> bool:
     return sum(text in kept for text in data.rows.texts) > len(data.rows) / 2
 
 
-def _result(bundle: Bundle, part: Part, data: EvaluationRows, item: Scored) -> dict[str, Any]:
+def _result(part: Part, data: EvaluationRows, item: Scored) -> dict[str, Any]:
     absent = set(item.metrics["not_annotated"])
     return {
         "split": data.split, "title": item.name,
