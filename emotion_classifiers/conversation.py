@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_classifiers.prediction import Prediction
-from serving.local_reading import can_be_read
+from serving.http.schemas import can_be_read
 from shared.context import MOST_TURNS, NOT_A_TURN, Turn, read_turns
 from shared.errors import InvalidInputError
 from shared.smoothing import ExponentialSmoothing

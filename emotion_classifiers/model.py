@@ -21,8 +21,8 @@ from emotion_classifiers.wording import python_errors
 from serving.batching.jobs import Row
 from serving.complaints import describe
 from serving.http.reading import check_request
-from serving.http.schemas import PredictRequest, check_text
-from serving.local_reading import NO_LIMIT, answers, read_here
+from serving.http.schemas import NO_LIMIT, PredictRequest, check_text
+from serving.local_reading import answers, read_here
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
 from shared.context import Context

@@ -7,26 +7,13 @@ from functools import reduce
 
 from serving.batching.jobs import Row
 from serving.http.reading import Reading, Rows, read
-from serving.http.schemas import PredictRequest, check_text
+from serving.http.schemas import NO_LIMIT, PredictRequest
 from serving.predictor import Predictor
 from serving.text_checks import TextChecks
 from serving.worker.encoding import encode
 from serving.worker.wire import token_ids
 from shared.bundle import Bundle
-from shared.context import Turn
-from shared.errors import InvalidInputError, RequestError
-
-NO_LIMIT = 2**62
-"""The service limits the size of a request to protect itself; a caller in the same process needs no such limit."""
-
-
-def can_be_read(turn: Turn) -> bool:
-    """Whether a turn may stand before a text; one without a visible character, or not valid Unicode, may not."""
-    try:
-        check_text(turn.text, max_characters=NO_LIMIT, context=(turn,))
-    except InvalidInputError:
-        return False
-    return True
+from shared.errors import RequestError
 
 
 def answers(predictor: Predictor, checks: TextChecks, texts: Sequence[str], *, whole: bool = False) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from serving.http.schemas import can_be_read
 from shared.bundle import Bundle
 from shared.context import MOST_TURNS, Context, Turn, read_cell
 from shared.errors import ConfigError, DataFormatError
@@ -115,13 +116,13 @@ class TurnReader:
         for row, (dialogue, speaker, text) in enumerate(zip(dialogues, speakers, texts, strict=True)):
             begins.append(self._enter(dialogue, chunk, row))
             contexts.append(tuple(self._history))
-            if _can_be_read(turn := Turn(text, name_in(speaker) or None)):
+            if can_be_read(turn := Turn(text, name_in(speaker) or None)):
                 self._history.append(turn)
         return Turns(contexts, begins)
 
     def _cell(self, cell: Any, chunk: Chunk, row: int) -> Context:
         try:
-            return tuple(filter(_can_be_read, read_cell(cell)))[-MOST_TURNS:]
+            return tuple(filter(can_be_read, read_cell(cell)))[-MOST_TURNS:]
         except ValueError as error:
             raise DataFormatError(f"{chunk.where(row)}, column '{self._columns.context}': {error}.") from None
 
@@ -186,9 +187,3 @@ def smoothed(
         p = [columns[f"p_{name}"][row] for name in labels]
         rows.append([None] * len(labels) if p[0] is None else smoother.next(p).tolist())
     return {f"{SMOOTHED}{name}": [row[place] for row in rows] for place, name in enumerate(labels)}
-
-
-def _can_be_read(turn: Turn) -> bool:
-    from serving.local_reading import can_be_read  # noqa: PLC0415  (ONNX Runtime, which --help need not wait for)
-
-    return can_be_read(turn)

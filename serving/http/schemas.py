@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from serving.complaints import describe, one_complaint
-from shared.context import MOST_SPEAKER_CHARACTERS, MOST_TURNS, Context, contexts_for, with_context
+from shared.context import MOST_SPEAKER_CHARACTERS, MOST_TURNS, Context, Turn, contexts_for, with_context
 from shared.errors import BadRequestError, InvalidInputError
 from shared.languages import language_code
 from shared.text import normalise
@@ -29,6 +29,9 @@ from shared.text import normalise
 _SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_OFFSETS = 20_000
 """Pairs of offsets in one request."""
+
+NO_LIMIT = 2**62
+"""The service limits the size of a request to protect itself; a caller in the same process needs no such limit."""
 
 _EXAMPLE = '{"texts": ["I passed the exam!"]}'
 
@@ -224,9 +227,7 @@ def check_text(value: Any, *, max_characters: int, context: Context = ()) -> str
     """
     for number, turn in enumerate(context, 1):
         try:
-            check_text(turn.text, max_characters=max_characters)
-            if turn.speaker is not None and _SURROGATE.search(turn.speaker):
-                raise InvalidInputError("the speaker is not valid Unicode.")
+            _check_turn(turn, max_characters)
         except InvalidInputError as error:
             raise InvalidInputError(f"context, turn {number}: {error.message}") from None
     if not isinstance(value, str):
@@ -238,3 +239,18 @@ def check_text(value: Any, *, max_characters: int, context: Context = ()) -> str
     if not normalise(value):
         raise InvalidInputError("the text is empty: it holds no visible character.")
     return with_context(value, context)
+
+
+def can_be_read(turn: Turn) -> bool:
+    """Whether a turn may stand before a text; one without a visible character, or not valid Unicode, may not."""
+    try:
+        _check_turn(turn, NO_LIMIT)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _check_turn(turn: Turn, max_characters: int) -> None:
+    check_text(turn.text, max_characters=max_characters)
+    if turn.speaker is not None and _SURROGATE.search(turn.speaker):
+        raise InvalidInputError("the speaker is not valid Unicode.")
