@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 
 from emotion_classifiers.prediction import Prediction
-from emotion_classifiers.texts import listed
+from emotion_classifiers.texts import listed, plain
 from shared.context import contexts_for, turns_to_json
 from shared.errors import InvalidInputError, RequestError, ServiceResponseError, ServiceUnreachableError
 from shared.segments import Segmentation
@@ -78,16 +78,9 @@ class _Requests:
 def _encoded(body: Mapping[str, Any]) -> bytes:
     """JSON in ASCII, in which half a surrogate pair has a form, too."""
     try:
-        return json.dumps(body, allow_nan=False, default=_plain).encode("ascii")
+        return json.dumps(body, allow_nan=False, default=plain).encode("ascii")
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"an option cannot be sent: {error}.") from None
-
-
-def _plain(value: Any) -> Any:
-    """A number or an array of numpy as JSON has it."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_classifiers.hub import download
-from emotion_classifiers.texts import listed
+from emotion_classifiers.texts import listed, plain
 from emotion_classifiers.wording import reword
 from shared.errors import DataNotFoundError, EmotionError, InvalidInputError
 from shared.files import replacing_file
@@ -131,12 +131,10 @@ def _text(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A path, or numbers of numpy, as JSON has them."""
+    """A path, or what `plain` takes, as JSON has it."""
     if isinstance(value, PathLike):
         return fspath(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError
+    return plain(value)
 
 
 def _path(data: str | PathLike[str]) -> Path:

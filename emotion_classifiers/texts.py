@@ -1,4 +1,4 @@
-"""Texts as a user has them in hand, as a list."""
+"""Texts and numbers as a user has them in hand, as a list and as JSON has them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Any
 from shared.errors import InvalidInputError
 
 _EXAMPLE = 'Give a list, for example ["I passed the exam!"].'
+
+
+def plain(value: Any) -> Any:
+    """A number or an array of numpy as JSON has it.
+
+    Raises:
+        TypeError: for what JSON has not.
+    """
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def listed(texts: Iterable[Any]) -> list[Any]:

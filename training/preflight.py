@@ -59,7 +59,7 @@ def check_all(config: Config) -> None:
     preflight(config)
     precision = choose_precision(config.optim.precision)
     log.info("precision: %s", precision)
-    data, tokenizer = load_data(config.data, single_label=config.loss.task == "single_label"), build_tokenizer(config)
+    data, tokenizer = load_data(config.data, single_label=config.loss.single_label), build_tokenizer(config)
     check_data(data, tokenizer, config)
     model = build_tuned(config, data)
     check_learning(model, build_rows(config, data, tokenizer), config, precision)

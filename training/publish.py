@@ -56,7 +56,7 @@ def publish_folder(path: Path) -> Bundle:
         best = session.folder.best_checkpoint()
         session.prepare()
         with session.keeping_weights():
-            data = load_data(config.data, single_label=config.loss.task == "single_label")
+            data = load_data(config.data, single_label=config.loss.single_label)
             session.folder.note_data(data.fingerprint, begun=True)
             model = build_from(best, config, data)
             if config.optim.ema_decay is not None:

@@ -87,7 +87,7 @@ def run(
         precision = choose_precision(config.optim.precision)
         resume_from = session.prepare()
 
-        data = load_data(config.data, single_label=config.loss.task == "single_label")
+        data = load_data(config.data, single_label=config.loss.single_label)
         session.take_data(data, begun=resume_from is not None)
         tokenizer = build_tokenizer(config)
         check_data(data, tokenizer, config)

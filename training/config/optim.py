@@ -57,13 +57,18 @@ class LossConfig:
 
     @property
     def task(self) -> Literal["multi_label", "single_label"]:
-        """Whether a text has exactly one label; see `Config.task` for intensities."""
-        return "single_label" if self.name == "cross_entropy" else "multi_label"
+        """What a text has of labels; see `Config.task` for intensities."""
+        return "single_label" if self.single_label else "multi_label"
+
+    @property
+    def single_label(self) -> bool:
+        """Whether a text has exactly one label."""
+        return self.name == "cross_entropy"
 
     @property
     def activation(self) -> Literal["sigmoid", "softmax"]:
         """What turns logits into probabilities."""
-        return "softmax" if self.task == "single_label" else "sigmoid"
+        return "softmax" if self.single_label else "sigmoid"
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,12 @@ class Config:
                 f"tuning.unfreeze_every is {self.tuning.unfreeze_every}; with tuning.unfreeze plateau it counts "
                 "evaluations and must be a whole number."
             )
-        if self.loss.task == "single_label" and self.calibration.method in PER_LABEL:
+        if self.loss.single_label and self.calibration.method in PER_LABEL:
             raise ConfigError(
                 f"calibration.method is '{self.calibration.method}', which does not go with loss.name cross_entropy; "
                 "allowed here: temperature, none."
             )
-        if self.loss.task == "single_label" and self.calibration.per_language:
+        if self.loss.single_label and self.calibration.per_language:
             raise ConfigError(
                 "calibration.per_language is true, and with loss.name cross_entropy the most probable label is "
                 "decided, without thresholds.",
@@ -123,7 +123,7 @@ class Config:
                     raise ConfigError(f"{key} has {name}, which is measured with data.task intensity alone.")
                 if name in LABEL_METRICS and not self.task.decides:
                     raise ConfigError(f"{key} has {name}, and data.task is intensity; allowed: pearson, spearman.")
-                if name in ("accuracy", "weighted_f1") and self.loss.task != "single_label":
+                if name in ("accuracy", "weighted_f1") and not self.loss.single_label:
                     raise ConfigError(
                         f"{key} has {name}, which needs one label a text; loss.name is {self.loss.name}.",
                         hint="Add --loss.name cross_entropy, or name macro_f1 or micro_f1.",

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from training.data.load import load_data
     from training.data.overview import overview
 
-    splits = load_data(config.data, single_label=config.loss.task == "single_label")
+    splits = load_data(config.data, single_label=config.loss.single_label)
     try:
         tokenizer = TextTokenizer(
             load_tokenizer_json(config.model.name),

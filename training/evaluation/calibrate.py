@@ -65,12 +65,12 @@ def calibrate_and_evaluate(
     policies = fit_policies(
         dev.truth, calibration.apply(dev.logits), dev.known,
         labels=data.labels.names, config=config.calibration, split="dev",
-        single_label=config.loss.task == "single_label",
+        single_label=config.loss.single_label,
     )  # fmt: skip
     aggregation = fit_aggregation(
         dev.truth, calibration.apply(dev.logits), dev.known,
         labels=data.labels.names, config=config.calibration, split="dev",
-        single_label=config.loss.task == "single_label", seed=config.run.seed,
+        single_label=config.loss.single_label, seed=config.run.seed,
     )  # fmt: skip
     profiles = fit_language_profiles(
         dev.truth, calibration.apply(dev.logits), dev.known, data.dev.languages,
@@ -92,7 +92,7 @@ def calibrate_and_evaluate(
         )
         metrics["languages"] = metrics_by_language(
             item.rows, corpus.languages, policies.labels, profiles,
-            calibration=calibration, single_label=config.loss.task == "single_label",
+            calibration=calibration, single_label=config.loss.single_label,
         )  # fmt: skip
         scored.append(item)
     metrics_of: dict[str, Any] = {item.name: item.metrics for item in scored}

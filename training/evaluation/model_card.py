@@ -52,7 +52,7 @@ def render_model_card(
     honest = min(scored, key=lambda item: item.fitted_here)
     worst = sorted((row for row in slice_rows(honest) if row["interval"]), key=lambda row: row["micro_f1"])
     kinds = [info.kind for info in data.sources]
-    name, single_label = config.model.name, config.loss.task == "single_label"
+    name, single_label = config.model.name, config.loss.single_label
     shown = ({"accuracy": "accuracy", "weighted_f1": "weighted F1"} if single_label else {}) | _SHOWN
     title = f"{config.run.name} emotion classifier"
     metadata = _metadata(

@@ -49,7 +49,7 @@ def training_splits(bundle: Bundle, config: DataConfig) -> Splits | None:
             return None
         with _former_names(bundle, here) as paths:
             reading = _reading(trained.data, paths, bundle)
-            splits = load_data(reading, single_label=trained.loss.task == "single_label")
+            splits = load_data(reading, single_label=trained.loss.single_label)
     except EmotionError:  # other files, which the keys of the training do not fit
         return None
     return splits if splits.fingerprint == sealed else None

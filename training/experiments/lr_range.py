@@ -85,7 +85,7 @@ def draw_range(options: RangeOptions) -> tuple[RangeResult, Path]:
     processes.start(options.run.threads)
     preflight(options)
     precision = choose_precision(options.optim.precision)
-    data = load_data(options.data, single_label=options.loss.task == "single_label")
+    data = load_data(options.data, single_label=options.loss.single_label)
     tokenizer = build_tokenizer(options)
     model = build_tuned(options, data)
     result = find_range(model, build_rows(options, data, tokenizer), options, options.range, precision)

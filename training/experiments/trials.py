@@ -204,10 +204,9 @@ def is_finished(folder: RunFolder) -> bool:
 
 def fingerprint_of(config: Config) -> str:
     """That of a run's data as they are now, which are read once in this process."""
-    single_label = config.loss.task == "single_label"
-    key = f"{config.data} {single_label}"
+    key = f"{config.data} {config.loss.single_label}"
     if key not in _fingerprints:
-        _fingerprints[key] = load_data(config.data, single_label=single_label).fingerprint
+        _fingerprints[key] = load_data(config.data, single_label=config.loss.single_label).fingerprint
     return _fingerprints[key]
 
 

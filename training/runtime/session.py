@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from transformers.utils import logging as hf_logging
 
 from shared.bundle import Bundle
-from shared.errors import ConfigError, EmotionError
+from shared.errors import ConfigError
 from training.config import Config
 from training.data.corpus import Splits
 from training.runtime import processes
@@ -94,7 +95,8 @@ class Session:
         self.stack = contextlib.ExitStack()
         self.stack.enter_context(process_as_found())
         self.folder = RunFolder(self.config.run_dir)
-        self.is_new = not self.folder.path.exists()
+        if processes.is_main():
+            self.stack.enter_context(self.folder.removed_if_untrained())
         self.threads = processes.start(self.config.run.threads)
         self.handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
         log.addHandler(self.handlers[0])
@@ -102,17 +104,17 @@ class Session:
         log.setLevel(logging.INFO if processes.is_main() else logging.ERROR)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:  # fmt: skip
         if kind is KeyboardInterrupt and self.folder.last_checkpoint() is not None:
             log.warning("Interrupted. Resume with: %s", self.resumed_by or self.folder.resume_command())
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()
-        self.stack.close()
+        self.stack.__exit__(kind, error, where)
         if kind is None:
             processes.finish()
-        elif self.is_new and processes.is_main() and issubclass(kind, (EmotionError, KeyboardInterrupt)):
-            self.folder.remove_if_untrained()
 
     def prepare(self) -> Path | None:
         """Hold the run's folder on the process that writes, make it ready; the checkpoint to resume from, if any."""
